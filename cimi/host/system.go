@@ -1,0 +1,99 @@
+package host
+
+import "time"
+
+// System is a set of machines, disks and networks that belong together, with
+// the descriptor it came from. It is a plain value: JSON of it is how hosts store it.
+type System struct {
+	ID          string     `json:"id"`
+	OVFID       string     `json:"ovfId,omitempty"` // ovf:id of the VirtualSystem(Collection) it came from
+	Name        string     `json:"name"`
+	Description string     `json:"description,omitempty"`
+	Created     time.Time  `json:"created"`
+	Updated     time.Time  `json:"updated"`
+	Machines    []*Machine `json:"machines,omitempty"`
+	Disks       []*Disk    `json:"disks,omitempty"`
+	Networks    []*Network `json:"networks,omitempty"`
+	Systems     []*System  `json:"systems,omitempty"` // nested collections
+	// Descriptor is the kept descriptor (root System only); files of the
+	// package that are not disks are kept by the host under FileNames.
+	Descriptor     []byte   `json:"descriptor,omitempty"`
+	DescriptorName string   `json:"descriptorName,omitempty"`
+	Configuration  string   `json:"configuration,omitempty"`
+	FileNames      []string `json:"fileNames,omitempty"`
+	// Properties are values of OVF properties by environment key; password ones included, never shown.
+	Properties map[string]string `json:"properties,omitempty"`
+}
+
+// PowerState of a machine.
+type PowerState string
+
+const (
+	Stopped   PowerState = "STOPPED"
+	Started   PowerState = "STARTED"
+	Paused    PowerState = "PAUSED"
+	Suspended PowerState = "SUSPENDED"
+)
+
+// Machine is a virtual machine.
+type Machine struct {
+	ID          string     `json:"id"`
+	OVFID       string     `json:"ovfId,omitempty"`
+	Name        string     `json:"name"`
+	Description string     `json:"description,omitempty"`
+	State       PowerState `json:"state"`
+	CPUs        int        `json:"cpus"`
+	CPUArch     string     `json:"cpuArch,omitempty"` // as DSP0263 T16 spells it: x86_64, …
+	MemoryBytes int64      `json:"memoryBytes"`
+	// Attachments in the order of controller and address; the boot disk is told by Boot.
+	Attachments []Attachment `json:"attachments,omitempty"`
+	NICs        []NIC        `json:"nics,omitempty"`
+	// StartOrder and delays are OVF's (DSP0243 9.7), kept as the descriptor says.
+	StartOrder int `json:"startOrder,omitempty"`
+}
+
+// Attachment puts a disk of the System on a controller of a machine.
+type Attachment struct {
+	DiskID     string `json:"diskId"`
+	Controller string `json:"controller"` // ide, scsi, sata, nvme, virtio
+	Bus, Unit  int
+	Boot       bool   `json:"boot,omitempty"`
+	OVFID      string `json:"ovfId,omitempty"` // InstanceID of the Item
+}
+
+// NIC is a network card.
+type NIC struct {
+	OVFID    string `json:"ovfId,omitempty"` // InstanceID of the Item
+	Name     string `json:"name,omitempty"`
+	Network  string `json:"network"` // id of a Network of the System, or of the host
+	MAC      string `json:"mac,omitempty"`
+	Type     string `json:"type,omitempty"` // ResourceSubType
+	Disabled bool   `json:"disabled,omitempty"`
+}
+
+// Disk is a virtual disk owned by a System.
+type Disk struct {
+	ID            string `json:"id"`
+	OVFID         string `json:"ovfId,omitempty"` // diskId
+	Name          string `json:"name"`
+	CapacityBytes int64  `json:"capacityBytes"` // exact
+	// ContentBytes is how much of it came from a File, from 0; 0 for a blank disk.
+	ContentBytes int64 `json:"contentBytes,omitempty"`
+	// ContentDigest is the content digest taken at import (hex), over ContentBytes; empty for a blank disk.
+	ContentDigest string `json:"contentDigest,omitempty"`
+	Format        string `json:"format,omitempty"` // OVF format URI of the descriptor
+	Href          string `json:"href,omitempty"`
+	Shared        bool   `json:"shared,omitempty"`
+	Boot          bool   `json:"boot,omitempty"`
+	Storage       string `json:"storage,omitempty"`
+}
+
+// Network is a network of a System; External ones are the host's own and are
+// only associated with it (DSP0263 5.13.1).
+type Network struct {
+	ID          string `json:"id"`
+	OVFID       string `json:"ovfId,omitempty"` // ovf:name
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	External    bool   `json:"external,omitempty"`
+}
