@@ -1,0 +1,101 @@
+package grain
+
+import (
+	"bytes"
+	stdflate "compress/flate"
+	"compress/zlib"
+	"hash/adler32"
+	"io"
+	"testing"
+
+	"github.com/klauspost/compress/flate"
+)
+
+// onGrains runs bench over real grains, where /usr is there to take them from,
+// and over generated ones.
+func onGrains(b *testing.B, bench func(b *testing.B, grains [][]byte)) {
+	b.Run("real", func(b *testing.B) {
+		grains := realGrains()
+		if grains == nil {
+			b.Skip("no /usr large enough to take grains from")
+		}
+		bench(b, grains)
+	})
+	b.Run("made", func(b *testing.B) { bench(b, madeGrains()) })
+}
+
+func sizeOf(grains [][]byte) (n int) {
+	for _, g := range grains {
+		n += len(g)
+	}
+	return n
+}
+
+// packed is each grain as zlib level 6 packs it, without header and trailer.
+func packed(grains [][]byte) (out [][]byte) {
+	for _, g := range grains {
+		var b bytes.Buffer
+		w, _ := stdflate.NewWriter(&b, 6)
+		w.Write(g)
+		w.Close()
+		out = append(out, b.Bytes())
+	}
+	return out
+}
+
+func BenchmarkInflate(b *testing.B) {
+	onGrains(b, func(b *testing.B, grains [][]byte) {
+		streams := packed(grains)
+		dst := make([]byte, grainSize)
+		each := func(b *testing.B, inflate func(src []byte) error) {
+			b.SetBytes(int64(sizeOf(grains)))
+			for b.Loop() {
+				for _, s := range streams {
+					if err := inflate(s); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		}
+		b.Run("grain", func(b *testing.B) {
+			each(b, func(src []byte) error {
+				_, _, err := Inflate(dst, src)
+				return err
+			})
+		})
+		b.Run("klauspost", func(b *testing.B) {
+			r := flate.NewReader(nil)
+			each(b, func(src []byte) error {
+				r.(flate.Resetter).Reset(bytes.NewReader(src), nil)
+				_, err := io.ReadFull(r, dst)
+				return err
+			})
+		})
+		b.Run("std", func(b *testing.B) {
+			r := stdflate.NewReader(nil)
+			each(b, func(src []byte) error {
+				r.(stdflate.Resetter).Reset(bytes.NewReader(src), nil)
+				_, err := io.ReadFull(r, dst)
+				return err
+			})
+		})
+	})
+}
+
+func BenchmarkAdler32(b *testing.B) {
+	g := madeGrains()[0]
+	b.Run("grain", func(b *testing.B) {
+		b.SetBytes(int64(len(g)))
+		for b.Loop() {
+			checksum(g)
+		}
+	})
+	b.Run("std", func(b *testing.B) {
+		b.SetBytes(int64(len(g)))
+		for b.Loop() {
+			adler32.Checksum(g)
+		}
+	})
+}
+
+var _ = zlib.NewReader
