@@ -11,6 +11,20 @@ const (
 	zlibTrailer = 4
 )
 
+// zlibHeaderOf is a level's header: deflate, a window of 32 KiB, and how hard
+// the compressor tried.
+func zlibHeaderOf(level int) uint16 {
+	switch {
+	case level < 2:
+		return 0x7801
+	case level < LevelDefault:
+		return 0x785e
+	case level < 7:
+		return 0x789c
+	}
+	return 0x78da
+}
+
 // InflateZlib is Inflate for the zlib format (RFC 1950): it checks the header
 // and the Adler-32 of what it inflated, and counts both as consumed. A preset
 // dictionary is corrupt: disks have none.
