@@ -1,0 +1,93 @@
+package cimi
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// ExtensionNamespace is that of this project's own extension attributes. In
+// XML they are elements of it after the operations.
+const ExtensionNamespace = "https://github.com/cimimove/cimimove/ns/1"
+
+// Names of this project's extension attributes.
+const (
+	OVFID            = "ovfId"            // every resource, read-only: id in the descriptor
+	OVFDescriptor    = "ovfDescriptor"    // SystemTemplate, System: the kept descriptor
+	OVFConfiguration = "ovfConfiguration" // System, read-only: deployment option
+	OVFStartup       = "ovfStartup"       // System, Machine, templates: start order
+	OVFProperties    = "ovfProperties"    // System, Machine, templates: property values
+	OVFFindings      = "ovfFindings"      // Job: findings of an import or export
+	ContentDigest    = "contentDigest"    // Volume, VolumeImage: content digest
+)
+
+// ExtensionAttributes lists the names of this project's extension attributes.
+func ExtensionAttributes() []string {
+	return []string{OVFID, OVFDescriptor, OVFConfiguration, OVFStartup, OVFProperties, OVFFindings, ContentDigest}
+}
+
+// Extra is an attribute outside the standard, kept and written back (4.2.1.3).
+type Extra struct {
+	Name string
+	// Namespace of the XML element; empty after JSON, which has none.
+	Namespace string
+	// Value is a string, json.Number, bool, nil, []any or map[string]any of these.
+	// After XML numbers and booleans are strings.
+	Value any
+}
+
+// Extensions are the attributes of a resource or structure that the model does not name.
+type Extensions struct {
+	Extra []Extra
+}
+
+// ExtraValue gives the value of an extension attribute, nil when it is absent.
+func (e *Extensions) ExtraValue(name string) any {
+	for _, x := range e.Extra {
+		if x.Name == name {
+			return x.Value
+		}
+	}
+	return nil
+}
+
+// ExtraString gives the value of an extension attribute that is a string, or "".
+func (e *Extensions) ExtraString(name string) string {
+	s, _ := e.ExtraValue(name).(string)
+	return s
+}
+
+// SetExtra sets one of this project's extension attributes. v is any value
+// that encoding/json takes; nil and "" remove the attribute.
+func (e *Extensions) SetExtra(name string, v any) {
+	kept := e.Extra[:0:0]
+	for _, x := range e.Extra {
+		if x.Name != name {
+			kept = append(kept, x)
+		}
+	}
+	if v = plain(v); v != nil && v != "" {
+		kept = append(kept, Extra{Name: name, Namespace: ExtensionNamespace, Value: v})
+	}
+	e.Extra = kept
+}
+
+func (e *Extensions) extensions() *Extensions { return e }
+
+// plain brings any value into the types of Extra.Value; nil when it has no JSON.
+func plain(v any) any {
+	switch v := v.(type) {
+	case nil, string, bool, json.Number:
+		return v
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	var out any
+	if d.Decode(&out) != nil {
+		return nil
+	}
+	return out
+}
