@@ -1,0 +1,176 @@
+package disk
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/cimimove/cimimove/ovf/disk/internal/inorder"
+)
+
+// ContentDigest is the content digest of the first size bytes of img, which
+// may be larger. It reads data extents only, in parallel, holding a few blocks
+// in memory.
+func ContentDigest(ctx context.Context, img Image, size int64, progress Progress) (Digest, error) {
+	if size < 0 || size > img.Size() {
+		return Digest{}, fmt.Errorf("content digest of %d bytes: the image has %d", size, img.Size())
+	}
+	digester := NewDigester(size, nil)
+	err := eachBlock(ctx, img, size, func(b *block) error {
+		b.sum = SumBlock(b.data)
+		return nil
+	}, func(b *block) error {
+		progress.tell(b.end(), size)
+		return digester.WriteBlock(b.index, b.sum)
+	})
+	if err != nil {
+		return Digest{}, err
+	}
+	progress.tell(size, size)
+	return digester.Sum(), nil
+}
+
+// PlainDigest is the SHA-256 of the first size bytes of img as they are, the
+// zeros of its holes included.
+func PlainDigest(ctx context.Context, img Image, size int64, progress Progress) ([sha256.Size]byte, error) {
+	var out [sha256.Size]byte
+	if size < 0 || size > img.Size() {
+		return out, fmt.Errorf("sha256 of %d bytes: the image has %d", size, img.Size())
+	}
+	h, done := sha256.New(), int64(0)
+	fill := func(to int64) error {
+		for done < to {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			n := min(to-done, 64*BlockSize)
+			writeZeros(h, n)
+			done += n
+			progress.tell(done, size)
+		}
+		return nil
+	}
+	err := eachBlock(ctx, img, size, nil, func(b *block) error {
+		if err := fill(b.index * BlockSize); err != nil {
+			return err
+		}
+		h.Write(b.data)
+		done = b.end()
+		progress.tell(done, size)
+		return nil
+	})
+	if err == nil {
+		err = fill(size)
+	}
+	h.Sum(out[:0])
+	return out, err
+}
+
+// Allocated is how many bytes of content img maps as data. It reads the
+// image's map, not its data.
+func Allocated(ctx context.Context, img Image) (int64, error) {
+	var sum int64
+	for e, err := range img.Extents(ctx, 0, img.Size()) {
+		if err != nil {
+			return 0, err
+		}
+		if !e.Zero {
+			sum += e.Length
+		}
+	}
+	return sum, nil
+}
+
+// block is one BlockSize piece of a disk's content, short at its end.
+type block struct {
+	index int64
+	n     int
+	buf   []byte
+	data  []byte // buf[:n], filled when work is called
+	other []byte // room for the block of a second image
+	sum   BlockSum
+	at    int64 // what work found
+}
+
+func (b *block) end() int64 { return b.index*BlockSize + int64(b.n) }
+
+// eachBlock reads the blocks of the first size bytes of img that overlap data
+// extents; work, which may be nil, is called in parallel, then deliver in
+// ascending order.
+func eachBlock(ctx context.Context, img Image, size int64, work, deliver func(*block) error) error {
+	return inorder.Line[block]{
+		New: func() *block { return &block{buf: make([]byte, BlockSize)} },
+		Produce: func(ctx context.Context, next func() (*block, error), submit func(*block)) error {
+			for index, err := range DataBlocks(ctx, img, size) {
+				if err != nil {
+					return err
+				}
+				b, err := next()
+				if err != nil {
+					return err
+				}
+				b.index, b.n = index, int(min(BlockSize, size-index*BlockSize))
+				submit(b)
+			}
+			return nil
+		},
+		Work: func(_ context.Context, _ int, b *block) error {
+			b.data = b.buf[:b.n]
+			if err := ReadFull(img, b.data, b.index*BlockSize); err != nil {
+				return err
+			}
+			if work == nil {
+				return nil
+			}
+			return work(b)
+		},
+		Deliver: deliver,
+	}.Run(ctx)
+}
+
+// DataBlocks yields the indexes of the blocks of BlockSize of the first size
+// bytes of img that overlap a data extent, ascending. It ends after the first
+// error.
+func DataBlocks(ctx context.Context, img Image, size int64) iter.Seq2[int64, error] {
+	return func(yield func(int64, error) bool) {
+		from := int64(0)
+		for e, err := range img.Extents(ctx, 0, size) {
+			if err != nil {
+				yield(0, err)
+				return
+			}
+			if e.Zero || e.Length == 0 {
+				continue
+			}
+			last := (e.Offset + e.Length - 1) / BlockSize
+			for i := max(from, e.Offset/BlockSize); i <= last; i++ {
+				if !yield(i, nil) {
+					return
+				}
+			}
+			from = last + 1
+		}
+	}
+}
+
+// ReadFull reads len(p) bytes at off; an image that ends within them is
+// io.ErrUnexpectedEOF.
+func ReadFull(r io.ReaderAt, p []byte, off int64) error {
+	n, err := r.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("reading %d bytes at %d: %w", len(p), off, err)
+}
+
+func (p Progress) tell(done, total int64) {
+	if p != nil {
+		p(done, total)
+	}
+}

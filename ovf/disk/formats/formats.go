@@ -1,0 +1,90 @@
+// Package formats is the one switch over disk formats: it opens, decodes and
+// encodes an image of any of them by calling the format's own package.
+//
+// Content decides what an image is, cross-checked with what was declared (see
+// disk.Resolve); formats that are recognised and have no package here are
+// disk.ErrUnsupported, by name.
+package formats
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/disk/vmdk"
+)
+
+// Source says what is known of an image before it is looked at.
+type Source struct {
+	// Name is the image's file name: its extension counts where nothing is
+	// declared, and errors carry it.
+	Name string
+	// Declared is the format asked for or promised by a descriptor; empty
+	// where there is none.
+	Declared disk.Format
+}
+
+// Detect decides what the image of size bytes in r is; see disk.Resolve.
+func Detect(r io.ReaderAt, size int64, src Source) (disk.Format, error) {
+	k, err := disk.Detect(r, size)
+	if err != nil {
+		return "", err
+	}
+	return disk.Resolve(k, src.Declared, src.Name)
+}
+
+// Open opens the image of size bytes in r, whatever its format. Closing the
+// image does not close r.
+func Open(r io.ReaderAt, size int64, src Source) (disk.Image, error) {
+	f, err := Detect(r, size, src)
+	if err != nil {
+		return nil, err
+	}
+	switch f {
+	case disk.Raw:
+		return raw.New(r, size), nil
+	case disk.VMDK, disk.VMDKSparse:
+		return vmdk.Open(r, size, src.Name)
+	}
+	return nil, &disk.UnsupportedError{Name: src.Name, Format: f, Feature: "reading the format"}
+}
+
+// Decode writes the disk that r streams to sink in one pass and reads r to its
+// end. size is the virtual size in bytes where it is known, which a raw stream
+// needs; negative where it is not. Where both are known and an image says
+// something smaller, the sink sees the image's own.
+func Decode(ctx context.Context, r io.Reader, src Source, size int64, sink disk.Sink, opts disk.DecodeOptions) (disk.Result, error) {
+	if opts.Name == "" {
+		opts.Name = src.Name
+	}
+	br := bufio.NewReaderSize(r, 256<<10)
+	header, err := br.Peek(disk.HeaderSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return disk.Result{}, err
+	}
+	f, err := disk.Resolve(disk.DetectHeader(header), src.Declared, src.Name)
+	if err != nil {
+		return disk.Result{}, err
+	}
+	switch f {
+	case disk.Raw:
+		return raw.Decode(ctx, br, size, sink, opts)
+	case disk.VMDK, disk.VMDKSparse:
+		return vmdk.Decode(ctx, br, sink, opts)
+	}
+	return disk.Result{}, &disk.UnsupportedError{Name: src.Name, Format: f, Feature: "reading the format as a stream"}
+}
+
+// Encode writes img to w in format to, as a stream.
+func Encode(ctx context.Context, img disk.Image, w io.Writer, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
+	switch to {
+	case disk.Raw:
+		return raw.Encode(ctx, img, w, opts)
+	case disk.VMDK:
+		return vmdk.Encode(ctx, img, w, vmdk.EncodeOptions{EncodeOptions: opts})
+	}
+	return disk.Result{}, &disk.UnsupportedError{Format: to, Feature: "writing the format as a stream"}
+}

@@ -1,0 +1,178 @@
+package vmdk
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/grain"
+	"github.com/cimimove/cimimove/ovf/disk/internal/inorder"
+)
+
+// block is the work unit of decoding: the grains of one block of the content
+// digest, which many grains fill, as they came in the stream.
+type block struct {
+	index  int64
+	stored []byte // what the stream holds of the grains, one after the other
+	grains []storedGrain
+	data   []byte // the content, disk.BlockSize bytes
+	sum    disk.BlockSum
+	carry  int64 // bytes of content its grains hold
+}
+
+type storedGrain struct {
+	at         int // place in the block's data
+	start, end int // of the stored bytes
+	offset     int64
+}
+
+// blocks takes grains from a stream and writes them to a sink, in parallel.
+type blocks struct {
+	h    *header
+	sink disk.Sink
+	opts disk.DecodeOptions
+	res  *disk.Result
+
+	digester *disk.Digester
+	next     func() (*block, error)
+	submit   func(*block)
+	current  *block
+}
+
+// run calls produce, which calls room for each grain.
+func (bs *blocks) run(ctx context.Context, produce func() error) error {
+	size := bs.h.size()
+	if !bs.opts.NoDigest {
+		bs.digester = disk.NewDigester(size, bs.opts.OnBlock)
+	}
+	err := inorder.Line[block]{
+		Workers: bs.opts.Workers,
+		New:     func() *block { return &block{data: make([]byte, disk.BlockSize)} },
+		Produce: func(_ context.Context, next func() (*block, error), submit func(*block)) error {
+			bs.next, bs.submit = next, submit
+			if err := produce(); err != nil {
+				return err // the block in hand may be half read
+			}
+			if bs.current != nil {
+				submit(bs.current)
+			}
+			return nil
+		},
+		Work:    func(_ context.Context, _ int, b *block) error { return bs.write(b) },
+		Deliver: bs.deliver,
+	}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	if bs.digester != nil {
+		bs.res.Digest, bs.res.HasDigest = bs.digester.Sum(), true
+	}
+	if bs.opts.Progress != nil {
+		bs.opts.Progress(size, size)
+	}
+	return nil
+}
+
+// room is where the n stored bytes of the grain at sector lba go, which lie at
+// byte offset of the stream.
+func (bs *blocks) room(lba uint64, n int, offset int64) ([]byte, error) {
+	at := int64(lba) * sector
+	index := at / disk.BlockSize
+	if b := bs.current; b != nil && b.index != index {
+		bs.submit(b)
+		bs.current = nil
+	}
+	if bs.current == nil {
+		b, err := bs.next()
+		if err != nil {
+			return nil, err
+		}
+		b.index, b.stored, b.grains = index, b.stored[:0], b.grains[:0]
+		bs.current = b
+	}
+	b := bs.current
+	start := len(b.stored)
+	b.stored = slices.Grow(b.stored, n)[:start+n]
+	b.grains = append(b.grains, storedGrain{at: int(at % disk.BlockSize), start: start, end: start + n, offset: offset})
+	return b.stored[start:], nil
+}
+
+// write inflates a block's grains and writes them.
+func (bs *blocks) write(b *block) error {
+	size := bs.h.grainBytes()
+	begin := b.index * disk.BlockSize
+	limit := int(min(disk.BlockSize, bs.h.size()-begin))
+	slices.SortFunc(b.grains, func(x, y storedGrain) int { return cmp.Compare(x.at, y.at) })
+	b.carry = 0
+	clear(b.data[:b.grains[0].at])
+	for i := 0; i < len(b.grains); {
+		// A run of grains without a gap is one write.
+		from, to := b.grains[i].at, b.grains[i].at
+		for ; i < len(b.grains) && b.grains[i].at == to; i++ {
+			g := b.grains[i]
+			out := b.data[to : to+int(size)]
+			if err := bs.inflate(out, b.stored[g.start:g.end], min(len(out), limit-to), g.offset); err != nil {
+				return err
+			}
+			to += int(size)
+		}
+		end := min(to, limit)
+		if _, err := bs.sink.WriteAt(b.data[from:end], begin+int64(from)); err != nil {
+			return err
+		}
+		b.carry += int64(end - from)
+		gapEnd := disk.BlockSize
+		if i < len(b.grains) {
+			gapEnd = b.grains[i].at
+		}
+		clear(b.data[to:gapEnd])
+	}
+	if bs.digester != nil {
+		b.sum = disk.SumBlock(b.data[:limit])
+	}
+	return nil
+}
+
+// inflate fills out from stored. need bytes lie within the disk's capacity;
+// the last grain may hold just those.
+func (bs *blocks) inflate(out, stored []byte, need int, offset int64) error {
+	if !bs.h.compressed() {
+		clear(out[copy(out, stored):])
+		return nil
+	}
+	n, err := inflateGrain(out, stored)
+	if err == nil && n < need {
+		err = fmt.Errorf("it inflates to %d", n)
+	}
+	if err != nil {
+		return &disk.CorruptError{Name: bs.opts.Name, Format: disk.VMDK, Offset: offset,
+			Expected: fmt.Sprintf("a grain of %d bytes", need), Err: err}
+	}
+	clear(out[n:])
+	return nil
+}
+
+func (bs *blocks) deliver(b *block) error {
+	bs.res.DataBytes += b.carry
+	if bs.opts.Progress != nil {
+		bs.opts.Progress(min((b.index+1)*disk.BlockSize, bs.h.size()), bs.h.size())
+	}
+	if bs.digester == nil {
+		return nil
+	}
+	err := bs.digester.WriteBlock(b.index, b.sum)
+	if errors.Is(err, disk.ErrNotAscending) {
+		bs.digester, err = nil, nil
+	}
+	return err
+}
+
+// inflateGrain inflates one grain's zlib stream; more than out holds is an
+// error.
+func inflateGrain(out, stored []byte) (int, error) {
+	n, _, err := grain.InflateZlib(out, stored)
+	return n, err
+}

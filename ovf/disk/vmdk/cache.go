@@ -1,0 +1,125 @@
+package vmdk
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+)
+
+// table is a grain table: the sectors of its grains, 0 where there is none.
+type table [tableEntries]uint32
+
+var emptyTable table
+
+func (t *table) entry(i int64) uint32 { return t[i] }
+
+// maxCachedTables bounds the tables kept: 2 KiB each, 2 MiB in all, which map
+// 32 GiB of disk.
+const maxCachedTables = 1024
+
+type tableCache struct {
+	mu sync.Mutex
+	m  map[int64]*table
+}
+
+// table is grain table i, checked.
+func (m *Image) table(i int64) (*table, error) {
+	at := m.directory[i]
+	if at == 0 {
+		return &emptyTable, nil
+	}
+	c := &m.tables
+	c.mu.Lock()
+	t := c.m[i]
+	c.mu.Unlock()
+	if t != nil {
+		return t, nil
+	}
+	var b [tableEntries * 4]byte
+	if err := disk.ReadFull(m.r, b[:], int64(at)*sector); err != nil {
+		return nil, err
+	}
+	t = new(table)
+	for j := range t {
+		e := binary.LittleEndian.Uint32(b[4*j:])
+		if e == 0 || e == 1 && m.h.flags&flagZeroGrain != 0 {
+			continue
+		}
+		where := int64(at)*sector + int64(4*j)
+		if err := checkEntry(m.name, m.h, i*tableEntries+int64(j), e, where); err != nil {
+			return nil, err
+		}
+		if int64(e)*sector >= m.length {
+			return nil, corrupt(m.name, where, fmt.Sprintf("a grain within the image's %d bytes", m.length), fmt.Sprintf("one at sector %d", e))
+		}
+		t[j] = e
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil || len(c.m) >= maxCachedTables {
+		// Disks are read front to back: what was kept is behind.
+		c.m = make(map[int64]*table)
+	}
+	c.m[i] = t
+	return t, nil
+}
+
+// maxCachedGrains bounds the inflated grains kept for reads smaller than a
+// grain.
+const maxCachedGrains = 8
+
+// grainCache keeps the last grains inflated for partial reads, and buffers.
+type grainCache struct {
+	mu   sync.Mutex
+	kept []*keptGrain // most recent last
+	free [][]byte     // scratch buffers for compressed bytes
+}
+
+type keptGrain struct {
+	g    int64
+	data []byte
+}
+
+// read copies size-long grain g from byte skip to p, by inflate where it is
+// not kept. Whole grains go to p without a copy.
+func (c *grainCache) read(p []byte, g, skip int64, inflate func(dst []byte, scratch *[]byte) error, size int) error {
+	c.mu.Lock()
+	for _, k := range c.kept {
+		if k.g == g {
+			copy(p, k.data[skip:])
+			c.mu.Unlock()
+			return nil
+		}
+	}
+	var scratch []byte
+	if n := len(c.free); n > 0 {
+		scratch, c.free = c.free[n-1], c.free[:n-1]
+	}
+	c.mu.Unlock()
+
+	whole := len(p) == size
+	dst := p
+	if !whole {
+		dst = make([]byte, size)
+	}
+	err := inflate(dst, &scratch)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.free) < maxCachedGrains {
+		c.free = append(c.free, scratch)
+	}
+	if err != nil {
+		return err
+	}
+	if !whole {
+		copy(p, dst[skip:])
+		if len(c.kept) >= maxCachedGrains {
+			c.kept = append(c.kept[:0], c.kept[1:]...)
+		}
+		c.kept = append(c.kept, &keptGrain{g, dst})
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package vmdk
+
+import (
+	"fmt"
+	"hash/crc32"
+	"strings"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+)
+
+// descriptorSectors is the room VMware leaves for the embedded descriptor.
+const descriptorSectors = 20
+
+// Adapter is the disk controller named in a descriptor (ddb.adapterType).
+type Adapter string
+
+const (
+	LSILogic Adapter = "lsilogic"
+	BusLogic Adapter = "buslogic"
+	IDE      Adapter = "ide"
+)
+
+// Geometry is the disk geometry VMware's tools write for a disk of capacity
+// sectors: cylinders are capped for IDE only.
+func geometry(capacity uint64, adapter Adapter) (cylinders, heads, sectors uint64) {
+	switch {
+	case adapter == IDE:
+		heads, sectors = 16, 63
+	case capacity < 1<<30/sector:
+		heads, sectors = 64, 32
+	case capacity < 2<<30/sector:
+		heads, sectors = 128, 32
+	default:
+		heads, sectors = 255, 63
+	}
+	cylinders = capacity / (heads * sectors)
+	if adapter == IDE {
+		cylinders = min(cylinders, 16383)
+	}
+	return max(cylinders, 1), heads, sectors
+}
+
+// descriptor is the text embedded in an image of capacity sectors, padded to
+// its room. The content is not known when it is written, so that the content
+// id is derived from the capacity and stays the same between runs.
+func descriptor(capacity uint64, adapter Adapter) []byte {
+	cylinders, heads, sectors := geometry(capacity, adapter)
+	cid := crc32.ChecksumIEEE(fmt.Appendf(nil, "cimimove %d", capacity))
+	if cid >= 0xfffffffe || cid == 0 { // values with a meaning of their own
+		cid = 1
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Disk DescriptorFile\nversion=1\nCID=%08x\nparentCID=ffffffff\ncreateType=\"streamOptimized\"\n", cid)
+	fmt.Fprintf(&b, "\n# Extent description\nRDONLY %d SPARSE \"disk.vmdk\"\n", capacity)
+	b.WriteString("\n# The Disk Data Base\n#DDB\n\n")
+	fmt.Fprintf(&b, "ddb.adapterType = \"%s\"\n", adapter)
+	fmt.Fprintf(&b, "ddb.geometry.cylinders = \"%d\"\nddb.geometry.heads = \"%d\"\nddb.geometry.sectors = \"%d\"\n", cylinders, heads, sectors)
+	fmt.Fprintf(&b, "ddb.longContentID = \"%08x%08x%08x%08x\"\n", cid, ^cid, cid^0x5bd1e995, cid)
+	b.WriteString("ddb.toolsVersion = \"2147483647\"\nddb.virtualHWVersion = \"4\"\n")
+	out := make([]byte, descriptorSectors*sector)
+	copy(out, b.String())
+	return out
+}
+
+// checkDescriptor refuses descriptors that say the content is elsewhere too.
+func checkDescriptor(name, text string) error {
+	unsupported := func(feature string) error {
+		return &disk.UnsupportedError{Name: name, Format: disk.VMDK, Feature: feature}
+	}
+	extents := 0
+	for line := range strings.Lines(strings.TrimRight(text, "\x00")) {
+		line = strings.TrimSpace(line)
+		if key, value, ok := strings.Cut(line, "="); ok {
+			value = strings.ToLower(strings.Trim(strings.TrimSpace(value), `"`))
+			switch strings.ToLower(strings.TrimSpace(key)) {
+			case "parentcid":
+				if value != "ffffffff" {
+					return unsupported("a delta link: the rest of the content is in a parent (parentCID " + value + ")")
+				}
+			case "createtype":
+				if value != "streamoptimized" && value != "monolithicsparse" {
+					return unsupported("createType " + value)
+				}
+			}
+			continue
+		}
+		if f := strings.Fields(line); len(f) >= 4 && (f[0] == "RW" || f[0] == "RDONLY") {
+			if extents++; extents > 1 {
+				return unsupported("content spread over several extent files")
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,250 @@
+package vmdk
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+)
+
+// Image is a streamOptimized or monolithicSparse disk read through its grain
+// directory. Methods may be called from several goroutines.
+type Image struct {
+	r         io.ReaderAt
+	name      string
+	length    int64 // of the image file
+	h         *header
+	directory []uint32
+	tables    tableCache
+	grains    grainCache
+}
+
+var _ disk.Image = (*Image)(nil)
+
+// Open takes the image of length bytes in r; name is what errors call it. It
+// reads header, descriptor, footer and grain directory, and checks that every
+// grain table lies within the image; grains are checked when read.
+func Open(r io.ReaderAt, length int64, name string) (*Image, error) {
+	m := &Image{r: r, name: name, length: length}
+	s := newStream(io.NewSectionReader(r, 0, length), name)
+	h, err := readStart(s)
+	if err != nil {
+		return nil, err
+	}
+	m.h = h
+	if h.directory == directoryAtEnd {
+		if m.h, err = m.footer(h); err != nil {
+			return nil, err
+		}
+	}
+	return m, m.readDirectory()
+}
+
+// footer finds the footer: two sectors and its marker before the end, zeros
+// behind it apart.
+func (m *Image) footer(h *header) (*header, error) {
+	n := min(m.length, maxPadding+4*sector) &^ (sector - 1)
+	base := m.length&^(sector-1) - n
+	tail := make([]byte, n)
+	if err := disk.ReadFull(m.r, tail, base); err != nil {
+		return nil, err
+	}
+	// Back over the zero sectors: the end-of-stream marker and padding.
+	i := n - sector
+	for i > 0 && disk.IsZero(tail[i:i+sector]) {
+		i -= sector
+	}
+	if i == n-sector || i == 0 {
+		return nil, corrupt(m.name, base+i, "a footer and an end-of-stream marker", "the end of the image")
+	}
+	prior := tail[i-sector : i]
+	le := binary.LittleEndian
+	if le.Uint32(tail[i:]) != magic || le.Uint32(prior[8:]) != 0 || markerType(le.Uint32(prior[12:])) != markerFooter {
+		return nil, corrupt(m.name, base+i, "a footer before the end of the image", "something else")
+	}
+	f, err := parseHeader(m.name, base+i, tail[i:i+sector])
+	if err != nil {
+		return nil, err
+	}
+	if diff := h.sameDisk(f); diff != "" {
+		return nil, corrupt(m.name, base+i, "a footer that repeats the header", diff)
+	}
+	return f, nil
+}
+
+func (m *Image) readDirectory() error {
+	tables := m.h.tables()
+	begin, n := m.h.directory, uint64(tables)*4
+	if tables > maxTables {
+		return &disk.UnsupportedError{Name: m.name, Format: disk.VMDK, Feature: fmt.Sprintf("a grain directory of %d entries", tables)}
+	}
+	if tables == 0 {
+		return nil
+	}
+	if begin == 0 || begin > uint64(m.length)/sector || n > uint64(m.length)-begin*sector {
+		return corrupt(m.name, 56, fmt.Sprintf("a grain directory of %d bytes within the image's %d", n, m.length), fmt.Sprintf("one at sector %d", begin))
+	}
+	b := make([]byte, n)
+	if err := disk.ReadFull(m.r, b, int64(begin)*sector); err != nil {
+		return err
+	}
+	m.directory = make([]uint32, tables)
+	for i := range m.directory {
+		at := binary.LittleEndian.Uint32(b[4*i:])
+		if at == 1 && m.h.flags&flagZeroGrain != 0 {
+			at = 0
+		}
+		if at != 0 && int64(at)*sector > m.length-tableEntries*4 {
+			return corrupt(m.name, int64(begin)*sector+int64(4*i), fmt.Sprintf("a grain table within the image's %d bytes", m.length), fmt.Sprintf("one at sector %d", at))
+		}
+		m.directory[i] = at
+	}
+	return nil
+}
+
+func (m *Image) Size() int64     { return m.h.size() }
+func (m *Image) Info() disk.Info { return m.h.info() }
+
+// Close releases nothing: r is the caller's.
+func (m *Image) Close() error { return nil }
+
+func (m *Image) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("vmdk: read at negative offset %d", off)
+	}
+	size := m.Size()
+	if off >= size {
+		return 0, io.EOF
+	}
+	var atEnd error
+	if int64(len(p)) > size-off {
+		p, atEnd = p[:size-off], io.EOF
+	}
+	done := 0
+	gs := m.h.grainBytes()
+	for done < len(p) {
+		g, skip := (off+int64(done))/gs, (off+int64(done))%gs
+		n := int(min(int64(len(p)-done), gs-skip))
+		if err := m.readGrain(p[done:done+n], g, skip); err != nil {
+			return done, err
+		}
+		done += n
+	}
+	return done, atEnd
+}
+
+// readGrain reads from byte skip of grain g.
+func (m *Image) readGrain(p []byte, g, skip int64) error {
+	t, err := m.table(g / tableEntries)
+	if err != nil {
+		return err
+	}
+	at := t.entry(g % tableEntries)
+	if at == 0 {
+		clear(p)
+		return nil
+	}
+	offset := int64(at) * sector
+	if !m.h.compressed() {
+		// Beyond the capacity the last grain need not be there.
+		if offset > m.length-skip-int64(len(p)) {
+			return corrupt(m.name, offset, fmt.Sprintf("grain %d", g), "the end of the image")
+		}
+		return disk.ReadFull(m.r, p, offset+skip)
+	}
+	return m.grains.read(p, g, skip, func(dst []byte, scratch *[]byte) error {
+		return m.inflateAt(dst, g, offset, scratch)
+	}, int(m.h.grainBytes()))
+}
+
+// inflateAt fills dst with grain g, whose marker is at offset.
+func (m *Image) inflateAt(dst []byte, g, offset int64, scratch *[]byte) error {
+	var first [grainMarkerLen]byte
+	if offset > m.length-sector {
+		return corrupt(m.name, offset, fmt.Sprintf("grain %d", g), "the end of the image")
+	}
+	if err := disk.ReadFull(m.r, first[:], offset); err != nil {
+		return err
+	}
+	lba := binary.LittleEndian.Uint64(first[:])
+	n := int64(binary.LittleEndian.Uint32(first[8:]))
+	switch {
+	case lba != uint64(g)*m.h.grain:
+		return corrupt(m.name, offset, fmt.Sprintf("the grain of sector %d", uint64(g)*m.h.grain), fmt.Sprintf("that of sector %d", lba))
+	case n == 0 || n > maxCompressed(int64(len(dst))):
+		return corrupt(m.name, offset, fmt.Sprintf("1 to %d compressed bytes", maxCompressed(int64(len(dst)))), fmt.Sprint(n))
+	case offset > m.length-grainMarkerLen-n:
+		return corrupt(m.name, offset, fmt.Sprintf("%d compressed bytes", n), "the end of the image")
+	}
+	if int64(cap(*scratch)) < n {
+		*scratch = make([]byte, n)
+	}
+	src := (*scratch)[:n]
+	if err := disk.ReadFull(m.r, src, offset+grainMarkerLen); err != nil {
+		return err
+	}
+	need := min(int64(len(dst)), m.Size()-g*m.h.grainBytes())
+	got, err := inflateGrain(dst, src)
+	if err == nil && int64(got) < need {
+		err = fmt.Errorf("it inflates to %d", got)
+	}
+	if err != nil {
+		return &disk.CorruptError{Name: m.name, Format: disk.VMDK, Offset: offset, Expected: fmt.Sprintf("a grain of %d bytes", need), Err: err}
+	}
+	clear(dst[got:])
+	return nil
+}
+
+// Extents reads grain tables, not grains. Grains with an entry are data.
+func (m *Image) Extents(ctx context.Context, off, n int64) iter.Seq2[disk.Extent, error] {
+	return func(yield func(disk.Extent, error) bool) {
+		if off < 0 || n < 0 || off > m.Size()-n {
+			yield(disk.Extent{}, fmt.Errorf("vmdk: extents of %d bytes at %d: the disk has %d", n, off, m.Size()))
+			return
+		}
+		run := disk.Extent{Offset: off, Zero: true}
+		gs, end := m.h.grainBytes(), off+n
+		grow := func(to int64, zero bool) bool {
+			to = min(to, end)
+			if zero != run.Zero {
+				if run.Length > 0 && !yield(run, nil) {
+					return false
+				}
+				run = disk.Extent{Offset: run.Offset + run.Length, Zero: zero}
+			}
+			run.Length = to - run.Offset
+			return true
+		}
+		for at := off; at < end; {
+			if err := ctx.Err(); err != nil {
+				yield(disk.Extent{}, err)
+				return
+			}
+			ti := at / (gs * tableEntries)
+			tableEnd := (ti + 1) * gs * tableEntries
+			if m.directory[ti] == 0 {
+				if !grow(tableEnd, true) {
+					return
+				}
+				at = tableEnd
+				continue
+			}
+			t, err := m.table(ti)
+			if err != nil {
+				yield(disk.Extent{}, err)
+				return
+			}
+			for ; at < min(tableEnd, end); at = at/gs*gs + gs {
+				if !grow(at/gs*gs+gs, t.entry(at/gs%tableEntries) == 0) {
+					return
+				}
+			}
+		}
+		if run.Length > 0 {
+			yield(run, nil)
+		}
+	}
+}

@@ -1,0 +1,33 @@
+package vmdk
+
+import (
+	"encoding/binary"
+	"hash/adler32"
+)
+
+// A stored grain is its marker, a zlib header, two stored deflate blocks of
+// half a grain each, and the Adler-32 of the grain, padded to sectors.
+const (
+	zlibHeaderLen  = 2
+	blockHeaderLen = 5
+	halfGrain      = grainSize / 2
+
+	storedZlibLen = zlibHeaderLen + 2*(blockHeaderLen+halfGrain) + adler32.Size
+	// storedGrainLen is what every mapped grain takes in the stored form, in
+	// bytes: 129 sectors.
+	storedGrainLen = (grainMarkerLen + storedZlibLen + sector - 1) / sector * sector
+)
+
+// appendStored appends src, a grain, as a zlib stream of stored blocks.
+func appendStored(dst, src []byte) []byte {
+	dst = append(dst, 0x78, 0x01)
+	for i := range 2 {
+		var head [blockHeaderLen]byte
+		head[0] = byte(i) // the last block says so
+		binary.LittleEndian.PutUint16(head[1:], halfGrain)
+		binary.LittleEndian.PutUint16(head[3:], ^uint16(halfGrain))
+		dst = append(dst, head[:]...)
+		dst = append(dst, src[i*halfGrain:(i+1)*halfGrain]...)
+	}
+	return binary.BigEndian.AppendUint32(dst, adler32.Checksum(src))
+}

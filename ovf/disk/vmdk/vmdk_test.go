@@ -1,0 +1,79 @@
+package vmdk_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"testing"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/disk/vmdk"
+)
+
+// memory is a sink that keeps the disk.
+type memory struct {
+	info  disk.Info
+	data  []byte
+	begun int
+}
+
+func (m *memory) Begin(info disk.Info) error {
+	m.info, m.data = info, make([]byte, info.Size)
+	m.begun++
+	return nil
+}
+
+func (m *memory) WriteAt(p []byte, off int64) (int, error) {
+	return copy(m.data[off:], p), nil
+}
+
+func encode(t testing.TB, content []byte, opts vmdk.EncodeOptions) ([]byte, disk.Result) {
+	t.Helper()
+	var out bytes.Buffer
+	res, err := vmdk.Encode(context.Background(), raw.New(bytes.NewReader(content), int64(len(content))), &out, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StreamBytes != int64(out.Len()) {
+		t.Errorf("StreamBytes is %d of %d", res.StreamBytes, out.Len())
+	}
+	return out.Bytes(), res
+}
+
+func padded(content []byte) []byte {
+	return append(bytes.Clone(content), make([]byte, -len(content)&511)...)
+}
+
+func TestRoundTrip(t *testing.T) {
+	for name, content := range patterns() {
+		t.Run(name, func(t *testing.T) {
+			image, enc := encode(t, content, vmdk.EncodeOptions{})
+			var got memory
+			dec, err := vmdk.Decode(context.Background(), bytes.NewReader(image), &got, disk.DecodeOptions{Name: name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got.data, padded(content)) {
+				t.Error("the one-pass decoder reads other content")
+			}
+			if !dec.HasDigest || dec.DataBytes < enc.DataBytes {
+				t.Errorf("decoded %+v of %+v", dec, enc)
+			}
+			if dec.Digest.Sum != enc.Digest.Sum {
+				t.Errorf("digest %v, encoder says %v", dec.Digest, enc.Digest)
+			}
+			img, err := vmdk.Open(bytes.NewReader(image), int64(len(image)), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, err := io.ReadAll(io.NewSectionReader(img, 0, img.Size()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(all, padded(content)) {
+				t.Error("the random-access reader reads other content")
+			}
+		})
+	}
+}
