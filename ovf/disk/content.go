@@ -19,7 +19,7 @@ func ContentDigest(ctx context.Context, img Image, size int64, progress Progress
 		return Digest{}, fmt.Errorf("content digest of %d bytes: the image has %d", size, img.Size())
 	}
 	digester := NewDigester(size, nil)
-	err := eachBlock(ctx, img, size, func(b *block) error {
+	err := eachBlock(ctx, img, size, 0, func(b *block) error {
 		b.sum = SumBlock(b.data)
 		return nil
 	}, func(b *block) error {
@@ -53,7 +53,7 @@ func PlainDigest(ctx context.Context, img Image, size int64, progress Progress) 
 		}
 		return nil
 	}
-	err := eachBlock(ctx, img, size, nil, func(b *block) error {
+	err := eachBlock(ctx, img, size, 0, nil, func(b *block) error {
 		if err := fill(b.index * BlockSize); err != nil {
 			return err
 		}
@@ -100,9 +100,10 @@ func (b *block) end() int64 { return b.index*BlockSize + int64(b.n) }
 // eachBlock reads the blocks of the first size bytes of img that overlap data
 // extents; work, which may be nil, is called in parallel, then deliver in
 // ascending order.
-func eachBlock(ctx context.Context, img Image, size int64, work, deliver func(*block) error) error {
+func eachBlock(ctx context.Context, img Image, size int64, workers int, work, deliver func(*block) error) error {
 	return inorder.Line[block]{
-		New: func() *block { return &block{buf: make([]byte, BlockSize)} },
+		Workers: workers,
+		New:     func() *block { return &block{buf: make([]byte, BlockSize)} },
 		Produce: func(ctx context.Context, next func() (*block, error), submit func(*block)) error {
 			for index, err := range DataBlocks(ctx, img, size) {
 				if err != nil {

@@ -2,17 +2,6 @@ package disk
 
 import "context"
 
-// CopyOptions are those of Copy.
-type CopyOptions struct {
-	// NoDigest leaves out the content digest, which otherwise is computed in
-	// the same pass.
-	NoDigest bool
-	Progress Progress
-	// OnBlock is told the digest of each block read, ascending; the others are
-	// zero. It is not called with NoDigest.
-	OnBlock func(index int64, sum BlockSum)
-}
-
 // Result says what a conversion did.
 type Result struct {
 	// Info is the image read: with its exact virtual size, and Allocated as
@@ -29,15 +18,16 @@ type Result struct {
 }
 
 // Copy writes the content of img to sink, data extents only, blocks in
-// parallel, and computes the content digest in the same pass.
-func Copy(ctx context.Context, img Image, sink Sink, opts CopyOptions) (Result, error) {
+// parallel, and computes the content digest in the same pass. Level does not
+// apply.
+func Copy(ctx context.Context, img Image, sink Sink, opts EncodeOptions) (Result, error) {
 	info, size := img.Info(), img.Size()
 	if err := sink.Begin(info); err != nil {
 		return Result{}, err
 	}
 	res := Result{Info: info}
 	digester := NewDigester(size, opts.OnBlock)
-	err := eachBlock(ctx, img, size, func(b *block) error {
+	err := eachBlock(ctx, img, size, opts.Workers, func(b *block) error {
 		if !opts.NoDigest {
 			b.sum = SumBlock(b.data)
 		}
@@ -59,40 +49,4 @@ func Copy(ctx context.Context, img Image, sink Sink, opts CopyOptions) (Result, 
 	}
 	opts.Progress.tell(size, size)
 	return res, nil
-}
-
-// DecodeOptions are those of every format's Decode.
-type DecodeOptions struct {
-	// Name is what errors call the image.
-	Name string
-	// Workers is how many goroutines decompress and write; GOMAXPROCS when
-	// not positive.
-	Workers int
-	// NoDigest leaves out the content digest, which otherwise is computed in
-	// the same pass.
-	NoDigest bool
-	Progress Progress
-	// OnBlock is told the digest of each block that was in the stream,
-	// ascending; the others are zero. It is called only as long as the content
-	// comes in ascending order, and not with NoDigest.
-	OnBlock func(index int64, sum BlockSum)
-}
-
-// LevelStored asks for no compression at all.
-const LevelStored = -1
-
-// EncodeOptions are those of every format's Encode.
-type EncodeOptions struct {
-	// Level is the compression level, 1 (fastest) to 9 (smallest); 0 is the
-	// format's default and LevelStored no compression.
-	Level int
-	// Workers is how many goroutines compress; GOMAXPROCS when not positive.
-	Workers int
-	// NoDigest leaves out the content digest, which otherwise is computed in
-	// the same pass.
-	NoDigest bool
-	Progress Progress
-	// OnBlock is told the digest of each block read, ascending; the others are
-	// zero. It is not called with NoDigest.
-	OnBlock func(index int64, sum BlockSum)
 }

@@ -31,3 +31,30 @@ func appendStored(dst, src []byte) []byte {
 	}
 	return binary.BigEndian.AppendUint32(dst, adler32.Checksum(src))
 }
+
+// putStored makes b the whole stored form of grain g, marker and padding too.
+// src, its content, may overlap b where it lies at or after its place there.
+func putStored(b, src []byte, g int64) {
+	const (
+		first  = grainMarkerLen + zlibHeaderLen + blockHeaderLen
+		second = first + halfGrain + blockHeaderLen
+		sumAt  = second + halfGrain
+	)
+	sum := adler32.Checksum(src)
+	copy(b[first:], src[:halfGrain])
+	copy(b[second:], src[halfGrain:])
+	putGrainMarker(b, uint64(g)*grainSectors, storedZlibLen)
+	copy(b[grainMarkerLen:], []byte{0x78, 0x01})
+	putBlockHeader(b[first-blockHeaderLen:], 0)
+	putBlockHeader(b[second-blockHeaderLen:], 1)
+	binary.BigEndian.PutUint32(b[sumAt:], sum)
+	clear(b[sumAt+adler32.Size:])
+}
+
+// putBlockHeader writes the header of a stored deflate block of half a grain;
+// final is 1 for the last block.
+func putBlockHeader(b []byte, final byte) {
+	b[0] = final
+	binary.LittleEndian.PutUint16(b[1:], halfGrain)
+	binary.LittleEndian.PutUint16(b[3:], ^uint16(halfGrain))
+}

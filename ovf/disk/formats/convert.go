@@ -1,0 +1,29 @@
+package formats
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/raw"
+)
+
+// Convert writes img to the empty regular file out in format to, holes kept
+// where the format is raw. The file is not synced; on error it holds part of
+// an image and is the caller's to remove.
+func Convert(ctx context.Context, img disk.Image, out *os.File, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
+	if to == disk.Raw {
+		return disk.Copy(ctx, img, raw.NewSink(out), opts)
+	}
+	return Encode(ctx, img, out, to, opts)
+}
+
+// ConvertStream is Convert for an image that can be read only once, front to
+// back, which goes to a raw file.
+func ConvertStream(ctx context.Context, r io.Reader, src Source, size int64, out *os.File, to disk.Format, opts disk.DecodeOptions) (disk.Result, error) {
+	if to != disk.Raw {
+		return disk.Result{}, &disk.UnsupportedError{Name: src.Name, Format: to, Feature: "writing the format from a stream"}
+	}
+	return Decode(ctx, r, src, size, raw.NewSink(out), opts)
+}

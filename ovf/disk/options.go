@@ -1,0 +1,37 @@
+package disk
+
+// DecodeOptions are those of every format's Decode.
+type DecodeOptions struct {
+	// Name is what errors call the image.
+	Name string
+	// Workers is how many goroutines decompress and write; GOMAXPROCS when
+	// not positive.
+	Workers int
+	// NoDigest leaves out the content digest, which otherwise is computed in
+	// the same pass.
+	NoDigest bool
+	Progress Progress
+	// OnBlock is told the digest of each block that was in the stream,
+	// ascending; the others are zero. It is called only as long as the content
+	// comes in ascending order, and not with NoDigest.
+	OnBlock func(index int64, sum BlockSum)
+}
+
+// LevelStored asks for no compression at all.
+const LevelStored = -1
+
+// EncodeOptions are those of every format's Encode.
+type EncodeOptions struct {
+	// Level is the compression level, 1 (fastest) to 9 (smallest); 0 is the
+	// format's default and LevelStored no compression.
+	Level int
+	// Workers is how many goroutines compress; GOMAXPROCS when not positive.
+	Workers int
+	// NoDigest leaves out the content digest, which otherwise is computed in
+	// the same pass.
+	NoDigest bool
+	Progress Progress
+	// OnBlock is told the digest of each block read, ascending; the others are
+	// zero. It is not called with NoDigest.
+	OnBlock func(index int64, sum BlockSum)
+}
