@@ -1,0 +1,130 @@
+package migrate
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net/http"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/migrate/runbook"
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/disk"
+)
+
+// Class is the kind of end that an operation came to. Its value is the exit
+// code of the command; cimi.ReturnCode puts it into a Job.
+type Class int
+
+// The classes, which are the exit codes of the command line.
+const (
+	ClassDone       Class = 0
+	ClassOther      Class = 1   // anything that has no class of its own
+	ClassUsage      Class = 2   // usage or configuration, runbooks included
+	ClassInvalid    Class = 3   // package or descriptor invalid
+	ClassIntegrity  Class = 4   // digest or signature
+	ClassRefused    Class = 5   // refused before the transfer: mapping, quota, EULA, unsupported, exists
+	ClassAuth       Class = 6   // authentication, authorisation or TLS
+	ClassTransfer   Class = 7   // transfer failed, resumable
+	ClassRemote     Class = 8   // the remote side failed and gave no class
+	ClassBatch      Class = 9   // some items of a batch failed
+	ClassUnverified Class = 10  // done, but the verification asked for could not be made
+	ClassInterrupt  Class = 130 // interrupted; state kept
+	ClassTerminate  Class = 143 // terminated; state kept
+)
+
+var classNames = map[Class]string{
+	ClassDone: "done", ClassOther: "other", ClassUsage: "usage", ClassInvalid: "invalid",
+	ClassIntegrity: "integrity", ClassRefused: "refused", ClassAuth: "auth", ClassTransfer: "transfer",
+	ClassRemote: "remote", ClassBatch: "batch", ClassUnverified: "unverified",
+	ClassInterrupt: "interrupted", ClassTerminate: "terminated",
+}
+
+// String is the name of the class in result documents.
+func (c Class) String() string {
+	if s, ok := classNames[c]; ok {
+		return s
+	}
+	return classNames[ClassOther]
+}
+
+// ExitCode is what a command exits with; 0 for nil.
+func ExitCode(err error) int { return int(ClassOf(err)) }
+
+// ClassOf finds the class of an error: the one an *Error carries, else by what
+// the error is.
+func ClassOf(err error) Class {
+	var (
+		own        *Error
+		job        *cimi.JobError
+		untrusted  *cimi.SecurityError
+		descriptor *ovf.DescriptorError
+		missing    *ovf.MissingFileError
+		integrity  *ovf.IntegrityError
+		cloud      *cimi.Error
+		classed    interface{ Class() Class }
+	)
+	switch {
+	case err == nil:
+		return ClassDone
+	case errors.As(err, &own) && own.Class != 0:
+		return own.Class
+	case errors.As(err, &classed):
+		return classed.Class()
+	case errors.Is(err, context.Canceled):
+		return ClassInterrupt
+	case errors.As(err, &job):
+		c, _ := cimi.Class(job)
+		return Class(c)
+	case errors.As(err, &untrusted):
+		return ClassAuth
+	case errors.As(err, &integrity):
+		return ClassIntegrity
+	case errors.As(err, &descriptor), errors.As(err, &missing),
+		errors.Is(err, ovf.ErrNoDescriptor), errors.Is(err, ovf.ErrMultipleDescriptors), errors.Is(err, ovf.ErrUnsafePath),
+		errors.Is(err, disk.ErrCorrupt), errors.Is(err, disk.ErrWrongFormat):
+		return ClassInvalid
+	case errors.Is(err, disk.ErrUnsupported):
+		return ClassRefused
+	case isTLS(err):
+		return ClassAuth
+	case errors.As(err, &cloud):
+		if cloud.Job != nil {
+			c, _ := cimi.Class(cloud)
+			return Class(c)
+		}
+		return classOfStatus(cloud.Status)
+	case errors.Is(err, runbook.ErrInvalid), errors.Is(err, journal.ErrNoRun), errors.Is(err, journal.ErrLocked):
+		return ClassUsage
+	}
+	return ClassOther
+}
+
+// classOfStatus is for what a cloud answers to a request.
+func classOfStatus(status int) Class {
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
+		return ClassAuth
+	case status == http.StatusUnprocessableEntity, status == http.StatusConflict, status == http.StatusInsufficientStorage:
+		return ClassRefused
+	case status >= 500:
+		return ClassRemote
+	}
+	return ClassOther
+}
+
+func isTLS(err error) bool {
+	var (
+		verify   *tls.CertificateVerificationError
+		record   tls.RecordHeaderError
+		alert    tls.AlertError
+		unknown  x509.UnknownAuthorityError
+		host     x509.HostnameError
+		invalid  x509.CertificateInvalidError
+		rootless x509.SystemRootsError
+	)
+	return errors.As(err, &verify) || errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &unknown) ||
+		errors.As(err, &host) || errors.As(err, &invalid) || errors.As(err, &rootless)
+}

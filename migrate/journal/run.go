@@ -1,0 +1,156 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// State of a run. A run that is Running and whose lock is free was interrupted.
+type State string
+
+const (
+	Running     State = "running"
+	Interrupted State = "interrupted" // stopped, or its process died; resumable
+	Failed      State = "failed"      // ended; see Run.Error
+	Verified    State = "verified"    // done, and verified as asked
+	Done        State = "done"        // done, verification not asked for or not possible
+	Skipped     State = "skipped"     // the System was there already
+	RolledBack  State = "rolled-back" // undone
+)
+
+// Ended tells whether nothing is left to do.
+func (s State) Ended() bool { return s == Verified || s == Done || s == Skipped || s == RolledBack }
+
+// Run is one migration.
+type Run struct {
+	ID               string
+	Created, Updated time.Time
+	State            State
+	System           string // name at the source
+	Source           string // endpoints, as the user named them
+	Destination      string
+	Via              string
+	Plan             json.RawMessage // what Resume needs; no secrets
+	Report           json.RawMessage
+	Error            json.RawMessage
+	Done, Total      int64 // bytes
+}
+
+// Create records a new run and gives it an id.
+func (j *Journal) Create(ctx context.Context, r Run) (string, error) {
+	id := NewID(time.Now())
+	err := j.write(ctx, "run", func(tx *sql.Tx) error {
+		now := stamp()
+		_, err := tx.Exec(`INSERT INTO run (id, created, updated, state, system, source, destination, via, plan, total) VALUES (?,?,?,?,?,?,?,?,?,?)`,
+			id, now, now, r.State, r.System, r.Source, r.Destination, r.Via, []byte(r.Plan), r.Total)
+		return err
+	})
+	return id, err
+}
+
+// Change is what SetState records; nil fields stay as they are.
+type Change struct {
+	State         State
+	Plan          json.RawMessage
+	Report, Error json.RawMessage
+	Via           string
+}
+
+// Set records a new state of a run.
+func (j *Journal) Set(ctx context.Context, id string, c Change) error {
+	return j.write(ctx, "state "+string(c.State), func(tx *sql.Tx) error {
+		res, err := tx.Exec(`UPDATE run SET updated=?, state=coalesce(nullif(?,''), state), plan=coalesce(?, plan), report=coalesce(?, report), error=coalesce(?, error), via=coalesce(nullif(?,''), via) WHERE id=?`,
+			stamp(), string(c.State), blob(c.Plan), blob(c.Report), blob(c.Error), c.Via, id)
+		return one(res, err, id)
+	})
+}
+
+// Progress records how many of how many bytes have moved.
+func (j *Journal) Progress(ctx context.Context, id string, done, total int64) error {
+	return j.write(ctx, "progress", func(tx *sql.Tx) error {
+		res, err := tx.Exec(`UPDATE run SET updated=?, done=?, total=? WHERE id=?`, stamp(), done, total, id)
+		return one(res, err, id)
+	})
+}
+
+const runColumns = `id, created, updated, state, system, source, destination, via, plan, report, error, done, total`
+
+// Run reads one run; ErrNoRun when it is not there.
+func (j *Journal) Run(ctx context.Context, id string) (*Run, error) {
+	r, err := scanRun(j.db.QueryRowContext(ctx, `SELECT `+runColumns+` FROM run WHERE id=?`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, noRun(id)
+	}
+	return r, err
+}
+
+// Runs lists all runs, oldest first.
+func (j *Journal) Runs(ctx context.Context) ([]*Run, error) {
+	rows, err := j.db.QueryContext(ctx, `SELECT `+runColumns+` FROM run ORDER BY id`)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	defer rows.Close()
+	var out []*Run
+	for rows.Next() {
+		r, err := scanRun(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// Forget removes a run and all that belongs to it.
+func (j *Journal) Forget(ctx context.Context, id string) error {
+	return j.write(ctx, "forget", func(tx *sql.Tx) error {
+		res, err := tx.Exec(`DELETE FROM run WHERE id=?`, id)
+		return one(res, err, id)
+	})
+}
+
+func scanRun(row interface{ Scan(...any) error }) (*Run, error) {
+	var (
+		r                   Run
+		created, updated    string
+		plan, report, cause []byte
+	)
+	if err := row.Scan(&r.ID, &created, &updated, &r.State, &r.System, &r.Source, &r.Destination, &r.Via, &plan, &report, &cause, &r.Done, &r.Total); err != nil {
+		return nil, err
+	}
+	r.Plan, r.Report, r.Error = plan, report, cause
+	r.Created, r.Updated = moment(created), moment(updated)
+	return &r, nil
+}
+
+func noRun(id string) error { return fmt.Errorf("run %s: %w", id, ErrNoRun) }
+
+func one(res sql.Result, err error, id string) error {
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err == nil && n == 0 {
+		return noRun(id)
+	}
+	return nil
+}
+
+// blob keeps NULL and empty apart.
+func blob(b json.RawMessage) any {
+	if b == nil {
+		return nil
+	}
+	return []byte(b)
+}
+
+func stamp() string { return time.Now().UTC().Format(time.RFC3339Nano) }
+
+func moment(s string) time.Time {
+	t, _ := time.Parse(time.RFC3339Nano, s)
+	return t
+}
