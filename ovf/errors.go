@@ -49,9 +49,13 @@ type IntegrityError struct {
 	Algorithm string // sha256, …
 	Expected  string // hex, from the manifest
 	Actual    string // hex, of what was read
+	Reason    string // what else is wrong where no two digests were compared; empty otherwise
 }
 
 func (e *IntegrityError) Error() string {
+	if e.Reason != "" {
+		return fmt.Sprintf("%s: %s: %s", e.Package, e.File, e.Reason)
+	}
 	return fmt.Sprintf("%s: %s: %s digest is %s, the manifest says %s", e.Package, e.File, e.Algorithm, e.Actual, e.Expected)
 }
 

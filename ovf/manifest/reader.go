@@ -1,0 +1,67 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cimimove/cimimove/ovf"
+)
+
+// Reader digests a stored file as it is read. End-of-file is shown only after
+// size and digest matched; otherwise the error takes its place, and stays.
+type Reader struct {
+	c    *Checker
+	name string
+	size int64 // -1 when unknown
+	read int64
+	r    io.Reader
+	file *running
+	err  error // what every further Read answers
+}
+
+// Reader wraps the content of a stored file of size bytes (-1 when only
+// reading tells). Content that ends early or goes on is a
+// *ovf.DescriptorError with both sizes, a wrong digest an *ovf.IntegrityError.
+func (c *Checker) Reader(name string, size int64, r io.Reader) *Reader {
+	return &Reader{c: c, name: name, size: size, r: r, file: c.start(name)}
+}
+
+func (r *Reader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.r.Read(p)
+	r.file.Write(p[:n])
+	r.read += int64(n)
+	switch {
+	case r.size >= 0 && r.read > r.size:
+		r.err = r.wrongSize("goes on after")
+	case err == nil:
+		return n, nil
+	case !errors.Is(err, io.EOF):
+		r.err = err
+	case r.size >= 0 && r.read < r.size:
+		r.err = r.wrongSize("ends before")
+	default:
+		r.err = io.EOF
+		if mismatch := r.c.pass(r.name, r.file); mismatch != nil {
+			r.err = mismatch
+		}
+	}
+	return n, r.err
+}
+
+// Drain reads what was left unread and gives the verdict: nil when size and
+// digest match.
+func (r *Reader) Drain() error {
+	if _, err := io.Copy(io.Discard, struct{ io.Reader }{r}); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (r *Reader) wrongSize(how string) error {
+	return &ovf.DescriptorError{Package: r.c.pkg, Object: r.name, Offset: -1,
+		Message: fmt.Sprintf("content %s its %d bytes; %d bytes came", how, r.size, r.read)}
+}

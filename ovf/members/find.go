@@ -1,0 +1,126 @@
+package members
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/manifest"
+)
+
+// MaxDescriptor is how many bytes a descriptor, manifest or certificate may have.
+const MaxDescriptor = 64 << 20
+
+// IsDescriptor says whether a stored file is a descriptor by its name (DSP0243 5.1).
+func IsDescriptor(name string) bool { return strings.EqualFold(path.Ext(name), ".ovf") }
+
+// Companion finds the manifest (ext ".mf") or certificate (".cert") of a
+// descriptor: the sibling of the same base name (DSP0243 5.1), whatever its
+// case; else the only sibling with that extension that References do not
+// list, for producers that rename the descriptor and forget the manifest.
+func Companion(descriptor, ext string, env *ovf.Envelope, names []string) string {
+	base := strings.TrimSuffix(descriptor, path.Ext(descriptor))
+	var others []string
+	for _, n := range names {
+		switch {
+		case n == base+ext:
+			return n
+		case strings.EqualFold(path.Ext(n), ext) && path.Dir(n) == path.Dir(descriptor):
+			others = append(others, n)
+		}
+	}
+	for _, n := range others {
+		if strings.EqualFold(n, base+ext) {
+			return n
+		}
+	}
+	if len(others) == 1 && !Referenced(env, others[0]) {
+		return others[0]
+	}
+	return ""
+}
+
+// OddlyNamed is the finding for a companion that is not named after its descriptor.
+func OddlyNamed(descriptor, companion string) (ovf.Finding, bool) {
+	base := strings.TrimSuffix(descriptor, path.Ext(descriptor))
+	if companion == "" || strings.TrimSuffix(companion, path.Ext(companion)) == base {
+		return ovf.Finding{}, false
+	}
+	return ovf.Finding{ID: manifest.RuleName, Severity: ovf.Warning, Object: companion,
+		Message: fmt.Sprintf("is not named after the descriptor %s; taken for its companion all the same", descriptor),
+		Hint:    "rename it to " + base + path.Ext(companion), Clause: "DSP0243 5.1"}, true
+}
+
+// Referenced says whether an entry of References means this stored file.
+func Referenced(env *ovf.Envelope, name string) bool {
+	for _, f := range env.Files() {
+		if _, ok := ovf.MatchMember(f.Href, func(s string) bool { return s == name }); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// ParseDescriptor parses b, naming package and descriptor in the error.
+func ParseDescriptor(pkg, name string, b []byte) (*ovf.Envelope, error) {
+	env, err := ovf.Parse(b)
+	var d *ovf.DescriptorError
+	switch {
+	case err == nil:
+		return env, nil
+	case errors.As(err, &d) && d.Package == "":
+		named := *d
+		named.Package = pkg
+		if named.Object == "" {
+			named.Object = name
+		} else {
+			named.Object = name + ": " + named.Object
+		}
+		return nil, &named
+	}
+	return nil, fmt.Errorf("%s: %s: %w", pkg, name, err)
+}
+
+// TooBig is the error for a descriptor, manifest or certificate over MaxDescriptor.
+func TooBig(pkg, name string, size int64) error {
+	return &ovf.DescriptorError{Package: pkg, Object: name, Offset: -1,
+		Message: fmt.Sprintf("has %d bytes, the limit is %d", size, MaxDescriptor)}
+}
+
+// NoDescriptor is ovf.ErrNoDescriptor with what was found instead.
+func NoDescriptor(pkg string, names []string) error {
+	what := "it is empty"
+	if len(names) > 0 {
+		what = "it holds " + strings.Join(Shorten(names), ", ")
+	}
+	return &ovf.DescriptorError{Package: pkg, Offset: -1, Message: what, Clause: "5.1", Err: ovf.ErrNoDescriptor}
+}
+
+// Shorten keeps the first names of a long list.
+func Shorten(names []string) []string {
+	const enough = 12
+	if len(names) <= enough {
+		return names
+	}
+	return append(append([]string(nil), names[:enough]...), fmt.Sprintf("and %d more", len(names)-enough))
+}
+
+// Missing is the error for an href that no stored file answers.
+func Missing(pkg string, env *ovf.Envelope, href string, names []string) *ovf.MissingFileError {
+	e := &ovf.MissingFileError{Package: pkg, Href: href, Members: Shorten(names), Nearest: ovf.NearestMember(href, names)}
+	for _, f := range env.Files() {
+		if f.Href != href {
+			continue
+		}
+		e.FileID = f.ID
+		for _, d := range env.Disks() {
+			if d.FileRef == f.ID {
+				e.Disks = append(e.Disks, d.ID)
+			}
+		}
+		break
+	}
+	return e
+}
