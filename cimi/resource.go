@@ -42,10 +42,10 @@ func (c *Common) Base() *Common { return c }
 
 // Operation is what a consumer may do with a resource, and where to send it (4.2).
 type Operation struct {
-	Rel  string `cimi:"rel"`
-	Href string `cimi:"href,uri"`
+	Rel  string `cimi:"rel,attr"`
+	Href string `cimi:"href,uri,attr"`
 	// Available is nil for the default, true.
-	Available *bool `cimi:"available"`
+	Available *bool `cimi:"available,attr"`
 }
 
 // Operation gives the operation with this rel, nil when it is not offered or

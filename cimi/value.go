@@ -94,7 +94,7 @@ type reference interface {
 	hrefp() *string
 	resource() Resource
 	make() Resource
-	clear()
+	set(Resource)
 }
 
 func (r *Ref[T]) hrefp() *string { return &r.Href }
@@ -111,7 +111,26 @@ func (r *Ref[T]) make() Resource {
 	return any(r.Value).(Resource)
 }
 
-func (r *Ref[T]) clear() { r.Value = nil }
+// set includes a target by value: as it is where the types agree, else its
+// common attributes and, in an Unknown, the others as extension attributes.
+func (r *Ref[T]) set(target Resource) {
+	if v, ok := any(target).(*T); ok {
+		r.Value = v
+		return
+	}
+	b, err := MarshalJSON(target)
+	if err != nil {
+		return
+	}
+	u := r.make()
+	obj, err := parseJSON(b)
+	if m, ok := obj.(map[string]any); ok && err == nil {
+		if un, ok := u.(*Unknown); ok {
+			un.URI, un.Type = resourceURI(target), target.TypeName()
+		}
+		_ = bindObject(u, m, "")
+	}
+}
 
 // lastWord is what follows the last "/" of a URI.
 func lastWord(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }

@@ -21,6 +21,15 @@ type System struct {
 	DescriptorName string   `json:"descriptorName,omitempty"`
 	Configuration  string   `json:"configuration,omitempty"`
 	FileNames      []string `json:"fileNames,omitempty"`
+	// ManifestName and CertificateName are those files' names in the package;
+	// empty where it had none.
+	ManifestName    string `json:"manifestName,omitempty"`
+	CertificateName string `json:"certificateName,omitempty"`
+	// SystemType is the VirtualSystemType of the hardware sections chosen
+	// (DSP0243 8.1); empty where the first was taken.
+	SystemType string `json:"systemType,omitempty"`
+	// Collection tells a VirtualSystemCollection from a single VirtualSystem.
+	Collection bool `json:"collection,omitempty"`
 	// Properties are values of OVF properties by environment key; password ones included, never shown.
 	Properties map[string]string `json:"properties,omitempty"`
 }
@@ -48,7 +57,9 @@ type Machine struct {
 	// Attachments in the order of controller and address; the boot disk is told by Boot.
 	Attachments []Attachment `json:"attachments,omitempty"`
 	NICs        []NIC        `json:"nics,omitempty"`
-	// StartOrder and delays are OVF's (DSP0243 9.7), kept as the descriptor says.
+	// Instance counts the machines of one VirtualSystem from 0 (ScaleOutSection of OVF 2).
+	Instance int `json:"instance,omitempty"`
+	// StartOrder is OVF's (DSP0243 9.7), kept as the descriptor says.
 	StartOrder int `json:"startOrder,omitempty"`
 }
 
@@ -56,7 +67,8 @@ type Machine struct {
 type Attachment struct {
 	DiskID     string `json:"diskId"`
 	Controller string `json:"controller"` // ide, scsi, sata, nvme, virtio
-	Bus, Unit  int
+	Bus        int    `json:"bus"`
+	Unit       int    `json:"unit"`
 	Boot       bool   `json:"boot,omitempty"`
 	OVFID      string `json:"ovfId,omitempty"` // InstanceID of the Item
 }
