@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -83,7 +84,7 @@ func resourceOfObject(obj map[string]any, typeName, path string) (Resource, erro
 		typeName = named
 	}
 	r := New(typeName)
-	if u, ok := r.(*Unknown); ok {
+	if u, ok := r.(*Unknown); ok && uri != "" {
 		u.URI = uri
 	}
 	return r, bindObject(r, obj, path)
@@ -103,7 +104,7 @@ func bindObject(r Resource, obj map[string]any, path string) error {
 		}
 		a := t.find(key)
 		if a == nil {
-			if c != nil && isEntries(c, key, val) {
+			if c != nil && isEntries(c, obj, key) {
 				if err := bindEntries(c, val, join(path, key)); err != nil {
 					return err
 				}
@@ -123,22 +124,23 @@ func bindObject(r Resource, obj map[string]any, path string) error {
 	return nil
 }
 
-// isEntries finds the array of entries: by its name, else any array of objects.
-func isEntries(c *Collection, key string, val any) bool {
-	arr, ok := val.([]any)
-	if !ok {
+// isEntries finds the array of entries: by its name, else, where there is none
+// of that name, any array of objects that have an id or href.
+func isEntries(c *Collection, obj map[string]any, key string) bool {
+	if named, ok := obj[c.groupName()].([]any); ok {
+		return key == c.groupName() && named != nil
+	}
+	arr, ok := obj[key].([]any)
+	if !ok || len(arr) == 0 || slices.Contains(ExtensionAttributes(), key) {
 		return false
 	}
-	if key == c.groupName() {
-		return true
-	}
 	for _, x := range arr {
-		obj, ok := x.(map[string]any)
-		if !ok || obj["id"] == nil && obj["href"] == nil {
+		entry, ok := x.(map[string]any)
+		if !ok || entry["id"] == nil && entry["href"] == nil {
 			return false
 		}
 	}
-	return len(arr) > 0 && len(c.Items) == 0
+	return true
 }
 
 func bindEntries(c *Collection, val any, path string) error {

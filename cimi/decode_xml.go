@@ -35,7 +35,10 @@ func DecodeXMLAs(b []byte, typeName string) (Resource, error) {
 	}
 	r := New(typeName)
 	if u, ok := r.(*Unknown); ok {
-		if u.URI = uri; uri == "" && root.space != "" {
+		switch {
+		case uri != "":
+			u.URI = uri
+		case root.space != "":
 			u.URI = root.space + "/" + name
 		}
 	}

@@ -128,7 +128,7 @@ func (e *jsonEncoder) attributes(o *jsonObject, v reflect.Value, t *table, erase
 	}
 	if x := extrasOf(v); x != nil {
 		seen := map[string]bool{}
-		for _, extra := range x.Extra {
+		for _, extra := range x.sorted() {
 			if t.byName[extra.Name] == nil && !seen[extra.Name] && extra.Name != "resourceURI" {
 				seen[extra.Name] = true
 				o.key(extra.Name)

@@ -133,7 +133,7 @@ func (e *xmlEncoder) attributes(v reflect.Value, t *table, erased []string, entr
 		entries()
 	}
 	if x := extrasOf(v); x != nil {
-		for _, extra := range x.Extra {
+		for _, extra := range x.sorted() {
 			e.extra(extra)
 		}
 	}

@@ -3,6 +3,8 @@ package cimi
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
+	"strings"
 )
 
 // ExtensionNamespace is that of this project's own extension attributes. In
@@ -69,6 +71,11 @@ func (e *Extensions) SetExtra(name string, v any) {
 		kept = append(kept, Extra{Name: name, Namespace: ExtensionNamespace, Value: v})
 	}
 	e.Extra = kept
+}
+
+// sorted are the extension attributes in the order in which they are written.
+func (e *Extensions) sorted() []Extra {
+	return slices.SortedStableFunc(slices.Values(e.Extra), func(a, b Extra) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func (e *Extensions) extensions() *Extensions { return e }

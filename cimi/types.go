@@ -12,7 +12,11 @@ func New(typeName string) Resource {
 	if r := newKnown(typeName); r != nil {
 		return r
 	}
-	return &Unknown{Type: typeName}
+	u := &Unknown{Type: typeName}
+	if typeName != "" {
+		u.URI = TypeURI(typeName)
+	}
+	return u
 }
 
 // Known tells whether a type name is modelled.
