@@ -99,7 +99,7 @@ func (d *Digester) WriteRange(off int64, p []byte) error {
 // WriteBlock takes the digest of block index, computed elsewhere by SumBlock.
 func (d *Digester) WriteBlock(index int64, sum BlockSum) error {
 	off := index * BlockSize
-	if err := d.advance(off, min(BlockSize, d.size-off)); err != nil {
+	if err := d.advance(off, max(1, min(BlockSize, d.size-off))); err != nil {
 		return err
 	}
 	d.endWith(sum)

@@ -1,8 +1,10 @@
 package vmdk
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -42,6 +44,9 @@ const maxDescriptor = 256
 
 // readStart reads header and descriptor, up to the descriptor's end.
 func readStart(s *stream) (*header, error) {
+	if err := s.refuseDescriptor(); err != nil {
+		return nil, err
+	}
 	var b [sector]byte
 	if err := s.read(b[:], "a header"); err != nil {
 		return nil, err
@@ -64,6 +69,19 @@ func readStart(s *stream) (*header, error) {
 		return nil, err
 	}
 	return h, checkDescriptor(s.name, string(text))
+}
+
+// refuseDescriptor names the variant of a descriptor file, which has no
+// content of its own.
+func (s *stream) refuseDescriptor() error {
+	b, err := s.r.Peek(disk.HeaderSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if k := disk.DetectHeader(b); k.Format == disk.VMDK && !bytes.HasPrefix(b, []byte("KDMV")) {
+		return &disk.UnsupportedError{Name: s.name, Format: disk.VMDK, Feature: k.Variant + ", whose content lies in other files"}
+	}
+	return nil
 }
 
 // checkPlaces checks where the header says things are.

@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
 )
 
 // holed is a raw disk whose grains of zeros are holes, except those kept.
 func holed(content []byte, keep func(g int64) bool) disk.Image {
-	return &holes{raw.New(bytes.NewReader(content), int64(len(content))), content, keep}
+	return &disktest.Holes{Image: raw.New(bytes.NewReader(content), int64(len(content))), Content: content, Keep: keep}
 }
 
 func layout(t testing.TB, img disk.Image) *vmdk.StoredImage {
@@ -27,7 +28,7 @@ func layout(t testing.TB, img disk.Image) *vmdk.StoredImage {
 }
 
 func TestStored(t *testing.T) {
-	for name, content := range patterns() {
+	for name, content := range disktest.Patterns() {
 		t.Run(name, func(t *testing.T) {
 			img := holed(content, func(g int64) bool { return g%7 == 3 })
 			s := layout(t, img)
@@ -49,12 +50,12 @@ func TestStored(t *testing.T) {
 				t.Errorf("DataBytes is %d, mapped are %d", s.DataBytes(), mapped)
 			}
 
-			var got memory
+			var got disktest.Memory
 			res, err := vmdk.Decode(context.Background(), bytes.NewReader(all), &got, disk.DecodeOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(got.data, padded(content)) || !res.HasDigest {
+			if !bytes.Equal(got.Data, disktest.Padded(content)) || !res.HasDigest {
 				t.Errorf("decodes to other content: %+v", res)
 			}
 
@@ -94,7 +95,7 @@ func TestStored(t *testing.T) {
 
 func TestStoredGrainTakes66048Bytes(t *testing.T) {
 	length := func(grains int) int64 {
-		content := bytes.Repeat([]byte{1}, grains*grainSize)
+		content := bytes.Repeat([]byte{1}, grains*disktest.Grain)
 		return layout(t, raw.New(bytes.NewReader(content), int64(len(content)))).Size()
 	}
 	if got := length(9) - length(8); got != 66048 {
@@ -103,7 +104,7 @@ func TestStoredGrainTakes66048Bytes(t *testing.T) {
 }
 
 func TestLayoutRefusesDamage(t *testing.T) {
-	content := bytes.Repeat([]byte{1}, 100*grainSize)
+	content := bytes.Repeat([]byte{1}, 100*disktest.Grain)
 	kept, err := layout(t, holed(content, nil)).MarshalBinary()
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +123,7 @@ func TestLayoutRefusesDamage(t *testing.T) {
 	if err := l.UnmarshalBinary(kept); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Open(raw.New(bytes.NewReader(content), 99*grainSize)); err == nil {
+	if _, err := l.Open(raw.New(bytes.NewReader(content), 99*disktest.Grain)); err == nil {
 		t.Error("a layout opens over a disk of another size")
 	}
 }

@@ -7,26 +7,10 @@ import (
 	"testing"
 
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
 )
-
-// memory is a sink that keeps the disk.
-type memory struct {
-	info  disk.Info
-	data  []byte
-	begun int
-}
-
-func (m *memory) Begin(info disk.Info) error {
-	m.info, m.data = info, make([]byte, info.Size)
-	m.begun++
-	return nil
-}
-
-func (m *memory) WriteAt(p []byte, off int64) (int, error) {
-	return copy(m.data[off:], p), nil
-}
 
 func encode(t testing.TB, content []byte, opts vmdk.EncodeOptions) ([]byte, disk.Result) {
 	t.Helper()
@@ -41,20 +25,16 @@ func encode(t testing.TB, content []byte, opts vmdk.EncodeOptions) ([]byte, disk
 	return out.Bytes(), res
 }
 
-func padded(content []byte) []byte {
-	return append(bytes.Clone(content), make([]byte, -len(content)&511)...)
-}
-
 func TestRoundTrip(t *testing.T) {
-	for name, content := range patterns() {
+	for name, content := range disktest.Patterns() {
 		t.Run(name, func(t *testing.T) {
 			image, enc := encode(t, content, vmdk.EncodeOptions{})
-			var got memory
+			var got disktest.Memory
 			dec, err := vmdk.Decode(context.Background(), bytes.NewReader(image), &got, disk.DecodeOptions{Name: name})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(got.data, padded(content)) {
+			if !bytes.Equal(got.Data, disktest.Padded(content)) {
 				t.Error("the one-pass decoder reads other content")
 			}
 			if !dec.HasDigest || dec.DataBytes < enc.DataBytes {
@@ -71,7 +51,7 @@ func TestRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(all, padded(content)) {
+			if !bytes.Equal(all, disktest.Padded(content)) {
 				t.Error("the random-access reader reads other content")
 			}
 		})

@@ -1,0 +1,114 @@
+package formats_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/formats"
+	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
+	"github.com/cimimove/cimimove/ovf/disk/raw"
+)
+
+// TestLargeSparse: sizes whose sector counts or byte offsets overflow 32 bits,
+// with data at the places where they do.
+func TestLargeSparse(t *testing.T) {
+	for _, size := range []int64{40<<30 + 512, 2<<40 + 64<<20 + 512} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) { largeSparse(t, size) })
+	}
+}
+
+func largeSparse(t *testing.T, size int64) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	source := create(t, dir, "source.raw")
+	if err := source.Truncate(size); err != nil {
+		t.Skipf("no sparse file of %d bytes here: %v", size, err)
+	}
+	var marks []int64
+	for _, off := range []int64{0, 1 << 31, 1<<32 - 512, 1 << 40, 2<<40 - 512, size - 512} {
+		if off > size-512 {
+			continue
+		}
+		if _, err := source.WriteAt(mark(off), off); err != nil {
+			t.Fatal(err)
+		}
+		marks = append(marks, off)
+	}
+	img, err := raw.Open(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := disk.ContentDigest(ctx, img, size, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	image := create(t, dir, "disk.vmdk")
+	enc, err := formats.Convert(ctx, img, image, disk.VMDK, disk.EncodeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if enc.Digest != want {
+		t.Errorf("digest while encoding is %v, of the source %v", enc.Digest, want)
+	}
+	if _, err := image.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	back := create(t, dir, "back.raw")
+	dec, err := formats.ConvertStream(ctx, image, formats.Source{Name: image.Name()}, -1, back, disk.Raw, disk.DecodeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !dec.HasDigest || dec.Digest != want {
+		t.Errorf("digest while decoding is %v, of the source %v", dec.Digest, want)
+	}
+	copied, err := raw.Open(back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at, equal, err := disk.Compare(ctx, img, copied); !equal || err != nil {
+		t.Errorf("differs at %d (%v)", at, err)
+	}
+	if n, err := disk.Allocated(ctx, copied); err != nil || n > 1<<20 {
+		t.Errorf("the copy has %d bytes allocated (%v), not a few pages", n, err)
+	}
+
+	qemu := disktest.Tool(t, "qemu-img")
+	if size < 1<<40 || os.Getenv("CIMIMOVE_E2E") == "1" { // qemu-img looks at each grain
+		disktest.Run(t, qemu, "check", "-f", "vmdk", image.Name())
+		disktest.Run(t, qemu, "compare", "-f", "raw", "-F", "vmdk", source.Name(), image.Name())
+	}
+	for _, off := range marks {
+		piece := filepath.Join(dir, "piece.raw")
+		disktest.Run(t, qemu, "dd", "-f", "vmdk", "-O", "raw", "bs=512", fmt.Sprintf("skip=%d", off/512),
+			fmt.Sprintf("count=%d", off/512+1), "if="+image.Name(), "of="+piece)
+		got, err := os.ReadFile(piece)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, mark(off)) {
+			t.Errorf("qemu-img reads %q at %d", bytes.TrimRight(got, "\x00"), off)
+		}
+	}
+}
+
+// mark is a sector that tells where it belongs.
+func mark(off int64) []byte {
+	return append(fmt.Appendf(nil, "sector of byte %d", off), make([]byte, 512)...)[:512]
+}
+
+func create(t testing.TB, dir, name string) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}

@@ -1,0 +1,134 @@
+// Package disktest is what the tests of disk formats share: contents that
+// differ in what is easily got wrong, sinks and images in memory, the
+// outside oracle and the corpus.
+package disktest
+
+import (
+	"context"
+	"io"
+	"iter"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+)
+
+// Grain is the piece in which Holes are told from data, in bytes.
+const Grain = 64 << 10
+
+// Patterns are disk contents by name.
+func Patterns() map[string][]byte {
+	rng := rand.New(rand.NewPCG(1, 2))
+	place := func(size int, at ...int) []byte {
+		b := make([]byte, size)
+		for _, off := range at {
+			copy(b[off:], Noise(rng, min(512, size-off)))
+		}
+		return b
+	}
+	alternating := make([]byte, 40*Grain)
+	for g := 0; g < 40; g += 2 {
+		copy(alternating[g*Grain:], Text(rng, Grain))
+	}
+	return map[string][]byte{
+		"nothing":         {},
+		"one sector":      Noise(rng, 512),
+		"empty":           make([]byte, 3<<20),
+		"full of noise":   Noise(rng, 3<<20),
+		"full of text":    Text(rng, 3<<20),
+		"alternating":     alternating,
+		"last partial":    Text(rng, 5*Grain+4096),
+		"odd size":        Text(rng, 1<<20+777),
+		"odd noise":       Noise(rng, 2*Grain+1),
+		"first sector":    place(2<<20, 0),
+		"last sector":     place(2<<20+512, 2<<20),
+		"first and last":  place(40<<20, 0, 40<<20-512),
+		"several tables":  place(100<<20, 0, 33<<20, 34<<20, 99<<20),
+		"table boundary":  place(64<<20+512, 32<<20-512, 32<<20, 64<<20),
+		"grain boundary":  place(1<<20, Grain-256, 5*Grain-1),
+		"one byte at end": append(make([]byte, 70000), 1),
+	}
+}
+
+// Noise does not compress.
+func Noise(rng *rand.Rand, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	return b
+}
+
+// Text compresses to about a third.
+func Text(rng *rand.Rand, n int) []byte {
+	const source = "the quick brown fox jumps over the lazy dog\n"
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = source[rng.IntN(5)+i%(len(source)-5)]
+	}
+	return b
+}
+
+// Padded is content as formats that count sectors give it back.
+func Padded(content []byte) []byte {
+	return append(content[:len(content):len(content)], make([]byte, -len(content)&511)...)
+}
+
+// Memory is a sink that keeps the disk. Limit, when set, bounds the size it
+// takes.
+type Memory struct {
+	Limit int64
+
+	mu   sync.Mutex
+	Info disk.Info
+	Data []byte
+}
+
+type tooLarge struct{}
+
+func (tooLarge) Error() string { return "disk too large for memory" }
+
+func (m *Memory) Begin(info disk.Info) error {
+	if m.Limit > 0 && info.Size > m.Limit {
+		return tooLarge{}
+	}
+	m.Info, m.Data = info, make([]byte, info.Size)
+	return nil
+}
+
+func (m *Memory) WriteAt(p []byte, off int64) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if off < 0 || off > int64(len(m.Data)-len(p)) {
+		return 0, io.ErrShortWrite
+	}
+	return copy(m.Data[off:], p), nil
+}
+
+// Discard is a sink that keeps nothing.
+type Discard struct{}
+
+func (Discard) Begin(disk.Info) error                    { return nil }
+func (Discard) WriteAt(p []byte, off int64) (int, error) { return len(p), nil }
+
+// Holes is Image with those grains of Content that are zero as zero extents,
+// but for the ones that Keep names.
+type Holes struct {
+	disk.Image
+	Content []byte
+	Keep    func(g int64) bool
+}
+
+func (h *Holes) Extents(ctx context.Context, off, n int64) iter.Seq2[disk.Extent, error] {
+	return func(yield func(disk.Extent, error) bool) {
+		for end := off + n; off < end; {
+			g := off / Grain
+			next := min((g+1)*Grain, end)
+			zero := disk.IsZero(h.Content[off:next]) && (h.Keep == nil || !h.Keep(g))
+			if !yield(disk.Extent{Offset: off, Length: next - off, Zero: zero}, nil) {
+				return
+			}
+			off = next
+		}
+	}
+}
