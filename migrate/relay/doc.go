@@ -1,0 +1,146 @@
+// Package relay passes a package from one cloud to another in one pass,
+// without a temporary copy: it reads the source's bytes as the destination
+// asks for them and takes the content digest of every disk on the way.
+//
+// It promises:
+//   - The bytes are the source's, unchanged, with the source's exact size, so
+//     Range requests and resumption after a restart give the same bytes.
+//   - Every disk whose bytes pass in ascending order is digested in that pass;
+//     how far each has come is told, so that nothing known is read again.
+//   - Memory is bounded by the number of readers, not by any size.
+//   - A URL is found only by its token, and only while the relay is open.
+package relay
+
+import (
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+)
+
+// Content is what is relayed. ReadAt may be called concurrently.
+type Content interface {
+	io.ReaderAt
+	Size() int64
+}
+
+// Disk is a disk image inside the package that passes.
+type Disk struct {
+	ID       string      // name in digests and progress
+	Name     string      // file name, for errors and for the format of raw images
+	Declared disk.Format // empty when nothing is declared
+	Offset   int64       // of the stored file in the package, in bytes
+	Size     int64       // of the stored file, in bytes
+	Capacity int64       // virtual size in bytes where known, else -1
+	// Known is how many blocks from the first are known from an earlier pass.
+	Known int64
+}
+
+// Block is the content digest of one block of a disk.
+type Block struct {
+	Index int64
+	Sum   disk.BlockSum
+}
+
+// TapOptions are what a Tap tells.
+type TapOptions struct {
+	// Blocks is told of digests as they become known: ascending, in batches;
+	// upto is how many blocks from the first are known with them. An error ends
+	// the digest of that disk, not the transfer.
+	Blocks func(disk string, upto int64, blocks []Block) error
+	// Progress is told how many stored bytes of a disk have passed. It must not block.
+	Progress func(disk string, done, total int64)
+}
+
+// Tap is Content that digests the disks in what is read through it.
+type Tap struct {
+	src     Content
+	ctx     context.Context
+	cancel  context.CancelFunc
+	watches []*watch
+	read    atomic.Int64
+	mu      sync.Mutex
+	failure error
+}
+
+// NewTap watches the disks of src. Close ends it.
+func NewTap(ctx context.Context, src Content, disks []Disk, opts TapOptions) *Tap {
+	ctx, cancel := context.WithCancel(ctx)
+	t := &Tap{src: src, ctx: ctx, cancel: cancel}
+	for _, d := range disks {
+		t.watches = append(t.watches, newWatch(ctx, d, opts))
+	}
+	return t
+}
+
+// Size is that of the source.
+func (t *Tap) Size() int64 { return t.src.Size() }
+
+// ReadAt reads from the source and shows the watches what came.
+func (t *Tap) ReadAt(p []byte, off int64) (int, error) {
+	if err := t.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := t.src.ReadAt(p, off)
+	t.read.Add(int64(n))
+	if err != nil && err != io.EOF {
+		t.fail(err)
+	}
+	for _, w := range t.watches {
+		w.see(p[:n], off)
+	}
+	return n, err
+}
+
+// fail keeps the first error of the source.
+func (t *Tap) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failure == nil && t.ctx.Err() == nil {
+		t.failure = err
+	}
+}
+
+// Err is the first error of the source, nil when there was none: it tells a
+// failure of the source from one of the destination.
+func (t *Tap) Err() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.failure
+}
+
+// Read is how many bytes were read from the source.
+func (t *Tap) Read() int64 { return t.read.Load() }
+
+// Digest is the content digest of a disk; ok is false when it did not pass
+// whole and in order. It waits for a disk that has passed to be digested.
+func (t *Tap) Digest(id string) (res disk.Result, ok bool) {
+	for _, w := range t.watches {
+		if w.disk.ID == id {
+			return w.result()
+		}
+	}
+	return disk.Result{}, false
+}
+
+// Known is how many blocks of a disk from the first are known, from earlier
+// passes and this one.
+func (t *Tap) Known(id string) int64 {
+	for _, w := range t.watches {
+		if w.disk.ID == id {
+			return w.known.Load()
+		}
+	}
+	return 0
+}
+
+// Close ends the digests in progress and tells what became known.
+func (t *Tap) Close() error {
+	for _, w := range t.watches {
+		w.stop()
+	}
+	t.cancel()
+	return nil
+}
