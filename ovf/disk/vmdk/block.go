@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/cimimove/cimimove/ovf/disk"
-	"github.com/cimimove/cimimove/ovf/disk/grain"
 	"github.com/cimimove/cimimove/ovf/disk/internal/inorder"
 )
 
@@ -168,11 +167,4 @@ func (bs *blocks) deliver(b *block) error {
 		bs.digester, err = nil, nil
 	}
 	return err
-}
-
-// inflateGrain inflates one grain's zlib stream; more than out holds is an
-// error.
-func inflateGrain(out, stored []byte) (int, error) {
-	n, _, err := grain.InflateZlib(out, stored)
-	return n, err
 }

@@ -1,45 +1,24 @@
 package vmdk
 
 import (
-	"bytes"
-
-	"github.com/klauspost/compress/zlib"
-
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/grain"
 )
 
-// defaultLevel is what level 0 means.
-const defaultLevel = 2
-
-// compressor compresses grains; the zero value is ready. It is for one
-// goroutine.
-type compressor struct {
-	zw    *zlib.Writer
-	level int
-	buf   bytes.Buffer
+// newEncoder is the grain encoder of a disk.EncodeOptions level.
+func newEncoder(level int) *grain.Encoder {
+	switch level {
+	case 0:
+		level = grain.LevelDefault
+	case disk.LevelStored:
+		level = grain.LevelStored
+	}
+	return grain.NewEncoder(level)
 }
 
-func (c *compressor) appendZlib(dst, src []byte, level int) ([]byte, error) {
-	switch {
-	case level == disk.LevelStored:
-		return appendStored(dst, src), nil
-	case level == 0:
-		level = defaultLevel
-	}
-	if c.zw == nil || c.level != level {
-		zw, err := zlib.NewWriterLevel(&c.buf, level)
-		if err != nil {
-			return dst, err
-		}
-		c.zw, c.level = zw, level
-	}
-	c.buf.Reset()
-	c.zw.Reset(&c.buf)
-	if _, err := c.zw.Write(src); err != nil {
-		return dst, err
-	}
-	if err := c.zw.Close(); err != nil {
-		return dst, err
-	}
-	return append(dst, c.buf.Bytes()...), nil
+// inflateGrain inflates one grain's zlib stream; more than out holds is an
+// error.
+func inflateGrain(out, stored []byte) (int, error) {
+	n, _, err := grain.InflateZlib(out, stored)
+	return n, err
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/grain"
 	"github.com/cimimove/cimimove/ovf/disk/internal/inorder"
 )
 
@@ -36,7 +37,7 @@ func Encode(ctx context.Context, img disk.Image, w io.Writer, opts EncodeOptions
 	if !opts.NoDigest {
 		digester = disk.NewDigester(size, opts.OnBlock)
 	}
-	compressors := make([]compressor, inorder.Count(opts.Workers))
+	encoders := make([]*grain.Encoder, inorder.Count(opts.Workers))
 	err = inorder.Line[encodeBlock]{
 		Workers: opts.Workers,
 		New:     func() *encodeBlock { return &encodeBlock{data: make([]byte, disk.BlockSize)} },
@@ -61,7 +62,11 @@ func Encode(ctx context.Context, img disk.Image, w io.Writer, opts EncodeOptions
 			if digester != nil {
 				b.sum = disk.SumBlock(b.data[:b.n])
 			}
-			return b.encode(&compressors[worker], opts.Level)
+			if encoders[worker] == nil {
+				encoders[worker] = newEncoder(opts.Level)
+			}
+			b.encode(encoders[worker])
+			return nil
 		},
 		Deliver: func(b *encodeBlock) error {
 			res.DataBytes += b.carry
@@ -117,7 +122,7 @@ type placedGrain struct {
 }
 
 // encode compresses the block's grains that are not zero.
-func (b *encodeBlock) encode(c *compressor, level int) error {
+func (b *encodeBlock) encode(e *grain.Encoder) {
 	clear(b.data[b.n:])
 	b.out, b.placed, b.carry = b.out[:0], b.placed[:0], 0
 	for at := 0; at < b.n; at += grainSize {
@@ -132,16 +137,12 @@ func (b *encodeBlock) encode(c *compressor, level int) error {
 
 		var marker [grainMarkerLen]byte
 		b.out = append(b.out, marker[:]...)
-		var err error
-		if b.out, err = c.appendZlib(b.out, content, level); err != nil {
-			return err
-		}
+		b.out = e.AppendZlib(b.out, content)
 		putGrainMarker(b.out[start:], uint64(g)*grainSectors, len(b.out)-start-grainMarkerLen)
 		for len(b.out)%sector != 0 {
 			b.out = append(b.out, 0)
 		}
 	}
-	return nil
 }
 
 // writer lays out the stream: header, descriptor, then grains with a table

@@ -18,20 +18,6 @@ const (
 	storedGrainLen = (grainMarkerLen + storedZlibLen + sector - 1) / sector * sector
 )
 
-// appendStored appends src, a grain, as a zlib stream of stored blocks.
-func appendStored(dst, src []byte) []byte {
-	dst = append(dst, 0x78, 0x01)
-	for i := range 2 {
-		var head [blockHeaderLen]byte
-		head[0] = byte(i) // the last block says so
-		binary.LittleEndian.PutUint16(head[1:], halfGrain)
-		binary.LittleEndian.PutUint16(head[3:], ^uint16(halfGrain))
-		dst = append(dst, head[:]...)
-		dst = append(dst, src[i*halfGrain:(i+1)*halfGrain]...)
-	}
-	return binary.BigEndian.AppendUint32(dst, adler32.Checksum(src))
-}
-
 // putStored makes b the whole stored form of grain g, marker and padding too.
 // src, its content, may overlap b where it lies at or after its place there.
 func putStored(b, src []byte, g int64) {
