@@ -120,7 +120,11 @@ func (e *jsonEncoder) attributes(o *jsonObject, v reflect.Value, t *table, erase
 			e.attribute(a, a.value(v))
 		case slices.Contains(erased, a.Name):
 			o.key(a.Name)
-			e.buf.WriteString("null")
+			if a.Name == "id" { // the Job of an error: 4.2.2 wants an empty path
+				e.buf.WriteString(`""`)
+			} else {
+				e.buf.WriteString("null")
+			}
 		}
 	}
 	if entries != nil {

@@ -16,9 +16,12 @@ import (
 type Provider interface {
 	// EntryPoint reads the Cloud Entry Point (5.12).
 	EntryPoint(ctx context.Context) (*CloudEntryPoint, error)
-	// Get reads one resource; *Error with Status 404 when it is not there.
+	// Get reads one resource; *Error with Status 404 when it is not there. Of a
+	// collection it gives what List gives without options.
 	Get(ctx context.Context, id string, opts ReadOptions) (Resource, error)
-	// List reads one page of a collection (5.5.12) named by its id.
+	// List reads one page of a collection (5.5.12) named by its id; *Error with
+	// Status 404 when the id names no collection. It may be shorter than asked
+	// for: Count tells how many there are (see All).
 	List(ctx context.Context, collection string, opts ListOptions) (*Collection, error)
 	// Create adds to a collection (4.2.1.1): a …Create request or, for
 	// templates, configurations and images, the resource itself.

@@ -50,12 +50,20 @@ type Power interface {
 	Stop(ctx context.Context, machineID string, force bool) error
 }
 
+// Versioned is a Host that can say cheaply whether anything has changed: the
+// same Version, the same Systems.
+type Versioned interface {
+	Version() int64
+}
+
 var (
 	ErrNotFound    = errors.New("not found")
 	ErrExists      = errors.New("exists already")
 	ErrBusy        = errors.New("machine is running")
 	ErrUnsupported = errors.New("not supported by this host")
 	ErrNoSpace     = errors.New("no space left")
+	// ErrChanged: what an earlier export was frozen over is not the same any more.
+	ErrChanged = errors.New("has changed since")
 )
 
 // Capabilities: the zero value can do nothing beyond Import and Export.
@@ -97,7 +105,7 @@ type DiskProgress struct {
 	Done, Total int64
 }
 
-// ExportOptions: Disks false leaves disk content out (metadata only).
+// ExportOptions of Export; the zero value freezes the System as it is now.
 type ExportOptions struct {
 	// Frozen is the State of an earlier Export of the same System: the layout
 	// is reproduced, byte for byte, or the error says what has changed.
