@@ -153,18 +153,29 @@ func (p *Package) load(ctx context.Context, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	b, err := io.ReadAll(io.LimitReader(r, MaxDescriptor+1))
+	b, err := readSmall(r, p.list[i].Size)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %s: at byte %d: %w", p.name, name, len(b), err)
 	case len(b) > MaxDescriptor:
 		return nil, TooBig(p.name, name, int64(len(b)))
-	case p.list[i].Size >= 0 && int64(len(b)) != p.list[i].Size:
-		return nil, &ovf.DescriptorError{Package: p.name, Object: name, Offset: -1,
-			Message: fmt.Sprintf("has %d bytes, %d were announced", len(b), p.list[i].Size)}
 	}
 	p.bytes[name] = b
 	return b, nil
+}
+
+// readSmall reads size bytes in one piece, or what comes when size is -1, a
+// byte more than is allowed at most.
+func readSmall(r io.Reader, size int64) ([]byte, error) {
+	if size < 0 {
+		return io.ReadAll(io.LimitReader(r, MaxDescriptor+1))
+	}
+	b := make([]byte, size)
+	n, err := io.ReadFull(r, b)
+	if err == io.EOF && size == 0 {
+		err = nil
+	}
+	return b[:n], err
 }
 
 // Name is what the user called the package.

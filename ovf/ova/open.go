@@ -15,6 +15,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"strings"
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/manifest"
@@ -36,7 +38,11 @@ var ErrCompressed = errors.New("archive is compressed as a whole; it can be read
 // io.Closer, closing the Package closes it; an error from Open does not.
 func Open(ctx context.Context, r io.ReaderAt, size int64, name string, opts Options) (ovf.Opener, error) {
 	var start [blockSize]byte
-	n, err := r.ReadAt(start[:min(size, blockSize)], 0)
+	headers := r
+	if c, ok := r.(ContextReaderAt); ok {
+		headers = c.At(ctx)
+	}
+	n, err := headers.ReadAt(start[:min(size, blockSize)], 0)
 	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -44,7 +50,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, name string, opts Opti
 		return nil, err
 	}
 	a := &archive{name: name, r: r, size: size}
-	if err := a.readIndex(ctx); err != nil {
+	if err := a.readIndex(ctx, headers); err != nil {
 		return nil, err
 	}
 	p, err := members.Open(ctx, name, uncloseable{a}, members.Options{Manifest: opts.Manifest})
@@ -81,8 +87,8 @@ type archive struct {
 	members []*member
 }
 
-func (a *archive) readIndex(ctx context.Context) error {
-	at := &seekableBlocks{r: a.r, size: a.size}
+func (a *archive) readIndex(ctx context.Context, r io.ReaderAt) error {
+	at := &seekableBlocks{r: r, size: a.size}
 	s := newScanner(a.name, at)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -133,7 +139,7 @@ type ContextReaderAt interface {
 // Stream reads a member in sequence.
 func (a *archive) Stream(ctx context.Context, i int) (io.ReadCloser, error) {
 	m := a.members[i]
-	if c, ok := a.r.(ContextReaderAt); ok {
+	if c, ok := a.r.(ContextReaderAt); ok && !descriptive(m.name) {
 		stored, err := c.Stream(ctx, m.offset, m.stored)
 		if err != nil || m.sparse == nil {
 			return stored, err
@@ -143,11 +149,23 @@ func (a *archive) Stream(ctx context.Context, i int) (io.ReadCloser, error) {
 			io.Closer
 		}{m.sparse.reader(stored), stored}, nil
 	}
-	w := m.window(a.r)
+	w, err := a.Open(ctx, i)
+	if err != nil {
+		return nil, err
+	}
 	return io.NopCloser(io.NewSectionReader(w, 0, w.Size())), nil
 }
 
 func (a *archive) Close() error { return nil }
+
+// descriptive says whether a file is one that is read apart from the pass.
+func descriptive(name string) bool {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".ovf", ".mf", ".cert":
+		return true
+	}
+	return false
+}
 
 // window is a member's content for random access.
 type window struct {

@@ -1,0 +1,77 @@
+// Package web opens packages on web servers: https://h/app.ova, and
+// https://h/app.ovf with its files beside it (DSP0243 5.4).
+//
+// Where the server offers Range, a package is an ovf.Opener: looking at it
+// costs its headers and its descriptor, and its files pass in one sequential
+// download that resumes where a connection broke. Where it does not, an OVA is
+// read in one pass. See package fetch for retries, redirects and credentials.
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/manifest"
+	"github.com/cimimove/cimimove/ovf/ova"
+	"github.com/cimimove/cimimove/ovf/web/fetch"
+)
+
+// Options of Open.
+type Options struct {
+	Manifest manifest.Policy // zero: verify
+	Fetch    fetch.Options
+}
+
+// Redact gives a URL for messages; see fetch.Redact.
+func Redact(raw string) string { return fetch.Redact(raw) }
+
+// Open opens the package at an http or https URL: a descriptor when its path
+// ends in .ovf, an OVA otherwise. The Package is named by the redacted URL.
+func Open(ctx context.Context, rawURL string, opts Options) (ovf.Package, error) {
+	if u, err := url.Parse(rawURL); err == nil && strings.EqualFold(path.Ext(u.Path), ".ovf") {
+		return openDescriptor(ctx, rawURL, opts)
+	}
+	f, err := fetch.Open(ctx, rawURL, opts.Fetch)
+	if err != nil {
+		return nil, err
+	}
+	return OpenFile(ctx, f, opts)
+}
+
+// OpenFile opens the OVA that a fetch.File is, and takes the file over: Close,
+// or an error, closes it.
+func OpenFile(ctx context.Context, f *fetch.File, opts Options) (ovf.Package, error) {
+	options := ova.Options{Manifest: opts.Manifest}
+	if f.Ranges() {
+		pkg, err := ova.Open(ctx, f, f.Size(), f.URL(), options)
+		if err == nil {
+			return pkg, nil
+		}
+		if !errors.Is(err, ova.ErrCompressed) {
+			f.Close()
+			return nil, err
+		}
+	}
+	s := &sequential{f.Reader(ctx, 0, -1), f}
+	pkg, err := ova.Read(ctx, s, f.URL(), options)
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return pkg, nil
+}
+
+// sequential reads a file once, and closes it.
+type sequential struct {
+	*fetch.Reader
+	f *fetch.File
+}
+
+var _ io.ReadCloser = (*sequential)(nil)
+
+func (s *sequential) Close() error { return errors.Join(s.Reader.Close(), s.f.Close()) }
