@@ -1,0 +1,278 @@
+package dir
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/manifest"
+)
+
+// WriterOptions of Create.
+type WriterOptions struct {
+	Descriptor string             // its file name, app.ovf; empty: after the folder's
+	Algorithm  manifest.Algorithm // of the manifest; zero: sha256
+	NoManifest bool
+	Sign       func(manifest []byte) ([]byte, error) // makes the certificate file; nil: none
+}
+
+// Writer writes a package to a folder: to a temporary one beside it, which
+// takes its name when all is there. A package that stood there before is
+// replaced then, and restored when that fails; between the two renames there
+// is a moment with neither.
+type Writer struct {
+	target string
+	temp   string
+	root   *os.Root
+	opts   WriterOptions
+
+	entries []manifest.Entry
+	written map[string]bool
+	open    *fileWriter
+	err     error
+	done    bool
+}
+
+var _ ovf.Writer = (*Writer)(nil)
+
+// Create starts a package in the folder target. A target that exists must be
+// a folder that holds a package, or nothing: anything else is not replaced.
+func Create(target string, opts WriterOptions) (*Writer, error) {
+	target = filepath.Clean(target)
+	if opts.Algorithm == "" {
+		opts.Algorithm = manifest.SHA256
+	}
+	if !opts.Algorithm.Valid() {
+		return nil, fmt.Errorf("%s: unknown digest algorithm %q", target, opts.Algorithm)
+	}
+	if opts.Descriptor == "" {
+		opts.Descriptor = filepath.Base(target) + ".ovf"
+	}
+	if clean, err := ovf.CleanName(opts.Descriptor); err != nil || clean != path.Base(clean) || clean != opts.Descriptor {
+		return nil, fmt.Errorf("%s: %q is not the file name of a descriptor", target, opts.Descriptor)
+	}
+	if err := replaceable(target); err != nil {
+		return nil, err
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(target), "."+filepath.Base(target)+".part-*")
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(temp)
+	if err == nil {
+		err = os.Chmod(temp, 0o755)
+	}
+	if err != nil {
+		if root != nil {
+			root.Close()
+		}
+		os.Remove(temp)
+		return nil, err
+	}
+	return &Writer{target: target, temp: temp, root: root, opts: opts, written: map[string]bool{}}, nil
+}
+
+// replaceable says whether target is free, an empty folder, or a package: a
+// folder with a descriptor at its top.
+func replaceable(target string) error {
+	entries, err := os.ReadDir(target)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.EqualFold(filepath.Ext(e.Name()), ".ovf") {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: is a folder that holds no package; it is not replaced", target)
+}
+
+// Create starts the next file.
+func (w *Writer) Create(ctx context.Context, name string) (io.WriteCloser, error) {
+	if w.err != nil {
+		return nil, w.err
+	}
+	clean, err := ovf.CleanName(name)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", w.target, err)
+	case w.open != nil:
+		return nil, fmt.Errorf("%s: %s is still being written", w.target, w.open.name)
+	case clean != name || w.written[name] || name == w.opts.Descriptor:
+		return nil, fmt.Errorf("%s: %q is written twice, or is not a plain name", w.target, name)
+	}
+	f, err := w.create(name)
+	if err != nil {
+		return nil, err
+	}
+	w.written[name] = true
+	w.open = &fileWriter{w: w, ctx: ctx, name: name, f: f, buf: bufio.NewWriterSize(f, 256<<10), h: w.opts.Algorithm.New()}
+	return w.open, nil
+}
+
+func (w *Writer) create(name string) (*os.File, error) {
+	if folder := path.Dir(name); folder != "." {
+		if err := w.root.MkdirAll(folder, 0o755); err != nil {
+			return nil, fmt.Errorf("%s: %w", w.target, err)
+		}
+	}
+	f, err := w.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", w.target, err)
+	}
+	return f, nil
+}
+
+type fileWriter struct {
+	w    *Writer
+	ctx  context.Context
+	name string
+	f    *os.File
+	buf  *bufio.Writer
+	h    hash.Hash
+}
+
+func (f *fileWriter) Write(p []byte) (int, error) {
+	if f.w.err == nil {
+		f.w.err = f.ctx.Err()
+	}
+	if f.w.err != nil {
+		return 0, f.w.err
+	}
+	n, err := f.buf.Write(p)
+	f.h.Write(p[:n])
+	if err != nil {
+		f.w.err = fmt.Errorf("%s: %s: %w", f.w.target, f.name, err)
+	}
+	return n, f.w.err
+}
+
+func (f *fileWriter) Close() error {
+	if f.w.open != f {
+		return nil
+	}
+	f.w.open = nil
+	if f.w.err != nil {
+		f.f.Close()
+		return f.w.err
+	}
+	if err := errors.Join(f.buf.Flush(), f.f.Sync(), f.f.Close()); err != nil {
+		f.w.err = fmt.Errorf("%s: %s: %w", f.w.target, f.name, err)
+		return f.w.err
+	}
+	f.w.entries = append(f.w.entries, manifest.Entry{Name: f.name, Algorithm: f.w.opts.Algorithm, Digest: fmt.Sprintf("%x", f.h.Sum(nil))})
+	return nil
+}
+
+// Finish writes descriptor, manifest and certificate, and gives the folder its name.
+func (w *Writer) Finish(ctx context.Context, descriptor []byte) error {
+	if w.done {
+		return fmt.Errorf("%s: %w", w.target, os.ErrClosed)
+	}
+	if err := w.finish(ctx, descriptor); err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	w.done = true
+	return nil
+}
+
+func (w *Writer) finish(ctx context.Context, descriptor []byte) error {
+	switch {
+	case w.err != nil:
+		return w.err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case w.open != nil:
+		return fmt.Errorf("%s: %s is still being written", w.target, w.open.name)
+	}
+	if err := w.whole(w.opts.Descriptor, descriptor); err != nil {
+		return err
+	}
+	stem := strings.TrimSuffix(w.opts.Descriptor, path.Ext(w.opts.Descriptor))
+	if !w.opts.NoManifest {
+		h := w.opts.Algorithm.New()
+		h.Write(descriptor)
+		mf := manifest.Format(append([]manifest.Entry{{Name: w.opts.Descriptor, Algorithm: w.opts.Algorithm, Digest: fmt.Sprintf("%x", h.Sum(nil))}}, w.entries...))
+		if err := w.whole(stem+".mf", mf); err != nil {
+			return err
+		}
+		if w.opts.Sign != nil {
+			cert, err := w.opts.Sign(mf)
+			if err == nil {
+				err = w.whole(stem+".cert", cert)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	w.root.Close()
+	return w.appear()
+}
+
+// whole writes a small file.
+func (w *Writer) whole(name string, b []byte) error {
+	f, err := w.create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("%s: %s: %w", w.target, name, err)
+	}
+	return nil
+}
+
+// appear puts the new folder in the place of the old one.
+func (w *Writer) appear() error {
+	old := ""
+	if _, err := os.Lstat(w.target); err == nil {
+		old = w.temp + ".old"
+		if err := os.Rename(w.target, old); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(w.temp, w.target); err != nil {
+		if old != "" {
+			err = errors.Join(err, os.Rename(old, w.target))
+		}
+		return err
+	}
+	w.done = true
+	if d, err := os.Open(filepath.Dir(w.target)); err == nil {
+		_ = d.Sync() // some file systems cannot
+		d.Close()
+	}
+	if old != "" {
+		return os.RemoveAll(old)
+	}
+	return nil
+}
+
+// Abort removes what was written; after Finish it does nothing.
+func (w *Writer) Abort() error {
+	if w.done {
+		return nil
+	}
+	w.done = true
+	if w.err == nil {
+		w.err = os.ErrClosed
+	}
+	if w.open != nil {
+		w.open.f.Close()
+		w.open = nil
+	}
+	w.root.Close()
+	return os.RemoveAll(w.temp)
+}
