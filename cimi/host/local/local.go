@@ -1,0 +1,128 @@
+// Package local is the embedded cloud: a host.Host whose state lives in one
+// folder, so that a cloud can be carried, copied and looked at.
+//
+//	DIR/state.db          what there is (SQLite, write-ahead log)
+//	DIR/disks/ID.raw      one sparse file per disk
+//	DIR/files/SYSTEM/N    the other files of a package, byte for byte
+//	DIR/lock              held by the one process that has the folder open
+//
+// It promises that an import is all or nothing, kill -9 and power loss
+// included: every file is recorded as unowned before it is made, and the one
+// transaction that lists the System, after all files have been synced, is the
+// one that makes it their owner. Open removes what is unowned. Deleting goes
+// the same way backwards.
+//
+// Machines are kept, not run: they are always stopped. Since nothing runs, a
+// disk whose file changed after its import is damaged; it is told by size and
+// time of change, proved by its content digest, and then refused with an
+// error, never exported as if it were sound.
+package local
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cimimove/cimimove/cimi/host"
+)
+
+// Host is a host.Host over a folder. Get one with Open.
+type Host struct {
+	dir  string
+	lock *os.File
+	db   *sql.DB
+
+	write   sync.Mutex   // changes of System records, which read before they write
+	version atomic.Int64 // counts changes
+}
+
+var (
+	_ host.Host      = (*Host)(nil)
+	_ host.Versioned = (*Host)(nil)
+)
+
+// ErrInUse: another process has the folder open.
+var ErrInUse = errors.New("in use by another process")
+
+// Open opens the cloud in dir, made when absent, and removes what an
+// interrupted import or deletion left. One process at a time can have it open;
+// for others the error wraps ErrInUse.
+func Open(ctx context.Context, dir string) (*Host, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range []string{dir, filepath.Join(dir, "disks"), filepath.Join(dir, "files")} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, fmt.Errorf("local cloud: %w", err)
+		}
+	}
+	lock, err := lockFile(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("local cloud %s: %w", dir, err)
+	}
+	h := &Host{dir: dir, lock: lock}
+	if h.db, err = openStore(ctx, filepath.Join(dir, "state.db")); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("local cloud %s: %w", dir, err)
+	}
+	if err := h.removeUnowned(ctx); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("local cloud %s: removing what an interrupted import left: %w", dir, err)
+	}
+	return h, nil
+}
+
+// Close releases the folder. Exports and disks that are open stay readable.
+func (h *Host) Close() error {
+	err := h.db.Close()
+	return errors.Join(err, h.lock.Close())
+}
+
+// Dir is the folder, absolute.
+func (h *Host) Dir() string { return h.dir }
+
+func (h *Host) Capabilities() host.Capabilities {
+	return host.Capabilities{SharedDisks: true, FreeBytes: func(context.Context) (int64, error) { return freeBytes(h.dir) }}
+}
+
+// Version counts the changes made through this Host.
+func (h *Host) Version() int64 { return h.version.Load() }
+
+// diskPath and filesPath are relative to the folder, as they stand in the
+// store. Ids are made by us and safe as names.
+func diskPath(id string) string   { return filepath.Join("disks", id+".raw") }
+func filesPath(sys string) string { return filepath.Join("files", sys) }
+
+// removeUnowned removes every file that no System owns, and forgets it.
+func (h *Host) removeUnowned(ctx context.Context, only ...string) error {
+	paths := only
+	if len(only) == 0 {
+		var err error
+		if paths, err = unowned(ctx, h.db); err != nil {
+			return err
+		}
+	}
+	var failed error
+	var gone []string
+	for _, p := range paths {
+		if err := os.RemoveAll(filepath.Join(h.dir, p)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		gone = append(gone, p)
+	}
+	if len(gone) == 0 {
+		return failed
+	}
+	if err := errors.Join(syncDir(filepath.Join(h.dir, "disks")), syncDir(filepath.Join(h.dir, "files"))); err != nil {
+		return errors.Join(failed, err)
+	}
+	return errors.Join(failed, forgetUnowned(ctx, h.db, gone))
+}

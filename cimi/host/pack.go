@@ -1,0 +1,403 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/formats"
+	"github.com/cimimove/cimimove/ovf/disk/vmdk"
+	"github.com/cimimove/cimimove/ovf/ova"
+)
+
+// Holdings are what a host holds of a System beside its record. What is opened
+// stays the same bytes until it is closed; reading what changed meanwhile is
+// an error.
+type Holdings interface {
+	Disk(ctx context.Context, d *Disk) (disk.Image, error)
+	// File opens a kept file of the package by its name in FileNames.
+	File(ctx context.Context, name string) (ovf.MemberFile, error)
+}
+
+// frozen is the State of an Export: all that its bytes depend on but the
+// content of disks and kept files, which Digest and Size stand for.
+type frozen struct {
+	Layout     int           `json:"layout"` // version of this structure
+	System     string        `json:"system"`
+	Descriptor string        `json:"descriptor"`
+	Envelope   []byte        `json:"envelope"`
+	Files      []frozenFile  `json:"files,omitempty"`
+	Findings   []ovf.Finding `json:"findings,omitempty"`
+}
+
+// frozenFile is a file of the archive: a disk in the stored form, or Size bytes
+// from Offset of a kept file.
+type frozenFile struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	Disk   string `json:"disk,omitempty"` // id
+	Stored []byte `json:"stored,omitempty"`
+	Digest string `json:"digest,omitempty"` // content digest of the disk at import
+	Kept   string `json:"kept,omitempty"`
+	Offset int64  `json:"offset,omitempty"`
+}
+
+const frozenVersion = 1
+
+// BuildExport lays a System out as an OVA: the kept descriptor with edits only
+// where the System differs from it, disks as streamOptimized VMDKs in the
+// stored form over their images, other files as they came, and a manifest of
+// SHA-256. No byte of a disk is read for it. With opts.Frozen the layout of an
+// earlier export is opened again; where a disk is another one now, the error
+// wraps ErrChanged.
+func BuildExport(ctx context.Context, s *System, from Holdings, caps Capabilities, opts ExportOptions) (Export, error) {
+	x := &export{from: from, images: map[string]disk.Image{}}
+	var err error
+	if opts.Frozen != nil {
+		err = x.thaw(ctx, s, opts.Frozen)
+	} else {
+		err = x.freeze(ctx, s, caps)
+	}
+	if err == nil {
+		err = x.open(ctx, s)
+	}
+	if err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
+	return x, nil
+}
+
+type export struct {
+	*ova.Layout
+	state   frozen
+	version string
+	from    Holdings
+	images  map[string]disk.Image
+	files   []io.Closer
+}
+
+func (x *export) Version() string         { return x.version }
+func (x *export) Findings() []ovf.Finding { return x.state.Findings }
+func (x *export) State() ([]byte, error)  { return json.Marshal(x.state) }
+
+func (x *export) Close() error {
+	var errs []error
+	for _, img := range x.images {
+		errs = append(errs, img.Close())
+	}
+	for _, f := range x.files {
+		errs = append(errs, f.Close())
+	}
+	x.images, x.files = nil, nil
+	return errors.Join(errs...)
+}
+
+// freeze decides what the package holds.
+func (x *export) freeze(ctx context.Context, s *System, caps Capabilities) error {
+	if len(s.Descriptor) == 0 {
+		return fmt.Errorf("system %s has no kept descriptor: %w", s.Name, ErrUnsupported)
+	}
+	env, err := ovf.Parse(bytes.Clone(s.Descriptor))
+	if err != nil {
+		return fmt.Errorf("system %s: the kept descriptor: %w", s.Name, err)
+	}
+	finding := func(f ovf.Finding) { x.state.Findings = append(x.state.Findings, f) }
+	if err := edit(env, s, caps.VirtualSystemTypes, finding); err != nil {
+		return fmt.Errorf("system %s: %w", s.Name, err)
+	}
+	if err := x.freezeFiles(ctx, env, s); err != nil {
+		return fmt.Errorf("system %s: %w", s.Name, err)
+	}
+	if s.CertificateName != "" {
+		finding(ovf.Finding{ID: "MAP-SIG-001", Severity: ovf.Warning, Object: s.CertificateName,
+			Message: "the signature is void: the package was written anew", Clause: "DSP0243 5.2"})
+	}
+	x.state.Layout, x.state.System = frozenVersion, s.ID
+	x.state.Envelope = env.Bytes()
+	x.state.Descriptor = path.Base(s.DescriptorName)
+	return nil
+}
+
+// freezeFiles goes through References: disks are written anew, other files are
+// taken as they are.
+func (x *export) freezeFiles(ctx context.Context, env *ovf.Envelope, s *System) error {
+	base := strings.TrimSuffix(path.Base(s.DescriptorName), path.Ext(s.DescriptorName))
+	taken := map[string]bool{path.Base(s.DescriptorName): true, base + ".mf": true, base + ".cert": true}
+	kept := map[string]bool{}
+	for _, n := range s.FileNames {
+		kept[n] = true
+	}
+	byOVFID := map[string]*Disk{}
+	for d := range s.AllDisks() {
+		if _, ok := byOVFID[d.OVFID]; !ok {
+			byOVFID[d.OVFID] = d
+		}
+	}
+	byFile := map[string]*Disk{}
+	for _, od := range env.Disks() {
+		if d, ok := byOVFID[od.ID]; ok && !od.Blank() {
+			if _, twice := byFile[od.FileRef]; !twice {
+				byFile[od.FileRef] = d
+			}
+		}
+	}
+	for _, f := range env.Files() {
+		if kept[f.Href] {
+			taken[cleanOr(f.Href)] = true
+		}
+	}
+	stored := map[string]*vmdk.Layout{}
+	for _, f := range env.Files() {
+		d, isDisk := byFile[f.ID]
+		if !isDisk {
+			if !kept[f.Href] {
+				continue // the descriptor itself, or a companion
+			}
+			delete(kept, f.Href)
+			if err := x.freezeKept(ctx, f, cleanOr(f.Href)); err != nil {
+				return err
+			}
+			continue
+		}
+		l, err := x.layout(ctx, d, s)
+		if err != nil {
+			return err
+		}
+		stored[f.ID] = l
+		b, err := l.MarshalBinary()
+		if err != nil {
+			return err
+		}
+		name := freeName(taken, vmdkName(f))
+		x.state.Files = append(x.state.Files, frozenFile{Name: name, Size: l.Size(), Disk: d.ID, Stored: b, Digest: d.ContentDigest})
+		space := env.Namespace()
+		if cleanOr(f.Href) != name {
+			f.Node().SetAttr(space, "href", name, "ovf")
+		}
+		f.Node().SetAttr(space, "size", strconv.FormatInt(l.Size(), 10), "ovf")
+		f.Node().RemoveAttr(space, "compression")
+		f.Node().RemoveAttr(space, "chunkSize")
+	}
+	for _, name := range s.FileNames {
+		if kept[name] { // no entry of References names it
+			if err := x.freezeWhole(ctx, name, freeName(taken, cleanOr(name))); err != nil {
+				return err
+			}
+		}
+	}
+	return editDisks(env, s, byOVFID, stored)
+}
+
+// editDisks brings DiskSection up to date with the disks and their new files.
+func editDisks(env *ovf.Envelope, s *System, byOVFID map[string]*Disk, stored map[string]*vmdk.Layout) error {
+	space := env.Namespace()
+	uri, _ := formats.URI(disk.VMDK)
+	for _, od := range env.Disks() {
+		d, ok := byOVFID[od.ID]
+		if !ok {
+			continue
+		}
+		was, err := od.CapacityIn(s.Configuration, propertyValues(s.Properties))
+		if err != nil {
+			return err
+		}
+		if wholeSectors(was) != d.CapacityBytes {
+			od.Node().SetAttr(space, "capacity", strconv.FormatInt(d.CapacityBytes, 10), "ovf")
+			if od.AllocationUnits != "" {
+				od.Node().SetAttr(space, "capacityAllocationUnits", "byte", "ovf")
+			}
+		}
+		l, ok := stored[od.FileRef]
+		if !ok {
+			continue
+		}
+		if f, known := formats.OfURI(od.Format); !known || f != disk.VMDK {
+			od.Node().SetAttr(space, "format", uri, "ovf")
+		}
+		if od.PopulatedSize >= 0 {
+			od.Node().SetAttr(space, "populatedSize", strconv.FormatInt(l.DataBytes(), 10), "ovf")
+		}
+	}
+	return nil
+}
+
+// layout opens the disk and lays it out in the stored form.
+func (x *export) layout(ctx context.Context, d *Disk, s *System) (*vmdk.Layout, error) {
+	img, err := x.image(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	adapter := vmdk.LSILogic
+	for m := range s.AllMachines() {
+		for _, a := range m.Attachments {
+			if a.DiskID == d.ID && a.Controller == "ide" {
+				adapter = vmdk.IDE
+			}
+		}
+	}
+	l, err := vmdk.NewLayout(ctx, img, vmdk.StoredOptions{Adapter: adapter})
+	if err != nil {
+		return nil, fmt.Errorf("disk %s: %w", d.Name, err)
+	}
+	return l, nil
+}
+
+func (x *export) image(ctx context.Context, d *Disk) (disk.Image, error) {
+	if img, ok := x.images[d.ID]; ok {
+		return img, nil
+	}
+	img, err := x.from.Disk(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	x.images[d.ID] = img
+	return img, nil
+}
+
+// freezeKept takes a file of References as it came: in its chunks (DSP0243 7.1)
+// where it came so.
+func (x *export) freezeKept(ctx context.Context, f ovf.File, name string) error {
+	if f.ChunkSize <= 0 {
+		return x.freezeWhole(ctx, f.Href, name)
+	}
+	r, err := x.from.File(ctx, f.Href)
+	if err != nil {
+		return err
+	}
+	size := r.Size()
+	if err := r.Close(); err != nil {
+		return err
+	}
+	for i, off := 0, int64(0); off < size || i == 0; i, off = i+1, off+f.ChunkSize {
+		x.state.Files = append(x.state.Files, frozenFile{Name: ovf.ChunkName(name, i), Kept: f.Href, Offset: off, Size: min(f.ChunkSize, size-off)})
+	}
+	return nil
+}
+
+func (x *export) freezeWhole(ctx context.Context, href, name string) error {
+	r, err := x.from.File(ctx, href)
+	if err != nil {
+		return err
+	}
+	x.state.Files = append(x.state.Files, frozenFile{Name: name, Kept: href, Size: r.Size()})
+	return r.Close()
+}
+
+// thaw takes an earlier layout back.
+func (x *export) thaw(ctx context.Context, s *System, state []byte) error {
+	if err := json.Unmarshal(state, &x.state); err != nil {
+		return fmt.Errorf("system %s: the state of an earlier export: %w", s.Name, err)
+	}
+	if x.state.Layout != frozenVersion || x.state.System != s.ID {
+		return fmt.Errorf("system %s: the state is of layout %d of system %s, expected %d", s.ID, x.state.Layout, x.state.System, frozenVersion)
+	}
+	for _, f := range x.state.Files {
+		if f.Disk == "" {
+			continue
+		}
+		d := s.Disk(f.Disk)
+		if d == nil {
+			return fmt.Errorf("system %s: disk %s of the earlier export is gone: %w", s.Name, f.Disk, ErrChanged)
+		}
+		if d.ContentDigest != f.Digest {
+			return fmt.Errorf("system %s: disk %s has content digest %s, at the earlier export it had %s: %w", s.Name, d.Name, d.ContentDigest, f.Digest, ErrChanged)
+		}
+	}
+	return nil
+}
+
+// open makes the archive of the frozen state.
+func (x *export) open(ctx context.Context, s *System) error {
+	spec := ova.LayoutSpec{Name: s.Name, Descriptor: x.state.Descriptor, Envelope: x.state.Envelope}
+	kept := map[string]ovf.MemberFile{}
+	for _, f := range x.state.Files {
+		lf := ova.LayoutFile{Name: f.Name, Size: f.Size}
+		switch {
+		case f.Disk != "":
+			d := s.Disk(f.Disk)
+			img, err := x.image(ctx, d)
+			if err != nil {
+				return err
+			}
+			var l vmdk.Layout
+			if err := l.UnmarshalBinary(f.Stored); err != nil {
+				return fmt.Errorf("disk %s: %w", d.Name, err)
+			}
+			if lf.Content, err = l.Open(img); err != nil {
+				return fmt.Errorf("disk %s: %w", d.Name, err)
+			}
+		default:
+			r, ok := kept[f.Kept]
+			if !ok {
+				var err error
+				if r, err = x.from.File(ctx, f.Kept); err != nil {
+					return err
+				}
+				kept[f.Kept] = r
+				x.files = append(x.files, r)
+			}
+			if f.Offset+f.Size > r.Size() {
+				return fmt.Errorf("file %s has %d bytes, expected %d: %w", f.Kept, r.Size(), f.Offset+f.Size, ErrChanged)
+			}
+			lf.Content = io.NewSectionReader(r, f.Offset, f.Size)
+		}
+		spec.Files = append(spec.Files, lf)
+	}
+	var err error
+	if x.Layout, err = ova.NewLayout(spec); err != nil {
+		return err
+	}
+	b, err := x.State()
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(b)
+	x.version = hex.EncodeToString(sum[:16])
+	return nil
+}
+
+// vmdkName is the name of a disk written anew: that of its file, with the
+// extension that it deserves now.
+func vmdkName(f ovf.File) string {
+	name := cleanOr(f.Href)
+	if f.Compressed() {
+		for _, ext := range []string{".gz", ".bz2", ".xz", ".zst"} {
+			name = strings.TrimSuffix(name, ext)
+		}
+	}
+	if !strings.EqualFold(path.Ext(name), ".vmdk") {
+		switch strings.ToLower(path.Ext(name)) {
+		case ".img", ".raw", ".qcow2", ".vhd", ".vhdx", ".vdi":
+			name = strings.TrimSuffix(name, path.Ext(name))
+		}
+		name += ".vmdk"
+	}
+	return name
+}
+
+func cleanOr(href string) string {
+	if name, err := ovf.CleanName(href); err == nil {
+		return name
+	}
+	return href
+}
+
+func freeName(taken map[string]bool, name string) string {
+	ext := path.Ext(name)
+	free := name
+	for i := 2; taken[free]; i++ {
+		free = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(name, ext), i, ext)
+	}
+	taken[free] = true
+	return free
+}

@@ -1,0 +1,225 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"syscall"
+
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/formats"
+	"github.com/cimimove/cimimove/ovf/files"
+)
+
+// Store is where a host puts what Unpack reads. Nothing of it counts before
+// Unpack has returned without error.
+type Store interface {
+	// Disk gives the sink of a disk, once for each; d has its id.
+	Disk(ctx context.Context, d *Disk) (disk.Sink, error)
+	// Digest is the content digest of the first size bytes of a disk that was
+	// written; asked for only where content came out of order.
+	Digest(ctx context.Context, d *Disk, size int64) (disk.Digest, error)
+	// File takes a stored file of the package that is not a disk's, byte for byte.
+	File(ctx context.Context, name string) (io.WriteCloser, error)
+}
+
+// Unpack reads the package once, in one pass: each stored file is checked
+// against the manifest, its chunks joined, its compression undone, its disk
+// decoded into the store and its content digest taken, all as the bytes pass.
+// When it returns without error every file was there, every digest of the
+// manifest has agreed, and the System is complete.
+func (a *Arrival) Unpack(ctx context.Context, store Store) error {
+	for d := range a.System.AllDisks() {
+		if _, ok := a.sources[d]; ok {
+			continue
+		}
+		sink, err := store.Disk(ctx, d)
+		if err != nil {
+			return err
+		}
+		if err := sink.Begin(disk.Info{Format: disk.Raw, Size: d.CapacityBytes}); err != nil {
+			return noSpace("disk "+d.OVFID, d.CapacityBytes, err)
+		}
+	}
+	var broken error
+	opts := files.Options{MaxSize: a.maxSize, RawFile: func(f ovf.File) bool { return len(a.content[f.ID]) == 0 }}
+	for c, err := range files.Contents(ctx, a.pkg, opts) {
+		if err != nil {
+			var integrity *ovf.IntegrityError
+			if broken != nil && !errors.As(err, &integrity) {
+				return broken
+			}
+			return err
+		}
+		if broken != nil {
+			continue
+		}
+		if disks := a.content[c.File.ID]; !c.Unreferenced && len(disks) > 0 {
+			err = a.unpackDisk(ctx, c, disks, store)
+		} else {
+			err = a.keep(ctx, c, store)
+		}
+		if err == nil {
+			continue
+		}
+		if !isContentError(err) {
+			return err
+		}
+		// Where the bytes are not those of the manifest, that is the better
+		// explanation; only the end of the package tells.
+		broken = err
+	}
+	if broken != nil {
+		return broken
+	}
+	a.companions()
+	if r, ok := a.pkg.(ovf.Reporter); ok {
+		for _, f := range r.Findings() {
+			a.opts.Finding(f)
+		}
+	}
+	return nil
+}
+
+// isContentError: the bytes that came are at fault, not the way they took or
+// the place they go to.
+func isContentError(err error) bool {
+	var de *ovf.DescriptorError
+	return errors.Is(err, disk.ErrCorrupt) || errors.Is(err, disk.ErrWrongFormat) || errors.As(err, &de)
+}
+
+// maxSize bounds what a compressed file may expand to: an image is never
+// much larger than its disk.
+func (a *Arrival) maxSize(f ovf.File) int64 {
+	disks := a.content[f.ID]
+	if len(disks) == 0 || !f.Compressed() {
+		return -1
+	}
+	return 2*disks[0].CapacityBytes + 64<<20
+}
+
+func (a *Arrival) unpackDisk(ctx context.Context, c *files.Content, disks []*Disk, store Store) error {
+	first := disks[0]
+	target := &arriving{disks: disks, finding: a.opts.Finding}
+	for _, d := range disks {
+		sink, err := store.Disk(ctx, d)
+		if err != nil {
+			return err
+		}
+		target.sinks = append(target.sinks, sink)
+	}
+	source := formats.Source{Name: imageName(c)}
+	if f, ok := formats.OfURI(first.Format); ok {
+		source.Declared = f
+	}
+	size := first.CapacityBytes
+	if c.StoredSize >= 0 && !c.File.Compressed() {
+		size = c.StoredSize
+	}
+	in := &watched{r: c.Reader}
+	res, err := formats.Decode(ctx, in, source, size, target, disk.DecodeOptions{Progress: func(done, total int64) {
+		if a.opts.Progress != nil {
+			a.opts.Progress(DiskProgress{Disk: first.OVFID, Done: done, Total: total})
+		}
+	}})
+	switch {
+	case in.err != nil:
+		return in.err
+	case target.err != nil:
+		return noSpace("disk "+first.OVFID, first.CapacityBytes, target.err)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return fmt.Errorf("%s: disk %s: %w", a.pkg.Name(), first.OVFID, err)
+	}
+	digest := res.Digest
+	if !res.HasDigest {
+		if digest, err = store.Digest(ctx, first, res.Info.Size); err != nil {
+			return fmt.Errorf("disk %s: %w", first.OVFID, err)
+		}
+	}
+	for _, d := range disks {
+		d.ContentBytes, d.ContentDigest = digest.Size, digest.String()
+	}
+	return nil
+}
+
+// imageName is the file's name without the extension of its compression, so
+// that the extension of the format shows.
+func imageName(c *files.Content) string {
+	name := path.Base(c.File.Href)
+	if c.File.Compressed() {
+		for _, ext := range []string{".gz", ".bz2", ".xz", ".zst"} {
+			if cut, ok := strings.CutSuffix(name, ext); ok {
+				return cut
+			}
+		}
+	}
+	return name
+}
+
+func (a *Arrival) keep(ctx context.Context, c *files.Content, store Store) error {
+	name := c.Name
+	if !c.Unreferenced {
+		name = c.File.Href
+	}
+	w, err := store.File(ctx, name)
+	if err != nil {
+		return err
+	}
+	in := &watched{r: c.Reader}
+	_, err = io.Copy(w, in)
+	err = errors.Join(err, w.Close())
+	switch {
+	case in.err != nil:
+		return in.err
+	case err != nil:
+		return noSpace("file "+name, c.StoredSize, err)
+	}
+	a.System.FileNames = append(a.System.FileNames, name)
+	return nil
+}
+
+// companions notes what manifest and certificate are called: as the descriptor,
+// with their own extension (DSP0243 5.1).
+func (a *Arrival) companions() {
+	base := strings.TrimSuffix(a.pkg.Descriptor(), path.Ext(a.pkg.Descriptor()))
+	if a.pkg.Manifest() != nil {
+		a.System.ManifestName = base + ".mf"
+	}
+	if a.pkg.Certificate() != nil {
+		a.System.CertificateName = base + ".cert"
+	}
+}
+
+// Manifest and Certificate are those of the package, nil when it has none;
+// known after Unpack.
+func (a *Arrival) Manifest() []byte    { return a.pkg.Manifest() }
+func (a *Arrival) Certificate() []byte { return a.pkg.Certificate() }
+
+// watched remembers why reading ended, so that a decoder's account of it does
+// not hide the cause.
+type watched struct {
+	r   io.Reader
+	err error
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
+}
+
+// noSpace makes a full file system an ErrNoSpace with the object's name.
+func noSpace(object string, need int64, err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return &NoSpaceError{Object: object, Need: need, Free: -1, Err: err}
+	}
+	return fmt.Errorf("%s: %w", object, err)
+}
