@@ -12,14 +12,15 @@ import (
 // CleanName gives the one spelling of a stored file's name: slash-separated,
 // without "./" and doubled slashes. It refuses, with ErrUnsafePath, what would
 // leave the package: absolute names, "..", drive letters, backslashes that
-// would be separators elsewhere, and names no file system takes (empty, NUL).
+// would be separators elsewhere, and what no line of a manifest can hold (the
+// empty name, control characters).
 func CleanName(name string) (string, error) {
 	unsafe := func(why string) (string, error) {
 		return "", fmt.Errorf("%q: %s: %w", name, why, ErrUnsafePath)
 	}
 	switch {
-	case strings.ContainsRune(name, 0):
-		return unsafe("NUL in a name")
+	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return unsafe("control character in a name")
 	case strings.HasPrefix(name, "/"), strings.HasPrefix(name, `\`):
 		return unsafe("absolute")
 	case len(name) >= 2 && name[1] == ':' && isLetter(name[0]):
