@@ -107,7 +107,7 @@ func ExitClass(returnCode *int64) (class int, ok bool) {
 
 // Class is the exit class of an error that came from a cloud: what its Job
 // says, else 6 for authentication and TLS, else 8 (the remote side failed). ok
-// is false when err did not come from a cloud.
+// is false when err did not come from a cloud, or the cloud gave no answer.
 func Class(err error) (class int, ok bool) {
 	var je *JobError
 	if errors.As(err, &je) && je.Job != nil {
@@ -121,7 +121,7 @@ func Class(err error) (class int, ok bool) {
 		return 6, true
 	}
 	var e *Error
-	if !errors.As(err, &e) {
+	if !errors.As(err, &e) || e.Status == 0 {
 		return 0, false
 	}
 	if e.Job != nil {

@@ -1,0 +1,145 @@
+package client
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/ovf/web/fetch"
+)
+
+const (
+	maxRefusal = 64 << 10 // bytes of an error's body that are read
+	maxExcerpt = 2 << 10  // bytes of it that are kept
+)
+
+// refusal reads an answer that is an error. The standard wants a Job (4.2.2);
+// real clouds send {"code","message"}, <error>, HTML or nothing.
+func refusal(resp *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
+	e := &cimi.Error{Status: resp.StatusCode, Method: resp.Request.Method, URL: fetch.Redact(resp.Request.URL.String())}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	again := fetch.NewStatusError(resp)
+	e.RetryAfter = int(again.RetryAfter.Seconds())
+	explain(e, bytes.TrimSpace(body))
+	return &statusError{refused: e, again: again}
+}
+
+// explain fills in what the body of an error says.
+func explain(e *cimi.Error, body []byte) {
+	e.Body = body[:min(len(body), maxExcerpt)]
+	if len(body) == 0 {
+		return
+	}
+	switch {
+	case body[0] == '{':
+		if r, err := cimi.DecodeJSON(body); err == nil {
+			takeJob(e, r)
+		}
+		var obj map[string]any
+		if e.Job == nil && json.Unmarshal(body, &obj) == nil {
+			takeObject(e, obj)
+		}
+	case looksLikeHTML(body):
+		if m := titleOf.FindSubmatch(body); m != nil {
+			e.Message = strings.Join(strings.Fields(string(m[1])), " ")
+		}
+	case body[0] == '<':
+		if r, err := cimi.DecodeXML(body); err == nil {
+			takeJob(e, r)
+		}
+		if e.Job == nil {
+			takeElement(e, body)
+		}
+	default:
+		e.Message = strings.Join(strings.Fields(strings.ToValidUTF8(string(e.Body), "?")), " ")
+	}
+	if len(e.Message) > 500 {
+		e.Message = strings.ToValidUTF8(e.Message[:500], "") + "…"
+	}
+}
+
+var titleOf = regexp.MustCompile(`(?is)<(?:title|h1)[^>]*>(.*?)</(?:title|h1)>`)
+
+func takeJob(e *cimi.Error, r cimi.Resource) {
+	j, ok := r.(*cimi.Job)
+	if !ok {
+		return
+	}
+	e.Job, e.Message = j, j.StatusMessage
+	for _, n := range j.NestedJobs {
+		if n.Value != nil && n.Value.StatusMessage != "" {
+			e.Message += "; " + n.Value.StatusMessage
+		}
+	}
+}
+
+// takeObject takes {"code","message"} and its relatives.
+func takeObject(e *cimi.Error, obj map[string]any) {
+	if inner, ok := obj["error"].(map[string]any); ok {
+		obj = inner
+	}
+	for _, k := range []string{"message", "statusMessage", "error_description", "detail", "error", "title"} {
+		if s, ok := obj[k].(string); ok && s != "" {
+			e.Message = s
+			break
+		}
+	}
+	switch c := obj["code"].(type) {
+	case string:
+		e.Code = c
+	case float64:
+		b, _ := json.Marshal(c)
+		e.Code = string(b)
+	}
+}
+
+// takeElement takes <error><code>…</code><message>…</message></error>, or its text.
+func takeElement(e *cimi.Error, body []byte) {
+	var v struct {
+		Code    string `xml:"code"`
+		Message string `xml:"message"`
+		Text    string `xml:",chardata"`
+	}
+	if xml.Unmarshal(body, &v) != nil {
+		return
+	}
+	e.Code, e.Message = strings.TrimSpace(v.Code), strings.TrimSpace(v.Message)
+	if e.Message == "" {
+		e.Message = strings.TrimSpace(v.Text)
+	}
+}
+
+// networkError is a request without an answer: a *cimi.SecurityError when the
+// other side could not be trusted, else a *cimi.Error without Status.
+func networkError(method, href string, err error) error {
+	var ue *url.Error
+	for errors.As(err, &ue) { // it holds the URL with its query
+		err = ue.Err
+	}
+	var (
+		authority x509.UnknownAuthorityError
+		name      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		verify    *tls.CertificateVerificationError
+		alert     tls.AlertError
+		record    tls.RecordHeaderError
+		security  *cimi.SecurityError
+	)
+	switch {
+	case errors.As(err, &security):
+		return security
+	case errors.As(err, &authority), errors.As(err, &name), errors.As(err, &invalid), errors.As(err, &verify), errors.As(err, &alert), errors.As(err, &record):
+		return &cimi.SecurityError{URL: fetch.Redact(href), Message: "TLS", Err: err}
+	}
+	return &cimi.Error{Method: method, URL: fetch.Redact(href), Message: err.Error(), Err: err}
+}

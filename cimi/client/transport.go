@@ -1,0 +1,129 @@
+package client
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/ovf/web/fetch"
+)
+
+// headerTimeout bounds the wait for the head of an answer.
+const headerTimeout = 2 * time.Minute
+
+const maxRedirects = 5
+
+func newHTTPClient(o Options) (*http.Client, error) {
+	t := fetch.NewClient().Transport.(*http.Transport)
+	t.MaxIdleConnsPerHost = 16
+	t.ResponseHeaderTimeout = headerTimeout
+	if o.Proxy != "" {
+		u, err := url.Parse(o.Proxy)
+		if err != nil || u.Host == "" {
+			return nil, fmt.Errorf("proxy: expected a URL, got %s", fetch.Redact(o.Proxy))
+		}
+		t.Proxy = http.ProxyURL(u)
+	}
+	cfg, err := tlsConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	t.TLSClientConfig = cfg
+	return &http.Client{Transport: t, CheckRedirect: checkRedirect}, nil
+}
+
+func tlsConfig(o Options) (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.Insecure}
+	if len(o.CA) > 0 {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		if !pool.AppendCertsFromPEM(o.CA) {
+			return nil, errors.New("certificate authorities: no certificate in PEM")
+		}
+		cfg.RootCAs = pool
+	}
+	if o.Pin != "" {
+		digest, ok := strings.CutPrefix(strings.ToLower(o.Pin), "sha256:")
+		want, err := hex.DecodeString(strings.ReplaceAll(digest, ":", ""))
+		if !ok || err != nil || len(want) != sha256.Size {
+			return nil, fmt.Errorf("TLS pin: expected sha256: and 64 hex digits, got %q", o.Pin)
+		}
+		cfg.InsecureSkipVerify = true // the pin is the check
+		cfg.VerifyConnection = func(s tls.ConnectionState) error {
+			leaf := s.PeerCertificates[0]
+			cert, key := sha256.Sum256(leaf.Raw), sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
+			if string(cert[:]) == string(want) || string(key[:]) == string(want) {
+				return nil
+			}
+			return &cimi.SecurityError{Message: fmt.Sprintf("certificate of %s has sha256:%x, which is not the pinned one", s.ServerName, cert)}
+		}
+	}
+	return cfg, nil
+}
+
+// checkRedirect follows a few redirects, never to weaker transport, never
+// with credentials to another origin, and never turning a change into a read.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	last := via[len(via)-1]
+	refuse := func(why string) error {
+		return &cimi.SecurityError{URL: fetch.Redact(last.URL.String()), Message: "redirect to " + fetch.Redact(req.URL.String()) + ": " + why}
+	}
+	switch {
+	case len(via) > maxRedirects:
+		return fmt.Errorf("more than %d redirects", maxRedirects)
+	case req.URL.Scheme != "http" && req.URL.Scheme != "https":
+		return refuse("not http or https")
+	case last.URL.Scheme == "https" && req.URL.Scheme == "http":
+		return refuse("from https to http")
+	case req.URL.User != nil:
+		return refuse("credentials in the URL")
+	case req.Method != via[0].Method:
+		return http.ErrUseLastResponse
+	}
+	if !sameOrigin(req.URL, via[0].URL) {
+		if via[0].Method != http.MethodGet && via[0].Method != http.MethodHead {
+			return refuse("a change is not sent to another host")
+		}
+		req.Header.Del("Authorization")
+	}
+	return nil
+}
+
+func sameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && strings.EqualFold(hostPort(a), hostPort(b))
+}
+
+func hostPort(u *url.URL) string {
+	if u.Port() != "" {
+		return u.Host
+	}
+	if u.Scheme == "https" {
+		return u.Host + ":443"
+	}
+	return u.Host + ":80"
+}
+
+// authorize adds credentials to requests for the endpoint's own origin.
+func (c *Client) authorize(req *http.Request) error {
+	req.Header.Set("User-Agent", c.o.UserAgent)
+	if !sameOrigin(req.URL, c.entry) {
+		return nil
+	}
+	switch {
+	case c.o.Token != "":
+		req.Header.Set("Authorization", "Bearer "+c.o.Token)
+	case c.o.User != "" || c.o.Password != "":
+		req.SetBasicAuth(c.o.User, c.o.Password)
+	}
+	return nil
+}
