@@ -21,7 +21,7 @@ type blockCode struct {
 
 	// match is, for each match length, codeword and extra bits together in
 	// the low 24 bits and their number above.
-	match [maxMatch + 1]uint32
+	match [512]uint32 // maxMatch+1 of them
 }
 
 // write writes a block in its smallest form. It reports false, having written
@@ -93,38 +93,62 @@ func (c *blockCode) body(w *bitWriter, src []byte, seqs []sequence) {
 		c.match[l] = uint32(word.bits()) | uint32(l-int(lengthBase[sym]))<<word.len() |
 			uint32(word.len()+uint(lengthExtra[sym]))<<24
 	}
-	lit := &c.lit
+	// The writer's fields are kept in registers meanwhile.
+	lit, dist, match := &c.lit, &c.dist, &c.match
+	dst, out, buf, n := w.dst, w.out, w.buf, w.n
 	at := 0
 	for _, s := range seqs {
-		run := src[at : at+s.literals()]
-		at += len(run)
-		for len(run) >= 4 {
-			w.literal(lit[run[0]])
-			w.literal(lit[run[1]])
-			w.literal(lit[run[2]])
-			w.literal(lit[run[3]])
-			w.flush()
-			run = run[4:]
+		end := at + s.literals()
+		for at < end {
+			// Four at a time; those past the end of the run are masked out,
+			// which costs less than mispredicting how many there are.
+			v := uint32(0)
+			if at+4 <= len(src) {
+				v = load32(src, at)
+			} else {
+				for i := at; i < end; i++ {
+					v |= uint32(src[i]) << (uint(i-at) * 8)
+				}
+			}
+			c0, c1, c2, c3 := lit[v&0xff], lit[v>>8&0xff], lit[v>>16&0xff], lit[v>>24]
+			left := end - at
+			c1 &= codeword((1 - left) >> 63)
+			c2 &= codeword((2 - left) >> 63)
+			c3 &= codeword((3 - left) >> 63)
+			at += 4
+			buf |= c0.bits() << (n & 63)
+			n += c0.len()
+			buf |= c1.bits() << (n & 63)
+			n += c1.len()
+			buf |= c2.bits() << (n & 63)
+			n += c2.len()
+			buf |= c3.bits() << (n & 63)
+			n += c3.len()
+			store64(dst, out, buf)
+			out += int(n >> 3)
+			buf >>= n & 56
+			n &= 7
 		}
-		for _, b := range run {
-			w.literal(lit[b])
-		}
-		if len(run) > 0 {
-			w.flush()
-		}
+		at = end
 		length := s.length()
 		if length == 0 {
 			continue
 		}
 		at += length
-		m := c.match[length%(maxMatch+1)]
-		w.add(uint64(m&(1<<24-1)), uint(m>>24))
+		m := match[length%len(match)]
+		buf |= uint64(m&(1<<24-1)) << (n & 63)
+		n += uint(m >> 24)
 		d := uint32(s) & 0xffff
 		sym, extra := distanceSym(d)
-		word := c.dist[sym%maxDistSyms]
-		w.add(word.bits()|uint64(d&(1<<extra-1))<<word.len(), word.len()+uint(extra))
-		w.flush()
+		word := dist[sym%maxDistSyms]
+		buf |= (word.bits() | uint64(d&(1<<(extra&31)-1))<<(word.len()&63)) << (n & 63)
+		n += word.len() + uint(extra)
+		store64(dst, out, buf)
+		out += int(n >> 3)
+		buf >>= n & 56
+		n &= 7
 	}
+	w.out, w.buf, w.n = out, buf, n
 	w.literal(lit[endOfBlock])
 	w.flush()
 }

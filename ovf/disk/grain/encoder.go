@@ -22,20 +22,11 @@ type Encoder struct {
 	level  int
 	search searcher
 
-	seqs   []sequence
-	blocks []block
-	joined [maxBlocks]block
-	code   blockCode
+	segment segment
+	joined  [maxPieces]block
+	code    blockCode
 
 	_ [64]byte
-}
-
-// searcher finds matches. start forgets what was searched before. search
-// appends sequences for src[from:to] to seqs, the last of them without a
-// match; matches may reach back before from but not beyond to.
-type searcher interface {
-	start(size int)
-	search(seqs []sequence, src []byte, from, to int) []sequence
 }
 
 // NewEncoder makes an encoder of a level from LevelStored to LevelBest; a
@@ -44,8 +35,7 @@ func NewEncoder(level int) *Encoder {
 	e := &Encoder{level: min(max(level, LevelStored), LevelBest)}
 	e.search = newSearcher(e.level)
 	if e.search != nil {
-		e.seqs = make([]sequence, 0, segmentSize/minMatch+1)
-		e.blocks = make([]block, 0, maxBlocks)
+		e.segment = newSegment()
 	}
 	return e
 }
@@ -62,14 +52,15 @@ func (e *Encoder) Deflate(dst, src []byte) []byte {
 	dst = slices.Grow(dst, StoredSize(len(src))+bitSlack)
 	w := bitWriter{dst: dst[:cap(dst)], out: start}
 	limit := start + StoredSize(len(src))
-	e.search.start(len(src))
+	e.search.start()
 	for from := 0; from < len(src); from += segmentSize {
 		to := min(from+segmentSize, len(src))
-		e.seqs = e.search.search(e.seqs[:0], src, from, to)
-		blocks := e.split(src[:to], from)
+		e.segment.begin(from)
+		e.search.search(&e.segment, src, from, to)
+		blocks := join(e.segment.pieces, e.joined[:])
 		for i := range blocks {
 			b := &blocks[i]
-			if !e.code.write(&w, limit, src, e.seqs[b.first:b.last], b, b.end == len(src)) {
+			if !e.code.write(&w, limit, src, e.segment.seqs[b.first:b.last], b, b.end == len(src)) {
 				return Stored(dst[:start], src)
 			}
 		}

@@ -14,7 +14,7 @@ func (c codeword) len() uint    { return uint(c >> 16) }
 
 // huffman makes length-limited canonical codes. It holds scratch space only.
 type huffman struct {
-	sorted [maxLitSyms]uint32
+	sorted [512]uint32 // maxLitSyms of them
 	nodes  [maxLitSyms]uint32
 }
 
@@ -22,22 +22,16 @@ type huffman struct {
 // limit bits, into lens and code. A symbol that does not occur gets no
 // codeword; but at least two get one, as some inflaters want it.
 func (h *huffman) build(freq []uint32, limit uint, lens []uint8, code []codeword) {
-	n := 0
-	for sym, f := range freq {
-		lens[sym] = 0
-		if f != 0 {
-			h.sorted[n] = f<<9 | uint32(sym)
-			n++
-		}
-	}
+	n := h.sort(freq)
 	for sym := 0; n < 2; sym++ {
 		if freq[sym] == 0 {
-			h.sorted[n] = 1<<9 | uint32(sym)
+			h.sorted[1] = h.sorted[0]
+			h.sorted[0] = 1<<9 | uint32(sym)
 			n++
 		}
 	}
 	sorted := h.sorted[:n]
-	slices.Sort(sorted)
+	clear(lens[:len(freq)])
 	var count [maxCodeLen + 1]uint32
 	h.lengthCounts(n, limit, &count)
 
@@ -50,6 +44,31 @@ func (h *huffman) build(freq []uint32, limit uint, lens []uint8, code []codeword
 		}
 	}
 	assign(lens[:len(freq)], code)
+}
+
+// sort puts the symbols that occur into sorted, in ascending order of how
+// often they do and then of themselves, as freq<<9 | sym, and counts them.
+// Most occur rarely: those are sorted by counting.
+func (h *huffman) sort(freq []uint32) int {
+	const often = 255
+	var start [often + 1]uint16
+	for _, f := range freq {
+		start[min(f, often)]++
+	}
+	n := uint16(0)
+	for f := 1; f <= often; f++ {
+		n, start[f] = n+start[f], n
+	}
+	tail := start[often]
+	for sym, f := range freq {
+		if f != 0 {
+			at := &start[min(f, often)]
+			h.sorted[*at%512] = f<<9 | uint32(sym)
+			*at++
+		}
+	}
+	slices.Sort(h.sorted[tail:n])
+	return int(n)
 }
 
 // assign makes the canonical codewords of lens (RFC 1951 3.2.2).
