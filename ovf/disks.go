@@ -1,0 +1,154 @@
+package ovf
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Disk is a Disk of DiskSection (DSP0243 9.1), or a SharedDisk of OVF 2's
+// SharedDiskSection.
+type Disk struct {
+	Element
+	ID              string
+	FileRef         string // ovf:id of a File; empty for a blank disk
+	Capacity        string // as written: a number, or ${property}
+	AllocationUnits string // as written; empty means byte
+	PopulatedSize   int64  // in bytes, -1 when absent
+	Format          string // a URI; empty when absent
+	ParentRef       string // diskId of the disk that this one is a delta of
+	Shared          bool   // stands in SharedDiskSection
+	ReadOnly        bool   // SharedDisk only
+}
+
+// Disks are those of DiskSection, then those of SharedDiskSection.
+func (e *Envelope) Disks() []Disk { return e.lookup().disks }
+
+// Disk is the one with that ovf:diskId, shared or not.
+func (e *Envelope) Disk(id string) (Disk, bool) {
+	x := e.lookup()
+	i, ok := x.diskByID[id]
+	if !ok {
+		return Disk{}, false
+	}
+	return x.disks[i], true
+}
+
+func (e *Envelope) readDisks() []Disk {
+	var out []Disk
+	for _, s := range [2]struct{ section, element string }{{"DiskSection", "Disk"}, {"SharedDiskSection", "SharedDisk"}} {
+		for _, sec := range e.children(e.doc.Root(), s.section) {
+			for _, n := range e.children(sec, s.element) {
+				d := Disk{Element: Element{e, n}, ID: e.attrOr(n, "diskId", ""), FileRef: e.attrOr(n, "fileRef", ""),
+					Capacity: e.attrOr(n, "capacity", ""), AllocationUnits: e.attrOr(n, "capacityAllocationUnits", ""),
+					PopulatedSize: -1, Format: e.attrOr(n, "format", ""), ParentRef: e.attrOr(n, "parentRef", ""),
+					Shared: s.element == "SharedDisk", ReadOnly: e.boolAttr(n, "readOnly", false)}
+				if v, err := strconv.ParseInt(e.attrOr(n, "populatedSize", ""), 10, 64); err == nil && v >= 0 {
+					d.PopulatedSize = v
+				}
+				if e.version == VOVirt {
+					d = e.ovirtDisk(d)
+				}
+				out = append(out, d)
+			}
+		}
+	}
+	return out
+}
+
+// ovirtDisk reads oVirt's habits: fileRef is the path "image/volume" and not
+// the id of a File, size is in GiB where there is no capacity, and an empty or
+// null parentRef means none.
+func (e *Envelope) ovirtDisk(d Disk) Disk {
+	if _, ok := e.attr(d.node, "capacity"); !ok {
+		if size := e.attrOr(d.node, "size", ""); size != "" {
+			d.Capacity, d.AllocationUnits = size, "byte * 2^30"
+		}
+	}
+	if strings.Trim(d.ParentRef, "0-") == "" {
+		d.ParentRef = ""
+	}
+	for _, f := range e.readFiles() {
+		if f.ID == d.FileRef {
+			return d
+		}
+	}
+	for _, f := range e.readFiles() {
+		if f.Href == d.FileRef {
+			d.FileRef = f.ID
+			break
+		}
+	}
+	return d
+}
+
+// File is the References entry with the disk's content; false for a blank disk
+// and for a fileRef that leads nowhere (which validation reports).
+func (d Disk) File() (File, bool) {
+	if d.FileRef == "" || d.env == nil {
+		return File{}, false
+	}
+	return d.env.File(d.FileRef)
+}
+
+// Blank says that the disk has no content: fileRef is absent.
+func (d Disk) Blank() bool { return d.FileRef == "" }
+
+// CapacityBytes is the capacity under the default configuration and the
+// default values of properties.
+func (d Disk) CapacityBytes() (int64, error) { return d.CapacityIn("", nil) }
+
+// CapacityIn is the capacity in bytes. A capacity of ${name} takes the value
+// of that property: from values (by key as in the OVF environment, see
+// Property.EnvKey, or by plain key), else the one the configuration gives it,
+// else its default (DSP0243 9.1). The error is a *DescriptorError.
+func (d Disk) CapacityIn(configuration string, values map[string]string) (int64, error) {
+	object := "disk " + d.ID
+	capacity := strings.TrimSpace(d.Capacity)
+	if capacity == "" {
+		return 0, d.fail(object, "9.1", "the capacity is missing")
+	}
+	if name, ok := macro(capacity); ok {
+		v, ok := d.env.propertyValue(name, configuration, values)
+		if !ok {
+			return 0, d.fail(object, "9.1", "the capacity is %s, but no ProductSection has a property %q", capacity, name)
+		}
+		if capacity = strings.TrimSpace(v); capacity == "" {
+			return 0, d.fail(object, "9.1", "the capacity is %s, and that property has no value", d.Capacity)
+		}
+	}
+	n, err := Quantity(capacity, d.AllocationUnits, "byte")
+	if err != nil {
+		return 0, d.fail(object, "9.1", "the capacity: %v", err)
+	}
+	return n, nil
+}
+
+// macro recognises ${name}.
+func macro(s string) (string, bool) {
+	inner, ok := strings.CutPrefix(s, "${")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(inner, "}")
+}
+
+// propertyValue looks a property up in the outermost content first, then
+// inwards, as a reader of the descriptor meets it.
+func (e *Envelope) propertyValue(name, configuration string, values map[string]string) (string, bool) {
+	if v, ok := values[name]; ok {
+		return v, true
+	}
+	configuration = e.configurationOr(configuration)
+	for c := range e.Contents() {
+		for _, p := range c.Properties() {
+			if p.Key != name && p.EnvKey() != name {
+				continue
+			}
+			if v, ok := values[p.EnvKey()]; ok {
+				return v, true
+			}
+			return p.ValueIn(configuration), true
+		}
+	}
+	return "", false
+}

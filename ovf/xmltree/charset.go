@@ -1,0 +1,142 @@
+package xmltree
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// charset is how the original bytes relate to the UTF-8 text the tree is made of.
+type charset struct {
+	name  string // utf-8, utf-16, iso-8859-1, us-ascii
+	bom   []byte
+	order binary.ByteOrder // utf-16 only
+}
+
+var encodingDecl = regexp.MustCompile(`^<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']`)
+
+// detect follows XML 1.0 appendix F: byte order mark, then the shape of the
+// first bytes, then the declaration.
+func detect(b []byte) (charset, error) {
+	switch {
+	case bytes.HasPrefix(b, []byte{0xEF, 0xBB, 0xBF}):
+		return charset{name: "utf-8", bom: b[:3]}, nil
+	case bytes.HasPrefix(b, []byte{0xFE, 0xFF}):
+		return charset{name: "utf-16", bom: b[:2], order: binary.BigEndian}, nil
+	case bytes.HasPrefix(b, []byte{0xFF, 0xFE}):
+		return charset{name: "utf-16", bom: b[:2], order: binary.LittleEndian}, nil
+	case bytes.HasPrefix(b, []byte{0, '<', 0, '?'}):
+		return charset{name: "utf-16", order: binary.BigEndian}, nil
+	case bytes.HasPrefix(b, []byte{'<', 0, '?', 0}):
+		return charset{name: "utf-16", order: binary.LittleEndian}, nil
+	}
+	name := "utf-8"
+	if m := encodingDecl.FindSubmatch(b[:min(len(b), 1024)]); m != nil {
+		name = strings.ToLower(string(m[1]))
+	}
+	switch name {
+	case "utf-8", "utf8":
+		return charset{name: "utf-8"}, nil
+	case "us-ascii", "ascii":
+		return charset{name: "us-ascii"}, nil
+	case "iso-8859-1", "iso8859-1", "latin1":
+		return charset{name: "iso-8859-1"}, nil
+	}
+	return charset{}, &SyntaxError{Line: 1, Msg: fmt.Sprintf("encoding %q is not one of UTF-8, UTF-16, ISO-8859-1, US-ASCII", name)}
+}
+
+// decode gives the UTF-8 text without byte order mark. For UTF-8 it is a
+// slice of b, not a copy.
+func (c charset) decode(b []byte) ([]byte, error) {
+	b = b[len(c.bom):]
+	switch c.name {
+	case "utf-16":
+		if len(b)%2 != 0 {
+			return nil, &SyntaxError{Line: 1, Offset: int64(len(b)), Msg: "UTF-16 document with an odd number of bytes"}
+		}
+		out := make([]byte, 0, len(b))
+		for i := 0; i < len(b); i += 2 {
+			r := rune(c.order.Uint16(b[i:]))
+			if utf16.IsSurrogate(r) {
+				low := rune(0)
+				if i+3 < len(b) {
+					low = rune(c.order.Uint16(b[i+2:]))
+				}
+				if r = utf16.DecodeRune(r, low); r == utf8.RuneError {
+					return nil, &SyntaxError{Line: 1 + bytes.Count(out, []byte("\n")), Offset: int64(len(c.bom) + i), Msg: "unpaired UTF-16 surrogate"}
+				}
+				i += 2
+			}
+			out = utf8.AppendRune(out, r)
+		}
+		return out, nil
+	case "iso-8859-1":
+		out := make([]byte, 0, len(b)+len(b)/8)
+		for _, x := range b {
+			out = utf8.AppendRune(out, rune(x))
+		}
+		return out, nil
+	case "us-ascii":
+		for i, x := range b {
+			if x >= 0x80 {
+				return nil, &SyntaxError{Line: 1 + bytes.Count(b[:i], []byte("\n")), Offset: int64(i), Msg: "byte outside of US-ASCII, which the declaration promises"}
+			}
+		}
+	}
+	return b, nil
+}
+
+// encode is the inverse of decode. Edits can bring characters that a narrow
+// charset lacks: they become character references.
+func (c charset) encode(text []byte) []byte {
+	out := append([]byte(nil), c.bom...)
+	switch c.name {
+	case "utf-16":
+		ao := c.order.(binary.AppendByteOrder)
+		for _, r := range string(text) {
+			if a, b := utf16.EncodeRune(r); a != utf8.RuneError {
+				out = ao.AppendUint16(ao.AppendUint16(out, uint16(a)), uint16(b))
+				continue
+			}
+			out = ao.AppendUint16(out, uint16(r))
+		}
+		return out
+	case "iso-8859-1", "us-ascii":
+		top := rune(0xFF)
+		if c.name == "us-ascii" {
+			top = 0x7F
+		}
+		for _, r := range string(text) {
+			if r > top {
+				out = fmt.Appendf(out, "&#%d;", r)
+				continue
+			}
+			out = append(out, byte(r))
+		}
+		return out
+	}
+	return append(out, text...)
+}
+
+// offset turns an offset into the text into one into the original bytes.
+func (c charset) offset(text []byte, off int64) int64 {
+	off = min(max(off, 0), int64(len(text)))
+	n := off
+	switch c.name {
+	case "utf-16":
+		n = 0
+		for _, r := range string(text[:off]) {
+			if r > 0xFFFF {
+				n += 2
+			}
+			n += 2
+		}
+	case "iso-8859-1":
+		n = int64(utf8.RuneCount(text[:off]))
+	}
+	return n + int64(len(c.bom))
+}
