@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -58,27 +59,38 @@ func (e *Error) Unwrap() error { return e.Err }
 // Hint is the advice, for printers.
 func (e *Error) Hint() string { return e.Advice }
 
-// at wraps err with where it arose. An *Error that is there already keeps its
-// own fields; only those it lacks are filled.
+// at wraps err with where it arose. An *Error keeps its own fields; only those
+// it lacks are filled.
 func at(step Step, side Side, object string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var e *Error
-	if errors.As(err, &e) {
-		filled := *e
-		if filled.Step == "" {
-			filled.Step = step
+	e, ok := err.(*Error)
+	if !ok {
+		var inner *Error
+		if errors.As(err, &inner) {
+			return err
 		}
-		if filled.Side == "" {
-			filled.Side = side
-		}
-		if filled.Object == "" {
-			filled.Object = object
-		}
-		return &filled
+		return &Error{Step: step, Side: side, Object: object, Err: err}
 	}
-	return &Error{Step: step, Side: side, Object: object, Err: err}
+	filled := *e
+	def(&filled.Step, step)
+	def(&filled.Side, side)
+	def(&filled.Object, object)
+	return &filled
+}
+
+// also adds to an error what went wrong while it was dealt with.
+func also(err, more error) error {
+	if more == nil {
+		return err
+	}
+	if e, ok := err.(*Error); ok {
+		both := *e
+		both.Err = fmt.Errorf("%w; and then: %w", e.Err, more)
+		return &both
+	}
+	return fmt.Errorf("%w; and then: %w", err, more)
 }
 
 // refuse is an error of class 5.

@@ -19,8 +19,10 @@ type DigestOptions struct {
 	// in it is digested over its own virtual size. What lies behind is checked
 	// to be zero.
 	Sizes map[string]int64
-	// Want limits the work to these disks; nil: all. Digests of the manifest are
-	// checked for every file in any case.
+	// Manifest says what its digests are worth; zero: verify. They cost more
+	// than content digests, which prove more.
+	Manifest manifest.Policy
+	// Want limits the work to these disks; nil: all.
 	Want func(diskID string) bool
 	// Progress is told of logical bytes.
 	Progress func(diskID string, done, total int64)
@@ -38,9 +40,9 @@ type DiskDigest struct {
 
 // Digests reads the package in src anew, in one pass, and gives the content
 // digest of every disk of its descriptor, by diskId; blank disks are those of
-// as many zeros. The digests of the manifest are checked on the way.
-func Digests(ctx context.Context, src SizedContent, name string, opts DigestOptions) (map[string]DiskDigest, *ovf.Envelope, error) {
-	pkg, err := openPass(ctx, src, name)
+// as many zeros.
+func Digests(ctx context.Context, src Content, name string, opts DigestOptions) (map[string]DiskDigest, *ovf.Envelope, error) {
+	pkg, err := Open(ctx, src, name, opts.Manifest)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -83,20 +85,24 @@ func Digests(ctx context.Context, src SizedContent, name string, opts DigestOpti
 	return out, env, nil
 }
 
-// SizedContent is a Content that may be readable in sequence only.
-type SizedContent interface {
-	Content
-	Ranged() bool
-}
-
-func openPass(ctx context.Context, src SizedContent, name string) (ovf.Package, error) {
-	if src.Ranged() && src.Size() >= 0 {
-		return Open(ctx, src, name, manifest.Verify)
+// Open opens the package in src for one pass, front to back, read ahead. Closing it does not close src.
+func Open(ctx context.Context, src Content, name string, policy manifest.Policy) (ovf.Package, error) {
+	var r io.ReadCloser = io.NopCloser(Ascending(ctx, src))
+	if src.Size() >= 0 {
+		r = newReader(ctx, src)
 	}
-	return ova.Read(ctx, &ascending{ctx: ctx, src: src}, name, ova.Options{})
+	pkg, err := ova.Read(ctx, r, name, ova.Options{Manifest: policy})
+	if err != nil {
+		r.Close()
+	}
+	return pkg, err
 }
 
-// ascending reads a content that allows only adjacent ascending reads.
+// Ascending reads a content in sequence, as long as ctx lasts.
+func Ascending(ctx context.Context, src io.ReaderAt) io.Reader {
+	return &ascending{ctx: ctx, src: src}
+}
+
 type ascending struct {
 	ctx context.Context
 	src io.ReaderAt

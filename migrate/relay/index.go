@@ -1,14 +1,18 @@
 package relay
 
 import (
+	"archive/tar"
 	"context"
 	"crypto/sha256"
+	"errors"
+	"fmt"
 	"io"
+	"path"
+	"strings"
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/formats"
-	"github.com/cimimove/cimimove/ovf/manifest"
 	"github.com/cimimove/cimimove/ovf/ova"
 )
 
@@ -23,19 +27,23 @@ type Index struct {
 	Disks []Disk
 }
 
-// ReadIndex reads headers and descriptor of the OVA in src, not its disks.
+// span is where a stored file lies in the package, in bytes.
+type span struct{ offset, size int64 }
+
+// ReadIndex reads headers and descriptor of the OVA in src and nothing else.
+// In particular it leaves the manifest alone: of a package that is made as it
+// is read, manifest last, asking for it first would have every disk read for
+// its digests before the pass in which they are taken anyway.
 func ReadIndex(ctx context.Context, src Content, name string) (*Index, error) {
-	at := &finder{Content: src}
-	pkg, err := ova.Open(ctx, at, src.Size(), name, ova.Options{Manifest: manifest.Ignore})
+	descriptor, stored, err := scan(ctx, src, name)
 	if err != nil {
 		return nil, err
 	}
-	env := pkg.Envelope()
-	x := &Index{Envelope: env, DescriptorSum: sha256.Sum256(env.Bytes())}
-	stored := map[string]int64{}
-	for _, m := range pkg.Members() {
-		stored[m.Name] = m.Size
+	env, err := ovf.Parse(descriptor)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	x := &Index{Envelope: env, DescriptorSum: sha256.Sum256(descriptor)}
 	taken := map[string]bool{}
 	for _, d := range env.Disks() {
 		f, ok := d.File()
@@ -43,76 +51,70 @@ func ReadIndex(ctx context.Context, src Content, name string) (*Index, error) {
 			continue
 		}
 		member, ok := ovf.MatchMember(f.Href, func(n string) bool { _, ok := stored[n]; return ok })
-		if !ok || taken[member] || stored[member] <= 0 {
+		if !ok || taken[member] || stored[member].size <= 0 {
 			continue
 		}
 		taken[member] = true
-		file, err := pkg.Open(ctx, member)
-		if err != nil {
-			return nil, err
-		}
-		at.finding = true
-		_, err = file.ReadAt(make([]byte, 1), 0)
-		at.finding = false
-		file.Close()
-		if err != nil && err != io.EOF {
-			return nil, err
-		}
 		capacity, err := d.CapacityBytes()
 		if err != nil {
 			capacity = -1
 		}
-		x.Disks = append(x.Disks, Disk{ID: d.ID, Name: member, Declared: declaredOf(d), Offset: at.at, Size: stored[member], Capacity: capacity})
+		x.Disks = append(x.Disks, Disk{ID: d.ID, Name: member, Declared: declaredOf(d),
+			Offset: stored[member].offset, Size: stored[member].size, Capacity: capacity})
 	}
 	return x, nil
 }
 
-// finder tells where in the package a stored file lies: while it is finding,
-// a read moves no bytes and only its offset is kept.
-type finder struct {
-	Content
-	finding bool
-	at      int64
-}
-
-func (f *finder) ReadAt(p []byte, off int64) (int, error) {
-	if f.finding {
-		f.at = off
-		return len(p), nil
+// scan goes from header to header. The tar reader reads no further than a
+// header's end, so the position then is that of the file.
+func scan(ctx context.Context, src Content, name string) (descriptor []byte, stored map[string]span, err error) {
+	section := io.NewSectionReader(src, 0, src.Size())
+	stored = map[string]span{}
+	for r := tar.NewReader(section); ; {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		h, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, nil, notAnArchive(name, err)
+		}
+		if len(stored) >= ova.MaxMembers {
+			return nil, nil, notAnArchive(name, fmt.Errorf("more than %d files", ova.MaxMembers))
+		}
+		member, err := ovf.CleanName(h.Name)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
+		}
+		offset, err := section.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return nil, nil, err
+		}
+		stored[member] = span{offset, h.Size}
+		if descriptor != nil || !strings.EqualFold(path.Ext(member), ".ovf") {
+			continue
+		}
+		if h.Size > ova.MaxDescriptor {
+			return nil, nil, notAnArchive(name, fmt.Errorf("descriptor of %d bytes", h.Size))
+		}
+		if descriptor, err = io.ReadAll(r); err != nil {
+			return nil, nil, notAnArchive(name, err)
+		}
 	}
-	return f.Content.ReadAt(p, off)
-}
-
-// Open opens the package in src for a reader in this process: stored files are
-// read ahead, in sequence, within their bounds.
-func Open(ctx context.Context, src Content, name string, policy manifest.Policy) (ovf.Opener, error) {
-	return ova.Open(ctx, sequential{src}, src.Size(), name, ova.Options{Manifest: policy})
-}
-
-// sequential is an ova.ContextReaderAt over a Content.
-type sequential struct{ Content }
-
-func (s sequential) At(ctx context.Context) io.ReaderAt { return within{ctx, s.Content} }
-
-func (s sequential) Stream(ctx context.Context, off, n int64) (io.ReadCloser, error) {
-	r := newReader(ctx, s.Content)
-	r.end = min(off+n, r.end)
-	if _, err := r.Seek(off, io.SeekStart); err != nil {
-		return nil, err
+	if descriptor == nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, ovf.ErrNoDescriptor)
 	}
-	return r, nil
+	return descriptor, stored, nil
 }
 
-type within struct {
-	ctx context.Context
-	io.ReaderAt
-}
-
-func (w within) ReadAt(p []byte, off int64) (int, error) {
-	if err := w.ctx.Err(); err != nil {
-		return 0, err
+// notAnArchive keeps errors of reading apart from those of what was read.
+func notAnArchive(name string, err error) error {
+	if errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &ovf.DescriptorError{Package: name, Object: "archive", Offset: -1, Clause: "5.3", Message: "not a sound tar archive", Err: err}
 	}
-	return w.ReaderAt.ReadAt(p, off)
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // declaredOf is the format an ovf:format promises, empty when it promises none we know.

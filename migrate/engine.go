@@ -1,0 +1,89 @@
+package migrate
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cimimove/cimimove/migrate/journal"
+)
+
+// Engine carries out plans. Its methods may be called concurrently.
+type Engine struct {
+	Journal *journal.Journal
+	// Dial opens the clouds of runs that are taken up again and of runbooks.
+	Dial Dialer
+	// Events is told of progress; may be nil. It is called from one goroutine of
+	// each run and may be slow: intermediate values are left out, nothing waits.
+	Events func(Event)
+	// Relay says where a destination outside this process fetches from.
+	Relay RelayOptions
+	// StallTimeout ends a transfer that moves no byte for this long; default 60 s.
+	StallTimeout time.Duration
+	// StopTimeout is how long machines may take to stop; default 5 minutes.
+	StopTimeout time.Duration
+}
+
+func (e *Engine) stallTimeout() time.Duration {
+	if e.StallTimeout > 0 {
+		return e.StallTimeout
+	}
+	return time.Minute
+}
+
+func (e *Engine) stopTimeout() time.Duration {
+	if e.StopTimeout > 0 {
+		return e.StopTimeout
+	}
+	return 5 * time.Minute
+}
+
+// relayToken is the secret part of a relay's URL: the same for the same
+// attempt of a run, so that a resumed run offers the same URL, without being
+// in the journal. It comes from a key that only this user can read.
+func (e *Engine) relayToken(run string, attempt int) (string, error) {
+	key, err := relayKey(filepath.Join(e.Journal.Dir(), "relay.key"))
+	if err != nil {
+		return "", err
+	}
+	mac := hmac.New(sha256.New, key)
+	fmt.Fprintf(mac, "%s/%d", run, attempt)
+	return hex.EncodeToString(mac.Sum(nil))[:40], nil
+}
+
+func relayKey(file string) ([]byte, error) {
+	const size = 32
+	key, err := os.ReadFile(file)
+	if err == nil && len(key) == size {
+		return key, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err == nil {
+		return nil, fmt.Errorf("%s: has %d bytes, not %d: remove it", file, len(key), size)
+	}
+	key = make([]byte, size)
+	rand.Read(key)
+	tmp, err := os.CreateTemp(filepath.Dir(file), "relay.key-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(key)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return nil, err
+	}
+	// A link does not replace: when two processes make the key at once, both use the first.
+	if err := os.Link(tmp.Name(), file); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return os.ReadFile(file)
+}

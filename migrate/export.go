@@ -1,0 +1,126 @@
+package migrate
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/migrate/relay"
+)
+
+// ErrSourceChanged: the source's bytes are not those that the run began with.
+var ErrSourceChanged = errors.New("the source has changed since the run began")
+
+// packageFormat is the only format of export that is asked for (mapping.md).
+const packageFormat = "application/ovf"
+
+// exportSystem asks a cloud to export a System and waits until the package's
+// layout is frozen and its bytes can be had from Location.
+func exportSystem(ctx context.Context, p cimi.Provider, id string) (*cimi.Accepted, error) {
+	acc, err := p.Invoke(ctx, id, &cimi.Action{Action: cimi.ActionExport, Format: packageFormat})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := follow(ctx, p, &cimi.Accepted{Job: acc.Job, Done: acc.Done || acc.Job == ""}, nil); err != nil {
+		return acc, err
+	}
+	if acc.Location == "" {
+		return acc, fmt.Errorf("export of %s was accepted, but no Location says where the package is (DSP0263 5.13.1.2)", id)
+	}
+	return acc, nil
+}
+
+// export asks the source for the package.
+func (r *run) export(ctx context.Context) error {
+	if err := r.begin(ctx, StepExport, nil, nil); err != nil {
+		return err
+	}
+	acc, err := exportSystem(ctx, r.src.Provider, r.SystemID)
+	if err != nil {
+		return at(StepExport, Source, r.System, err)
+	}
+	n := exportNotes{Job: acc.Job, Location: acc.Location}
+	if r.content, err = r.src.Provider.Open(ctx, acc.Location); err != nil {
+		return at(StepExport, Source, r.System, err)
+	}
+	if err := r.identify(ctx, &n); err != nil {
+		return at(StepExport, Source, r.System, err)
+	}
+	return r.end(ctx, StepExport, journal.Ended, n)
+}
+
+// identify fills in what tells the source's bytes from others.
+func (r *run) identify(ctx context.Context, n *exportNotes) error {
+	n.Size, n.Version = r.content.Size(), r.content.Version()
+	if !r.content.Ranged() {
+		return nil
+	}
+	x, err := relay.ReadIndex(ctx, r.content, r.System)
+	if err != nil {
+		return err
+	}
+	n.Descriptor = hex.EncodeToString(x.DescriptorSum[:])
+	return nil
+}
+
+// openSource opens the export that the journal names. One that is gone is made
+// anew. Either way the bytes must be those that the run began with.
+func (r *run) openSource(ctx context.Context) error {
+	if r.content != nil {
+		return nil
+	}
+	var want, got exportNotes
+	if err := r.notes(StepExport, &want); err != nil {
+		return err
+	}
+	content, err := r.src.Provider.Open(ctx, want.Location)
+	got.Location, got.Job = want.Location, want.Job
+	if cimi.IsNotFound(err) {
+		acc, exportErr := exportSystem(ctx, r.src.Provider, r.SystemID)
+		if cimi.IsNotFound(exportErr) {
+			return refuse(StepExport, Source, r.System, fmt.Errorf("%w: %w", ErrSourceChanged, exportErr), "")
+		}
+		if exportErr != nil {
+			return at(StepExport, Source, r.System, exportErr)
+		}
+		got.Location, got.Job = acc.Location, acc.Job
+		content, err = r.src.Provider.Open(ctx, acc.Location)
+	}
+	if err != nil {
+		return at(StepExport, Source, r.System, err)
+	}
+	r.content = content
+	if err := r.identify(ctx, &got); err != nil {
+		return at(StepExport, Source, r.System, err)
+	}
+	if d := want.differs(got); d != "" {
+		return refuse(StepExport, Source, r.System, fmt.Errorf("%w: %s", ErrSourceChanged, d),
+			fmt.Sprintf("cimimove rollback %s, then begin a new run", r.id))
+	}
+	if got.Location != want.Location {
+		got.Version = want.Version
+		return r.note(ctx, StepExport, got)
+	}
+	return nil
+}
+
+// differs says what is not the same, empty when nothing is. What a cloud does
+// not tell is not compared.
+func (want exportNotes) differs(got exportNotes) string {
+	var out []string
+	add := func(what string, a, b any) { out = append(out, fmt.Sprintf("%s was %v, is %v", what, a, b)) }
+	if want.Size >= 0 && got.Size >= 0 && want.Size != got.Size {
+		add("size", want.Size, got.Size)
+	}
+	if want.Version != "" && got.Version != "" && want.Version != got.Version {
+		add("version", want.Version, got.Version)
+	}
+	if want.Descriptor != "" && got.Descriptor != "" && want.Descriptor != got.Descriptor {
+		add("descriptor's SHA-256", want.Descriptor, got.Descriptor)
+	}
+	return strings.Join(out, "; ")
+}

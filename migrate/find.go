@@ -1,0 +1,195 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/cimimove/cimimove/cimi"
+)
+
+var (
+	// ErrNoSystem: the cloud has no such System.
+	ErrNoSystem = errors.New("no such System")
+	// ErrAmbiguous: several Systems have the name.
+	ErrAmbiguous = errors.New("several Systems have that name")
+	// ErrNoSystems: the cloud offers no Systems.
+	ErrNoSystems = errors.New("the cloud offers no Systems")
+)
+
+// pageSize is how many entries of a collection are asked for at once.
+const pageSize = 500
+
+// listAll reads a whole collection, page by page. A cloud that ignores $first
+// and $last (4.1.6) answers with everything at once.
+func listAll(ctx context.Context, p cimi.Provider, collection string, filter ...string) ([]cimi.Resource, error) {
+	if collection == "" {
+		return nil, nil
+	}
+	var out []cimi.Resource
+	seen := map[string]bool{}
+	for first := 1; ; {
+		c, err := p.List(ctx, collection, cimi.ListOptions{Filter: filter, First: first, Last: first + pageSize - 1})
+		if err != nil {
+			return nil, err
+		}
+		fresh := 0
+		for _, r := range c.Items {
+			if id := r.Base().ID; id == "" || !seen[id] {
+				seen[id] = true
+				out = append(out, r)
+				fresh++
+			}
+		}
+		first += len(c.Items)
+		if fresh == 0 || len(c.Items) < pageSize {
+			return out, nil
+		}
+	}
+}
+
+// systemsOf is the href of the cloud's collection of Systems.
+func systemsOf(ctx context.Context, e Endpoint) (*cimi.CloudEntryPoint, string, error) {
+	cep, err := e.Provider.EntryPoint(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	if cep.Systems == nil || cep.Systems.Href == "" {
+		return cep, "", ErrNoSystems
+	}
+	return cep, cep.Systems.Href, nil
+}
+
+// FindSystem finds a System by its CIMI id, its path below the entry point, or
+// its name where that is unique. What is not found or not unique is an *Error
+// of class 5 that names candidates.
+func FindSystem(ctx context.Context, e Endpoint, side Side, what string) (*cimi.System, error) {
+	cep, href, err := systemsOf(ctx, e)
+	if errors.Is(err, ErrNoSystems) {
+		return nil, refuse(StepDiscover, side, e.Name, err, "")
+	}
+	if err != nil {
+		return nil, at(StepDiscover, side, e.Name, err)
+	}
+	named, err := byName(ctx, e, href, what)
+	if err != nil {
+		return nil, at(StepDiscover, side, e.Name, err)
+	}
+	if len(named) > 1 {
+		ids := make([]string, len(named))
+		for i, s := range named {
+			ids[i] = s.ID
+		}
+		return nil, refuse(StepDiscover, side, what, fmt.Errorf("%w: %s", ErrAmbiguous, strings.Join(ids, ", ")), "name it by its id")
+	}
+	if len(named) == 1 {
+		return getSystem(ctx, e, side, named[0].ID)
+	}
+	all, err := systems(ctx, e, href)
+	if err != nil {
+		return nil, at(StepDiscover, side, e.Name, err)
+	}
+	var names []string
+	for _, s := range all {
+		if sameID(cep.BaseURI, s.ID, what) {
+			return getSystem(ctx, e, side, s.ID)
+		}
+		names = append(names, s.Name)
+	}
+	if strings.Contains(what, "/") {
+		// Nested Systems are not in the entry point's collection.
+		s, err := getSystem(ctx, e, side, what)
+		if err == nil || !cimi.IsNotFound(err) && !errors.Is(err, ErrNoSystem) {
+			return s, err
+		}
+	}
+	return nil, refuse(StepDiscover, side, what, ErrNoSystem, candidates(names))
+}
+
+func getSystem(ctx context.Context, e Endpoint, side Side, id string) (*cimi.System, error) {
+	r, err := e.Provider.Get(ctx, id, cimi.ReadOptions{})
+	if err != nil {
+		return nil, at(StepDiscover, side, id, err)
+	}
+	s, ok := r.(*cimi.System)
+	if !ok {
+		return nil, refuse(StepDiscover, side, id, fmt.Errorf("%w: it is a %s", ErrNoSystem, r.TypeName()), "")
+	}
+	return s, nil
+}
+
+func systems(ctx context.Context, e Endpoint, href string, filter ...string) ([]*cimi.System, error) {
+	all, err := listAll(ctx, e.Provider, href, filter...)
+	if err != nil {
+		return nil, err
+	}
+	var out []*cimi.System
+	for _, r := range all {
+		if s, ok := r.(*cimi.System); ok {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// byName lists the Systems of a name. Clouds may ignore $filter (4.1.6), so
+// the answer is checked.
+func byName(ctx context.Context, e Endpoint, href, name string) ([]*cimi.System, error) {
+	var filter []string
+	if !strings.ContainsAny(name, `'"\`) {
+		filter = []string{"name='" + name + "'"}
+	}
+	all, err := systems(ctx, e, href, filter...)
+	if err != nil && len(filter) > 0 && cimi.StatusOf(err) == 400 {
+		all, err = systems(ctx, e, href)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []*cimi.System
+	for _, s := range all {
+		if s.Name == name {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// sameID compares ids in the forms a cloud and a user write them: absolute,
+// relative to baseURI, as a path of the host, or only the last part.
+func sameID(base, id, what string) bool {
+	if what == "" {
+		return false
+	}
+	what = strings.TrimPrefix(what, "./")
+	for _, form := range []string{id, strings.TrimPrefix(id, base), pathOf(id)} {
+		if form != "" && strings.Trim(form, "/") == strings.Trim(what, "/") {
+			return true
+		}
+	}
+	return !strings.Contains(what, "/") && id[strings.LastIndexByte(id, '/')+1:] == what
+}
+
+func pathOf(id string) string {
+	u, err := url.Parse(id)
+	if err != nil {
+		return ""
+	}
+	return u.Path
+}
+
+// maxCandidates bounds what an error lists.
+const maxCandidates = 12
+
+func candidates(names []string) string {
+	if len(names) == 0 {
+		return "there are none"
+	}
+	more := ""
+	if n := len(names) - maxCandidates; n > 0 {
+		names, more = names[:maxCandidates], fmt.Sprintf(" and %d more", n)
+	}
+	return "there are " + strings.Join(names, ", ") + more
+}

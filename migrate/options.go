@@ -1,0 +1,133 @@
+package migrate
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Via is a way for the bytes (design.md, "How the bytes flow").
+type Via string
+
+const (
+	ViaAuto      Via = "auto"
+	ViaDirect    Via = "direct"
+	ViaRelay     Via = "relay"
+	ViaStage     Via = "stage"
+	ViaResources Via = "resources"
+)
+
+// Verify says how a destination is proved equal.
+type Verify string
+
+const (
+	VerifyNone   Verify = "none"
+	VerifyDigest Verify = "digest" // by the digests the destination's cloud gives
+	VerifyFull   Verify = "full"   // by reading the destination anew
+)
+
+// IfExists says what to do about a System of the same name.
+type IfExists string
+
+const (
+	ExistsFail    IfExists = "fail"
+	ExistsSkip    IfExists = "skip"
+	ExistsReplace IfExists = "replace" // the old one is deleted when the new one is verified
+	ExistsRename  IfExists = "rename"  // NAME-2, NAME-3, …
+)
+
+// OnFailure says what becomes of what was made at the destination.
+type OnFailure string
+
+const (
+	FailureRollback OnFailure = "rollback"
+	FailureKeep     OnFailure = "keep"
+)
+
+// Options are those of NewPlan. Zero values are the defaults named.
+type Options struct {
+	Source, Destination Endpoint
+	// System is a CIMI id, a path below the entry point, or a unique name.
+	System string
+	// Name at the destination; default: that at the source.
+	Name string
+	// Nets maps networks of the System to networks of the destination, by name
+	// or id; "*" is the default of the map. Others are created with the System.
+	Nets map[string]string
+	// Storage maps disks to places; "*" is the default of the map.
+	Storage map[string]string
+	// MAC: keep (default), regenerate, strip.
+	MAC string
+	// Properties are values of OVF properties. They are never journaled.
+	Properties map[string]string
+	// Configuration is a deployment option of the package.
+	Configuration string
+	Via           Via       // default auto
+	Verify        Verify    // default full
+	IfExists      IfExists  // default fail
+	OnFailure     OnFailure // default rollback
+	// PowerOn starts the machines when all is verified.
+	PowerOn bool
+	// Allow and Deny are rule ids: findings that do not refuse though they are
+	// errors, or refuse though they are not. Strict refuses on warnings too.
+	Allow, Deny []string
+	Strict      bool
+	// Relay says where a destination outside this process fetches from.
+	Relay RelayOptions
+}
+
+// RelayOptions say where the relay listens.
+type RelayOptions struct {
+	// Listen is an address, host:port. Default: a free port of the loopback
+	// interface when the destination is there, else of all interfaces.
+	Listen string
+	// URL is how the destination reaches that address.
+	URL string
+}
+
+func (o *Options) setDefaults() {
+	def(&o.MAC, "keep")
+	def(&o.Via, ViaAuto)
+	def(&o.Verify, VerifyFull)
+	def(&o.IfExists, ExistsFail)
+	def(&o.OnFailure, FailureRollback)
+}
+
+func def[T ~string](v *T, d T) {
+	if *v == "" {
+		*v = d
+	}
+}
+
+func (o *Options) check() error {
+	if o.Source.Provider == nil || o.Destination.Provider == nil {
+		return errors.New("a migration needs a source and a destination")
+	}
+	return errors.Join(
+		oneOf("mac", o.MAC, "keep", "regenerate", "strip"),
+		oneOf("via", o.Via, ViaAuto, ViaDirect, ViaRelay, ViaStage, ViaResources),
+		oneOf("verify", o.Verify, VerifyNone, VerifyDigest, VerifyFull),
+		oneOf("if-exists", o.IfExists, ExistsFail, ExistsSkip, ExistsReplace, ExistsRename),
+		oneOf("on-failure", o.OnFailure, FailureRollback, FailureKeep),
+	)
+}
+
+func oneOf[T ~string](name string, v T, values ...T) error {
+	if slices.Contains(values, v) {
+		return nil
+	}
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = string(v)
+	}
+	return fmt.Errorf("%s is %q; it is one of %s", name, v, strings.Join(words, ", "))
+}
+
+// lookup finds what a map says of name, its "*" otherwise; empty when nothing.
+func lookup(m map[string]string, name string) string {
+	if v, ok := m[name]; ok {
+		return v
+	}
+	return m["*"]
+}

@@ -1,0 +1,109 @@
+package migrate
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/cimimove/cimimove/ovf"
+)
+
+// record is what the journal keeps of a plan: enough to go on without the
+// process that made it. It holds no secrets: of properties only the keys, as
+// nobody knows which values are passwords.
+type record struct {
+	Version      int               `json:"version"`
+	SystemID     string            `json:"systemId"`
+	System       string            `json:"system"`
+	Name         string            `json:"name"`
+	Via          Via               `json:"via"`
+	Verify       Verify            `json:"verify"`
+	IfExists     IfExists          `json:"ifExists"`
+	OnFailure    OnFailure         `json:"onFailure"`
+	MAC          string            `json:"mac"`
+	Nets         map[string]string `json:"nets,omitempty"`
+	Storage      map[string]string `json:"storage,omitempty"`
+	PropertyKeys []string          `json:"propertyKeys,omitempty"`
+	Config       string            `json:"configuration,omitempty"`
+	PowerOn      bool              `json:"powerOn,omitempty"`
+	Relay        RelayOptions      `json:"relay"`
+	Before       []string          `json:"before,omitempty"`
+	Shape        *Shape            `json:"shape"`
+	Findings     []ovf.Finding     `json:"findings,omitempty"`
+	Bytes        int64             `json:"bytes"`
+}
+
+const recordVersion = 1
+
+func (p *Plan) record() record {
+	o := p.opts
+	return record{Version: recordVersion, SystemID: p.ID, System: p.System, Name: p.Name, Via: p.Via, Verify: o.Verify,
+		IfExists: o.IfExists, OnFailure: o.OnFailure, MAC: o.MAC, Nets: o.Nets, Storage: o.Storage,
+		PropertyKeys: slices.Sorted(maps.Keys(o.Properties)), Config: o.Configuration, PowerOn: o.PowerOn,
+		Relay: o.Relay, Before: p.before, Shape: p.shape, Findings: p.Findings, Bytes: p.Bytes}
+}
+
+func (r record) encode() json.RawMessage {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic("migrate: a record is plain data: " + err.Error())
+	}
+	return b
+}
+
+// mapped tells whether a network goes to one of the destination's own.
+func (r record) mapped(network string) bool { return network != "" && lookup(r.Nets, network) != "" }
+
+// What the steps leave in the journal.
+
+type quiesceNotes struct {
+	Stopped []string `json:"stopped,omitempty"` // ids of machines that ran
+}
+
+type exportNotes struct {
+	Job      string `json:"job,omitempty"`
+	Location string `json:"location,omitempty"`
+	// Identity of the source's bytes.
+	Version    string `json:"version,omitempty"`
+	Size       int64  `json:"size,omitempty"`
+	Descriptor string `json:"descriptor,omitempty"` // SHA-256
+}
+
+type transferNotes struct {
+	Attempt int    `json:"attempt"`
+	Listen  string `json:"listen,omitempty"` // address taken; empty in process
+	Read    int64  `json:"read"`
+	Written int64  `json:"written"`
+	// Disks are the source's content digests, by diskId.
+	Disks map[string]diskNote `json:"disks,omitempty"`
+}
+
+type diskNote struct {
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"`
+}
+
+type importNotes struct {
+	Attempt int      `json:"attempt"`
+	Name    string   `json:"name"`
+	Before  []string `json:"before,omitempty"`
+	Job     string   `json:"job,omitempty"`
+	System  string   `json:"system,omitempty"`
+}
+
+type verifyNotes struct {
+	Disks       []DiskReport  `json:"disks,omitempty"`
+	Findings    []ovf.Finding `json:"findings,omitempty"`
+	Verified    bool          `json:"verified"`
+	Unprovable  string        `json:"unprovable,omitempty"`
+	BytesAtDest int64         `json:"bytes,omitempty"`
+}
+
+type startNotes struct {
+	Started []string `json:"started,omitempty"`
+}
+
+// importUndo is what rollback needs besides the notes.
+type importUndo struct {
+	DeleteSystemOf string `json:"deleteSystemOf"` // the run whose System is to be deleted
+}

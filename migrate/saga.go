@@ -1,0 +1,408 @@
+package migrate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/ovf"
+)
+
+// run is one migration in progress in this process. Its steps are functions
+// that can be called again after any interruption: what they need to know is
+// in the notes that the journal keeps of them.
+type run struct {
+	*record
+	engine   *Engine
+	id       string
+	src, dst Endpoint
+	values   map[string]string // of properties
+	feed     *feed
+	steps    map[Step]*journal.Step // the latest of each name
+	content  cimi.Content           // of the source's export, when open
+	findings []ovf.Finding
+	locks    []*journal.Lock
+}
+
+// ErrFailed: the run has failed for good, and was undone.
+var ErrFailed = errors.New("the run has failed and cannot be resumed")
+
+// Start carries out a plan. The Report is there as soon as there is a run,
+// together with an error too. A Plan with Skip gives a Report that is not
+// verified, without error.
+func (e *Engine) Start(ctx context.Context, p *Plan) (*Report, error) {
+	if err := p.verdict(); err != nil {
+		return nil, err
+	}
+	rec := p.record()
+	if p.Skip {
+		return e.skip(ctx, p, rec)
+	}
+	guard, err := e.Journal.Lock(systemLock(p.Source, p.ID))
+	if err != nil {
+		return nil, refuse(StepPlan, Source, p.System, err, "another run moves this System; see cimimove status")
+	}
+	id, err := e.Journal.Create(ctx, journal.Run{State: journal.Running, System: p.System, Source: p.Source, Destination: p.Destination,
+		Via: string(p.Via), Plan: rec.encode(), Total: p.Bytes})
+	if err != nil {
+		guard.Unlock()
+		return nil, err
+	}
+	r := &run{record: &rec, engine: e, id: id, src: p.opts.Source, dst: p.opts.Destination, values: p.opts.Properties,
+		steps: map[Step]*journal.Step{}, locks: []*journal.Lock{guard}}
+	return r.drive(ctx)
+}
+
+func systemLock(source, id string) string { return "system\x00" + source + "\x00" + id }
+
+func (e *Engine) skip(ctx context.Context, p *Plan, rec record) (*Report, error) {
+	id, err := e.Journal.Create(ctx, journal.Run{State: journal.Skipped, System: p.System, Source: p.Source, Destination: p.Destination,
+		Via: string(p.Via), Plan: rec.encode()})
+	if err != nil {
+		return nil, err
+	}
+	rep := &Report{Run: id, State: string(journal.Skipped), Source: p.Source, Destination: p.Destination, System: p.System, Name: p.Name,
+		DestinationID: p.before[0], Via: string(p.Via), Steps: []StepReport{}, Disks: []DiskReport{}, Findings: p.Findings}
+	return rep, e.Journal.Set(ctx, id, journal.Change{Report: rep.encode()})
+}
+
+// ResumeOptions: Properties are values of OVF properties again, for an import
+// that has to be begun anew; they were not journaled.
+type ResumeOptions struct {
+	Properties map[string]string
+}
+
+// Resume goes on with a run whose process was interrupted or died. A run that
+// is done gives its Report again.
+func (e *Engine) Resume(ctx context.Context, id string, o ResumeOptions) (*Report, error) {
+	r, rep, err := e.take(ctx, id)
+	if r == nil {
+		return rep, err
+	}
+	r.values = o.Properties
+	defer r.closeEndpoints()
+	return r.drive(ctx)
+}
+
+// take is takeAny for a run with something left to do; of one that has ended
+// it gives only the Report.
+func (e *Engine) take(ctx context.Context, id string) (*run, *Report, error) {
+	row, err := e.Journal.Run(ctx, id)
+	if err != nil {
+		return nil, nil, &Error{Class: ClassUsage, Object: id, Err: err, Advice: "cimimove status lists the runs"}
+	}
+	var r *run
+	if !row.State.Ended() {
+		if r, row, err = e.takeAny(ctx, id); err != nil {
+			return nil, nil, err
+		}
+	}
+	switch {
+	case row.State.Ended():
+		// It may have ended between the look and the lock.
+		if r != nil {
+			r.closeEndpoints()
+			r.unlock()
+		}
+		rep, err := decodeReport(row)
+		return nil, rep, err
+	case row.State == journal.Failed:
+		r.closeEndpoints()
+		r.unlock()
+		return nil, nil, refuse("", "", "run "+id, ErrFailed, "begin a new one; cimimove gc removes what it may have left")
+	}
+	return r, nil, nil
+}
+
+// takeAny reads a run from the journal, locks it and opens its clouds.
+func (e *Engine) takeAny(ctx context.Context, id string) (*run, *journal.Run, error) {
+	row, err := e.Journal.Run(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	rec := &record{}
+	if err := json.Unmarshal(row.Plan, rec); err != nil || rec.Version != recordVersion {
+		return nil, nil, fmt.Errorf("run %s: its plan cannot be read by this program (version %d): %w", id, rec.Version, also(err, errors.ErrUnsupported))
+	}
+	r := &run{record: rec, engine: e, id: id, steps: map[Step]*journal.Step{}}
+	if err := r.lock(systemLock(row.Source, rec.SystemID)); err != nil {
+		return nil, nil, err
+	}
+	ok := false
+	defer func() {
+		if !ok {
+			r.closeEndpoints()
+			r.unlock()
+		}
+	}()
+	if err := r.lock(id); err != nil {
+		return nil, nil, err
+	}
+	if row, err = e.Journal.Run(ctx, id); err != nil {
+		return nil, nil, err
+	}
+	for _, side := range []struct {
+		name string
+		side Side
+		to   *Endpoint
+	}{{row.Source, Source, &r.src}, {row.Destination, Destination, &r.dst}} {
+		if *side.to, err = e.Dial(ctx, side.name, side.side); err != nil {
+			return nil, nil, at("", side.side, side.name, err)
+		}
+	}
+	steps, err := e.Journal.Steps(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range steps {
+		r.steps[Step(steps[i].Name)] = &steps[i]
+	}
+	ok = true
+	return r, row, nil
+}
+
+func (r *run) lock(name string) error {
+	l, err := r.engine.Journal.Lock(name)
+	if err != nil {
+		return &Error{Class: ClassRefused, Object: "run " + r.id, Err: err, Advice: "cimimove status " + r.id + " shows it"}
+	}
+	r.locks = append(r.locks, l)
+	return nil
+}
+
+func (r *run) unlock() {
+	for _, l := range r.locks {
+		l.Unlock()
+	}
+	r.locks = nil
+}
+
+func (r *run) closeEndpoints() {
+	for _, e := range []Endpoint{r.src, r.dst} {
+		if e.Provider != nil {
+			e.Provider.Close()
+		}
+	}
+}
+
+// drive takes the steps that are left and records how it ends.
+func (r *run) drive(ctx context.Context) (rep *Report, err error) {
+	r.feed = newFeed(r.engine.Events)
+	defer r.feed.close()
+	defer r.unlock()
+	if len(r.locks) < 2 {
+		if err := r.lock(r.id); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if r.content != nil {
+			r.content.Close()
+		}
+	}()
+	r.findings = append(r.findings, r.Findings...)
+	if err := r.set(ctx, journal.Change{State: journal.Running, Error: json.RawMessage("null")}); err != nil {
+		return nil, err
+	}
+	if err = r.takeSteps(ctx); err != nil {
+		err = r.fail(ctx, err)
+	}
+	rep, repErr := r.report(context.WithoutCancel(ctx), err)
+	if repErr != nil {
+		return nil, also(err, repErr)
+	}
+	change := journal.Change{Report: rep.encode(), State: journal.State(rep.State)}
+	if err != nil {
+		change.Error = failureOf(err).encode()
+	}
+	if setErr := r.set(ctx, change); setErr != nil {
+		return rep, also(err, setErr)
+	}
+	return rep, err
+}
+
+func (r *run) takeSteps(ctx context.Context) error {
+	for _, s := range []struct {
+		step Step
+		take func(context.Context) error
+	}{
+		{StepDiscover, r.discover}, {StepPlan, r.recordPlan}, {StepQuiesce, r.quiesce}, {StepExport, r.export},
+		{StepTransfer, r.transfer}, {StepVerify, r.verify}, {StepStart, r.start}, {StepFinish, r.finish},
+	} {
+		if r.done(s.step) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return &Error{Step: s.step, Class: ClassInterrupt, Err: context.Cause(ctx), Advice: r.resumeAdvice()}
+		}
+		r.feed.emit(Event{Run: r.id, System: r.System, Phase: string(s.step)})
+		if err := s.take(ctx); err != nil {
+			return at(s.step, "", r.System, err)
+		}
+	}
+	return nil
+}
+
+func (r *run) resumeAdvice() string {
+	return fmt.Sprintf("cimimove resume %s goes on; cimimove rollback %s undoes", r.id, r.id)
+}
+
+// fail decides what a failure leaves behind, and gives the error to show.
+func (r *run) fail(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)) && ctx.Err() != nil {
+		return &Error{Step: stepOf(err), Object: r.System, Class: ClassInterrupt, Err: context.Cause(ctx), Advice: r.resumeAdvice()}
+	}
+	class := ClassOf(err)
+	if class == ClassTransfer {
+		var e *Error
+		if errors.As(err, &e) && e.Advice == "" {
+			e.Advice = r.resumeAdvice()
+		}
+		return err
+	}
+	if class == ClassUnverified || r.OnFailure == FailureKeep {
+		return err
+	}
+	// The clean-up must not end with the context that ended the work.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	if undoErr := r.undo(ctx); undoErr != nil {
+		return also(err, undoErr)
+	}
+	return err
+}
+
+// cleanupTimeout bounds what is done after a failure or an interruption.
+const cleanupTimeout = 2 * time.Minute
+
+func stepOf(err error) Step {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Step
+	}
+	return ""
+}
+
+// done tells whether the latest step of a name has ended well.
+func (r *run) done(s Step) bool { return r.steps[s] != nil && r.steps[s].State == journal.Ended }
+
+// begun tells whether the latest step of a name was begun and not ended.
+func (r *run) begun(s Step) bool { return r.steps[s] != nil && r.steps[s].State == journal.Begun }
+
+// notes reads what a step left; what was never written stays zero.
+func (r *run) notes(s Step, into any) error {
+	if st := r.steps[s]; st != nil && len(st.Notes) > 0 {
+		return json.Unmarshal(st.Notes, into)
+	}
+	return nil
+}
+
+// begin records that a step is about to be taken; one that is begun already is
+// gone on with.
+func (r *run) begin(ctx context.Context, s Step, notes, undo any) error {
+	if r.begun(s) {
+		return nil
+	}
+	seq, err := r.engine.Journal.Begin(ctx, r.id, string(s), notes, undo)
+	if err != nil {
+		return err
+	}
+	b, _ := json.Marshal(notes)
+	r.steps[s] = &journal.Step{Seq: seq, Name: string(s), State: journal.Begun, Started: time.Now().UTC(), Notes: b}
+	return nil
+}
+
+func (r *run) note(ctx context.Context, s Step, notes any) error {
+	b, err := json.Marshal(notes)
+	if err != nil {
+		return err
+	}
+	r.steps[s].Notes = b
+	return r.engine.Journal.Note(ctx, r.id, r.steps[s].Seq, string(s), notes)
+}
+
+func (r *run) end(ctx context.Context, s Step, state journal.StepState, notes any) error {
+	if notes != nil {
+		b, err := json.Marshal(notes)
+		if err != nil {
+			return err
+		}
+		r.steps[s].Notes = b
+	}
+	r.steps[s].State, r.steps[s].Ended = state, time.Now().UTC()
+	return r.engine.Journal.End(ctx, r.id, r.steps[s].Seq, string(s), state, notes)
+}
+
+func (r *run) set(ctx context.Context, c journal.Change) error {
+	return r.engine.Journal.Set(ctx, r.id, c)
+}
+
+// simple takes a step that needs no notes while it is taken.
+func (r *run) simple(ctx context.Context, s Step, notes any) error {
+	if err := r.begin(ctx, s, nil, nil); err != nil {
+		return err
+	}
+	return r.end(ctx, s, journal.Ended, notes)
+}
+
+func (r *run) discover(ctx context.Context) error {
+	return r.simple(ctx, StepDiscover, map[string]string{"system": r.SystemID})
+}
+
+func (r *run) recordPlan(ctx context.Context) error {
+	return r.simple(ctx, StepPlan, map[string]string{"via": string(r.Via), "name": r.Name})
+}
+
+// properties are those of the import action.
+func (r *run) properties() (map[string]string, error) {
+	for _, k := range r.PropertyKeys {
+		if _, ok := r.values[k]; !ok {
+			return nil, &Error{Step: StepImport, Class: ClassUsage, Object: "property " + k,
+				Err: errors.New("its value is needed again: values are not kept in the journal"), Advice: "cimimove resume " + r.id + " --prop " + k + "=VALUE"}
+		}
+	}
+	return importProperties(importChoice{Name: r.Name, Nets: r.Nets, Storage: r.Storage, MAC: r.MAC, Configuration: r.Config, Properties: r.values, Run: r.id}), nil
+}
+
+// importChoice is what an import may be told.
+type importChoice struct {
+	Name          string
+	Nets, Storage map[string]string
+	MAC           string
+	Configuration string
+	Properties    map[string]string
+	Run           string
+}
+
+// runProperty marks the System of a run at the destination.
+const runProperty = "cimimove.run"
+
+// importProperties are the properties of an import action (mapping.md).
+func importProperties(c importChoice) map[string]string {
+	out := map[string]string{}
+	set := func(k, v string) {
+		if v != "" {
+			out[k] = v
+		}
+	}
+	set("ovf.name", c.Name)
+	set("ovf.configuration", c.Configuration)
+	if c.MAC != "keep" {
+		set("ovf.mac", c.MAC)
+	}
+	for k, v := range c.Nets {
+		set("ovf.network."+k, v)
+	}
+	for k, v := range c.Storage {
+		set("ovf.storage."+k, v)
+	}
+	for k, v := range c.Properties {
+		out["ovf.property."+k] = v
+	}
+	set(runProperty, c.Run)
+	return out
+}

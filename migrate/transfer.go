@@ -1,0 +1,310 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/migrate/relay"
+	"github.com/cimimove/cimimove/ovf/manifest"
+)
+
+// ErrStalled: nothing has moved for too long.
+var ErrStalled = errors.New("nothing has moved")
+
+// transfer takes the package to the destination: it serves it (or hands it
+// over), has it imported, and digests what passes. Begun again, it goes on with
+// an import that is alive, and else begins a new one when nothing is left of
+// the old.
+func (r *run) transfer(ctx context.Context) error {
+	if err := r.openSource(ctx); err != nil {
+		return err
+	}
+	var tn transferNotes
+	if err := r.notes(StepTransfer, &tn); err != nil {
+		return err
+	}
+	if err := r.begin(ctx, StepTransfer, tn, nil); err != nil {
+		return err
+	}
+	t := &transfer{run: r, notes: tn}
+	if err := t.index(ctx); err != nil {
+		return at(StepTransfer, Source, r.System, err)
+	}
+	tap := relay.NewTap(context.WithoutCancel(ctx), r.content, t.disks, relay.TapOptions{Blocks: t.blocks, Progress: t.progress})
+	t.tap = tap
+	err := t.importing(ctx)
+	tap.Close()
+	t.notes.Read += tap.Read()
+	if err != nil {
+		return also(err, r.note(context.WithoutCancel(ctx), StepTransfer, t.notes))
+	}
+	if err := t.digests(ctx); err != nil {
+		return at(StepTransfer, Source, r.System, err)
+	}
+	return r.end(ctx, StepTransfer, journal.Ended, t.notes)
+}
+
+// transfer is one pass of a package.
+type transfer struct {
+	*run
+	notes transferNotes
+	x     *relay.Index // nil when the source allows one sequential pass only
+	disks []relay.Disk
+	tap   *relay.Tap
+	// server is nil when the package is handed over in process.
+	server *relay.Server
+	passed atomic.Int64 // stored bytes of disks, for progress
+	saved  atomic.Int64 // time of the last progress in the journal
+}
+
+// index finds the disks in the package, and how much of each is known.
+func (t *transfer) index(ctx context.Context) error {
+	if !t.content.Ranged() || t.content.Size() < 0 {
+		return nil
+	}
+	x, err := relay.ReadIndex(ctx, t.content, t.System)
+	if err != nil {
+		return err
+	}
+	t.x = x
+	for _, d := range x.Disks {
+		if d.Known, err = t.engine.Journal.KnownUpTo(ctx, t.id, d.ID); err != nil {
+			return err
+		}
+		t.disks = append(t.disks, d)
+	}
+	return nil
+}
+
+// blocks journals digests as they become known.
+func (t *transfer) blocks(disk string, upto int64, blocks []relay.Block) error {
+	rows := make([]journal.Block, len(blocks))
+	for i, b := range blocks {
+		rows[i] = journal.Block{Index: b.Index, Sum: b.Sum}
+	}
+	return t.engine.Journal.AddBlocks(context.Background(), t.id, disk, upto, rows)
+}
+
+// progressInterval is how often the journal is told of progress, for status.
+const progressInterval = time.Second
+
+func (t *transfer) progress(disk string, done, total int64) {
+	t.feed.emit(Event{Run: t.id, System: t.System, Disk: disk, Phase: string(StepTransfer), Done: done, Total: total})
+	now, last := time.Now().UnixNano(), t.saved.Load()
+	if now-last > int64(progressInterval) && t.saved.CompareAndSwap(last, now) {
+		// Progress is for people: a failure to record it stops nothing, and the
+		// next write of the journal reports what is wrong with it.
+		_ = t.engine.Journal.Progress(context.Background(), t.id, t.tap.Read(), t.content.Size())
+	}
+}
+
+// importing sees to it that the destination has imported the package.
+func (t *transfer) importing(ctx context.Context) error {
+	if t.done(StepImport) {
+		return nil
+	}
+	var in importNotes
+	if err := t.run.notes(StepImport, &in); err != nil {
+		return err
+	}
+	if t.begun(StepImport) {
+		state, err := t.settle(ctx, &in)
+		if err != nil {
+			return at(StepImport, Destination, t.dst.Name, err)
+		}
+		if state == alive && t.serveAgain(in) {
+			return t.followImport(ctx, in, &cimi.Accepted{Job: in.Job, Location: in.System})
+		}
+		if state == imported {
+			return t.end(ctx, StepImport, journal.Ended, in)
+		}
+		if err := t.abandon(ctx, &in); err != nil {
+			return at(StepImport, Destination, t.dst.Name, err)
+		}
+		if err := t.end(ctx, StepImport, journal.Dropped, in); err != nil {
+			return err
+		}
+	}
+	return t.importAnew(ctx)
+}
+
+// serveAgain offers the package at the address and under the token that the
+// destination has; false when that cannot be.
+func (t *transfer) serveAgain(in importNotes) bool {
+	if t.notes.Listen == "" || in.Attempt != t.notes.Attempt {
+		return false
+	}
+	return t.serve(t.notes.Listen) == nil
+}
+
+func (t *transfer) serve(listen string) error {
+	token, err := t.engine.relayToken(t.id, t.notes.Attempt)
+	if err != nil {
+		return err
+	}
+	_, reach, err := relayAddress(t.Relay, t.dst)
+	if err != nil {
+		return err
+	}
+	offer := relay.Offer{Name: "package.ova", Version: t.content.Version(), Content: t.tap, Size: t.content.Size()}
+	if t.x == nil {
+		offer.Content, offer.Stream = nil, t.stream
+	}
+	t.server, err = relay.Serve(relay.ServerOptions{Listen: listen, URL: reach, Token: token}, offer)
+	return err
+}
+
+// stream copies a source that can be read only once, from its start.
+func (t *transfer) stream(ctx context.Context, w io.Writer) error {
+	_, err := io.CopyBuffer(struct{ io.Writer }{w}, relay.Ascending(ctx, t.tap), make([]byte, 1<<20))
+	return err
+}
+
+// importAnew begins an import and follows it.
+func (t *transfer) importAnew(ctx context.Context) error {
+	props, err := t.properties()
+	if err != nil {
+		return err
+	}
+	t.notes.Attempt++
+	action := &cimi.Action{Action: cimi.ActionImport, Common: cimi.Common{Properties: props}}
+	hand, inProcess := t.dst.importer()
+	inProcess = inProcess && t.x != nil
+	t.notes.Listen = ""
+	if !inProcess {
+		listen, _, err := relayAddress(t.Relay, t.dst)
+		if err != nil {
+			return at(StepTransfer, Destination, t.dst.Name, err)
+		}
+		if err := t.serve(listen); err != nil {
+			return &Error{Step: StepTransfer, Object: "relay", Err: err}
+		}
+		defer t.closeServer()
+		t.notes.Listen = t.server.Addr()
+		action.Source = t.server.URL()
+	}
+	if err := t.note(ctx, StepTransfer, t.notes); err != nil {
+		return err
+	}
+	_, systems, err := systemsOf(ctx, t.dst)
+	if err != nil {
+		return at(StepImport, Destination, t.dst.Name, err)
+	}
+	in := importNotes{Attempt: t.notes.Attempt, Name: t.Name, Before: t.Before}
+	if err := t.begin(ctx, StepImport, in, importUndo{DeleteSystemOf: t.id}); err != nil {
+		return err
+	}
+	var acc *cimi.Accepted
+	if inProcess {
+		pkg, openErr := relay.Open(ctx, t.tap, t.System, manifest.Verify)
+		if openErr != nil {
+			return at(StepTransfer, Source, t.System, openErr)
+		}
+		defer pkg.Close()
+		acc, err = hand.ImportPackage(ctx, pkg, action)
+	} else {
+		acc, err = t.dst.Provider.Invoke(ctx, systems, action)
+	}
+	if err != nil {
+		return t.importFailed(ctx, in, err)
+	}
+	in.Job, in.System = acc.Job, acc.Location
+	if err := t.note(ctx, StepImport, in); err != nil {
+		return err
+	}
+	return t.followImport(ctx, in, acc)
+}
+
+func (t *transfer) closeServer() {
+	if t.server != nil {
+		t.server.Close()
+		t.notes.Written += t.server.Sent()
+		t.server = nil
+	}
+}
+
+// followImport waits for the import's Job and records how it ends.
+func (t *transfer) followImport(ctx context.Context, in importNotes, acc *cimi.Accepted) error {
+	defer t.closeServer()
+	waiting, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	w := newWatchdog(t.engine.stallTimeout(), func() int64 {
+		n := t.tap.Read()
+		if t.server != nil {
+			n += t.server.Sent()
+		}
+		return n
+	})
+	go w.run(waiting, stop)
+	job, err := follow(waiting, t.dst.Provider, acc, func(j *cimi.Job) {
+		percent := cimi.IntValue(j.Progress)
+		w.seen(fmt.Sprint(j.State, percent, j.StatusMessage))
+		t.feed.emit(Event{Run: t.id, System: t.System, Phase: string(StepImport), Done: percent, Total: 100})
+	})
+	if err != nil {
+		return t.importFailed(ctx, in, err)
+	}
+	if in.System == "" && job != nil {
+		if in.System, err = systemOfJob(ctx, t.dst.Provider, job); err != nil {
+			return at(StepImport, Destination, t.dst.Name, err)
+		}
+	}
+	if in.System == "" {
+		return at(StepImport, Destination, t.dst.Name, errors.New("the import succeeded, but the cloud does not say which System it made"))
+	}
+	if t.server == nil {
+		t.notes.Written += t.tap.Read()
+	}
+	return t.end(ctx, StepImport, journal.Ended, in)
+}
+
+// importFailed says which side failed, and leaves nothing at the destination.
+func (t *transfer) importFailed(ctx context.Context, in importNotes, cause error) error {
+	err := t.blame(ctx, cause)
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	// Before anything else, so that the destination does not wait for us.
+	t.closeServer()
+	if t.OnFailure == FailureKeep && ClassOf(err) != ClassTransfer && ClassOf(err) != ClassInterrupt {
+		return err
+	}
+	if cleanErr := t.abandon(clean, &in); cleanErr != nil {
+		t.findings = append(t.findings, leftFinding(t.Name, cleanErr))
+		return also(err, t.note(clean, StepImport, in))
+	}
+	return also(err, t.end(clean, StepImport, journal.Broken, in))
+}
+
+// blame finds the side that failed: an import that fails because we gave it
+// nothing more to read is a failure of the source.
+func (t *transfer) blame(ctx context.Context, cause error) error {
+	if ctx.Err() != nil {
+		return &Error{Step: StepTransfer, Object: t.System, Class: ClassInterrupt, Err: context.Cause(ctx)}
+	}
+	var own *Error
+	if errors.As(cause, &own) {
+		return cause
+	}
+	if srcErr := t.tap.Err(); srcErr != nil {
+		class := ClassOf(srcErr)
+		if class == ClassOther || class == ClassRemote {
+			class = ClassTransfer
+		}
+		return &Error{Step: StepTransfer, Side: Source, Object: t.System, Class: class, Err: srcErr}
+	}
+	class := ClassOf(cause)
+	var job *cimi.JobError
+	if !errors.As(cause, &job) && class == ClassOther {
+		var cloud *cimi.Error
+		if !errors.As(cause, &cloud) {
+			class = ClassTransfer // the destination does not answer
+		}
+	}
+	return &Error{Step: StepImport, Side: Destination, Object: t.dst.Name, Class: class, Err: cause}
+}

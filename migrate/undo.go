@@ -1,0 +1,162 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/migrate/journal"
+)
+
+// undo takes back what the run did, newest first: the System at the
+// destination goes, machines that were stopped at the source are started. It
+// needs nothing but the journal, and can be called again.
+func (r *run) undo(ctx context.Context) error {
+	var errs []error
+	if st := r.steps[StepImport]; st != nil && st.State != journal.Undone && st.State != journal.Dropped {
+		var in importNotes
+		if err := r.notes(StepImport, &in); err != nil {
+			return err
+		}
+		if err := r.abandon(ctx, &in); err != nil {
+			errs = append(errs, at("", Destination, r.Name, err))
+		} else if err := r.end(ctx, StepImport, journal.Undone, in); err != nil {
+			return err
+		}
+	}
+	if st := r.steps[StepQuiesce]; st != nil && st.State != journal.Undone {
+		var n quiesceNotes
+		if err := r.notes(StepQuiesce, &n); err != nil {
+			return err
+		}
+		for _, id := range n.Stopped {
+			if err := r.startAgain(ctx, id); err != nil {
+				errs = append(errs, at("", Source, id, err))
+			}
+		}
+		if len(n.Stopped) > 0 && len(errs) == 0 {
+			if err := r.end(ctx, StepQuiesce, journal.Undone, n); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *run) startAgain(ctx context.Context, machine string) error {
+	acc, err := r.src.Provider.Invoke(ctx, machine, &cimi.Action{Action: cimi.ActionStart})
+	if cimi.IsConflict(err) {
+		return nil // it runs
+	}
+	if err != nil {
+		return err
+	}
+	_, err = follow(ctx, r.src.Provider, &cimi.Accepted{Job: acc.Job, Done: acc.Done || acc.Job == ""}, nil)
+	return err
+}
+
+// Rollback undoes a run from the journal alone: nothing of it stays at the
+// destination, the source is as it was. A run that replaced another System
+// cannot be undone when that is deleted.
+func (e *Engine) Rollback(ctx context.Context, id string) (*Report, error) {
+	row, err := e.Journal.Run(ctx, id)
+	if err != nil {
+		return nil, &Error{Class: ClassUsage, Object: id, Err: err, Advice: "cimimove status lists the runs"}
+	}
+	if row.State == journal.RolledBack || row.State == journal.Skipped {
+		return decodeReport(row)
+	}
+	ended := row.State.Ended()
+	r, _, err := e.takeAny(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer r.unlock()
+	defer r.closeEndpoints()
+	r.feed = newFeed(nil)
+	if ended && r.IfExists == ExistsReplace && len(r.Before) > 0 {
+		return nil, refuse(StepFinish, Destination, r.Name, fmt.Errorf("the System it replaced (%s) is deleted, so there is nothing to go back to", r.Before[0]), "")
+	}
+	r.findings = append(r.findings, r.Findings...)
+	if err := r.undo(ctx); err != nil {
+		return nil, err
+	}
+	if err := e.Journal.DropBlocks(ctx, id, ""); err != nil {
+		return nil, err
+	}
+	rep, err := r.report(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	rep.State, rep.Verified, rep.DestinationID = string(journal.RolledBack), false, ""
+	return rep, r.set(ctx, journal.Change{State: journal.RolledBack, Report: rep.encode()})
+}
+
+// GCOptions: Run limits the work to one run; DryRun only lists.
+type GCOptions struct {
+	Run    string
+	DryRun bool
+}
+
+// Removed is something that gc took away, or would.
+type Removed struct {
+	Run    string `json:"run"`
+	System string `json:"system"`
+	What   string `json:"what"`
+}
+
+// GC removes what runs that failed have left at their destinations, and
+// nothing that the journal does not own. Interrupted runs can be resumed and
+// are left alone, unless one is named.
+func (e *Engine) GC(ctx context.Context, o GCOptions) ([]Removed, error) {
+	rows, err := e.Journal.Runs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	removed := []Removed{}
+	var errs []error
+	named := false
+	for _, row := range rows {
+		if o.Run != "" && row.ID != o.Run {
+			continue
+		}
+		named = true
+		if row.State.Ended() || o.Run == "" && row.State != journal.Failed || e.Journal.Locked(row.ID) {
+			continue
+		}
+		steps, err := e.Journal.Steps(ctx, row.ID)
+		if err != nil {
+			return removed, err
+		}
+		left := leftBehind(steps)
+		if left == "" {
+			continue
+		}
+		if !o.DryRun {
+			if _, err := e.Rollback(ctx, row.ID); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
+		removed = append(removed, Removed{Run: row.ID, System: row.System, What: left})
+	}
+	if o.Run != "" && !named {
+		return removed, &Error{Class: ClassUsage, Object: o.Run, Err: journal.ErrNoRun}
+	}
+	return removed, errors.Join(errs...)
+}
+
+// leftBehind says what the steps of a run may have left, empty for nothing.
+func leftBehind(steps []journal.Step) string {
+	for i := len(steps) - 1; i >= 0; i-- {
+		if s := steps[i]; Step(s.Name) == StepImport {
+			switch s.State {
+			case journal.Begun, journal.Ended:
+				return "System at the destination"
+			}
+			return ""
+		}
+	}
+	return ""
+}

@@ -1,0 +1,184 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/migrate/relay"
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/manifest"
+)
+
+// ErrMismatch: the destination is not what the source is.
+var ErrMismatch = errors.New("the destination differs from the source")
+
+// verify proves the destination equal as far as was asked for.
+func (r *run) verify(ctx context.Context) error {
+	if err := r.begin(ctx, StepVerify, nil, nil); err != nil {
+		return err
+	}
+	var in importNotes
+	var tn transferNotes
+	if err := errors.Join(r.notes(StepImport, &in), r.notes(StepTransfer, &tn)); err != nil {
+		return err
+	}
+	v := &verification{run: r, system: in.System, source: tn.Disks}
+	err := v.configuration(ctx)
+	if err == nil {
+		switch r.Verify {
+		case VerifyFull:
+			err = v.full(ctx)
+		case VerifyDigest:
+			v.byCloud()
+		}
+	}
+	v.conclude()
+	if v.notes.Unprovable == "" && r.Verify != VerifyNone && err == nil && len(v.wrong) > 0 {
+		err = &Error{Step: StepVerify, Side: Destination, Object: in.System, Class: ClassIntegrity,
+			Err: fmt.Errorf("%w: %s", ErrMismatch, strings.Join(v.wrong, "; "))}
+	}
+	if err != nil {
+		return also(at(StepVerify, Destination, r.Name, err), r.note(ctx, StepVerify, v.notes))
+	}
+	return r.end(ctx, StepVerify, journal.Ended, v.notes)
+}
+
+// verification compares two Systems.
+type verification struct {
+	*run
+	system string // at the destination
+	source map[string]diskNote
+	shape  *Shape // of the destination
+	notes  verifyNotes
+	found  map[string]relay.DiskDigest
+	wrong  []string
+}
+
+func (v *verification) find(rule string, severity ovf.Severity, object, message string) {
+	v.notes.Findings = append(v.notes.Findings, ovf.Finding{ID: rule, Severity: severity, Object: object, Message: message})
+}
+
+// configuration compares the resources attribute by attribute.
+func (v *verification) configuration(ctx context.Context) error {
+	res, err := v.dst.Provider.Get(ctx, v.system, cimi.ReadOptions{})
+	if err != nil {
+		return err
+	}
+	s, ok := res.(*cimi.System)
+	if !ok {
+		return fmt.Errorf("%s: expected a System, the cloud answered a %s", v.system, res.TypeName())
+	}
+	if v.shape, err = readShape(ctx, v.dst.Provider, s); err != nil {
+		return err
+	}
+	for _, d := range compareShapes(v.Shape, v.shape, v.mapped) {
+		severity := ovf.Error
+		if v.Verify == VerifyNone {
+			severity = ovf.Warning
+		}
+		v.find(RuleConfig, severity, d.object, d.String())
+		v.wrong = append(v.wrong, d.String())
+	}
+	return nil
+}
+
+// byCloud compares with the digests that the destination's cloud gives.
+func (v *verification) byCloud() {
+	v.found = map[string]relay.DiskDigest{}
+	for id, d := range v.source {
+		there, ok := v.shape.disk(id)
+		if !ok || there.Digest == "" {
+			continue
+		}
+		if digest, err := parseDigest(there.Digest, d.Size); err == nil {
+			v.found[id] = relay.DiskDigest{ID: id, Digest: digest, Size: d.Size, Rest: true}
+		}
+	}
+}
+
+// full exports the destination and reads every disk anew.
+func (v *verification) full(ctx context.Context) error {
+	acc, err := exportSystem(ctx, v.dst.Provider, v.system)
+	if err != nil {
+		return v.unprovable(err)
+	}
+	content, err := v.dst.Provider.Open(ctx, acc.Location)
+	if err != nil {
+		return v.unprovable(err)
+	}
+	defer content.Close()
+	sizes := map[string]int64{}
+	for id, d := range v.source {
+		sizes[id] = d.Size
+	}
+	v.found, _, err = relay.Digests(ctx, content, v.Name, relay.DigestOptions{Sizes: sizes, Manifest: manifest.Ignore, Progress: func(disk string, done, total int64) {
+		v.feed.emit(Event{Run: v.id, System: v.System, Disk: disk, Phase: string(StepVerify), Done: done, Total: total})
+	}})
+	v.notes.BytesAtDest = max(content.Size(), 0)
+	if err != nil && ClassOf(err) == ClassOther && ctx.Err() == nil {
+		return &Error{Step: StepVerify, Side: Destination, Object: v.Name, Class: ClassTransfer, Err: err}
+	}
+	return err
+}
+
+// unprovable tells a destination that refuses to be read from one that cannot
+// be reached now.
+func (v *verification) unprovable(err error) error {
+	var cloud *cimi.Error
+	var job *cimi.JobError
+	switch {
+	case errors.As(err, &job):
+	case errors.As(err, &cloud) && cloud.Status >= 400 && cloud.Status < 500 && !cimi.IsUnauthorized(err):
+	case cimi.IsUnsupported(err):
+	default:
+		return err
+	}
+	v.notes.Unprovable = "the destination gives no export to read: " + err.Error()
+	return nil
+}
+
+// conclude lists both digests of every disk.
+func (v *verification) conclude() {
+	for _, id := range slices.Sorted(maps.Keys(v.source)) {
+		src := v.source[id]
+		d := DiskReport{Name: id, SourceDigest: src.Digest, Size: src.Size}
+		got, ok := v.found[id]
+		switch {
+		case v.Verify == VerifyNone:
+		case !ok && v.notes.Unprovable == "" && v.Verify == VerifyFull:
+			v.wrong = append(v.wrong, fmt.Sprintf("disk %s is not at the destination", id))
+		case !ok && v.notes.Unprovable == "":
+			v.notes.Unprovable = fmt.Sprintf("the destination's cloud gives no digest of disk %s; --verify full reads it", id)
+		case !ok:
+		default:
+			d.DestinationDigest = got.Digest.String()
+			d.Verified = d.DestinationDigest == d.SourceDigest && got.Rest
+			if !d.Verified {
+				v.wrong = append(v.wrong, v.mismatch(id, src, got))
+			} else if got.Size > src.Size {
+				v.find(RuleSize, ovf.Info, "disk "+id, fmt.Sprintf("is %d bytes at the destination, %d at the source; the rest is zero", got.Size, src.Size))
+			}
+		}
+		if !d.Verified && v.Verify != VerifyNone {
+			v.find(RuleVerification, ovf.Error, "disk "+id, "is not verified")
+		}
+		v.notes.Disks = append(v.notes.Disks, d)
+	}
+	v.notes.Verified = v.Verify != VerifyNone && len(v.wrong) == 0 && v.notes.Unprovable == ""
+}
+
+func (v *verification) mismatch(id string, src diskNote, got relay.DiskDigest) string {
+	switch {
+	case got.Size < src.Size:
+		return fmt.Sprintf("disk %s has %d bytes, at the source it has %d", id, got.Size, src.Size)
+	case !got.Rest && got.Digest.String() == src.Digest:
+		return fmt.Sprintf("disk %s: behind its %d bytes it is not zero", id, src.Size)
+	}
+	return fmt.Sprintf("disk %s: content digest is %s, at the source it is %s", id, got.Digest, src.Digest)
+}

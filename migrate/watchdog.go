@@ -1,0 +1,59 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// watchdog ends a wait in which neither bytes nor the state of a Job move. It
+// has no total limit: slow is not stalled.
+type watchdog struct {
+	patience time.Duration
+	count    func() int64 // bytes moved
+
+	mu    sync.Mutex
+	state string
+	last  int64
+	since time.Time
+}
+
+func newWatchdog(patience time.Duration, count func() int64) *watchdog {
+	return &watchdog{patience: patience, count: count, since: time.Now()}
+}
+
+// seen tells what the Job says; a change counts as movement.
+func (w *watchdog) seen(state string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if state != w.state {
+		w.state, w.since = state, time.Now()
+	}
+}
+
+func (w *watchdog) run(ctx context.Context, stop context.CancelCauseFunc) {
+	tick := time.NewTicker(max(w.patience/10, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if idle := w.idle(); idle > w.patience {
+			stop(&Error{Step: StepTransfer, Side: Destination, Class: ClassTransfer,
+				Err: fmt.Errorf("%w for %s", ErrStalled, idle.Round(time.Second))})
+			return
+		}
+	}
+}
+
+func (w *watchdog) idle() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := w.count(); n != w.last {
+		w.last, w.since = n, time.Now()
+	}
+	return time.Since(w.since)
+}
