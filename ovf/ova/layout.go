@@ -90,7 +90,7 @@ func NewLayout(spec LayoutSpec) (*Layout, error) {
 		return nil, fmt.Errorf("%s: a certificate signs the manifest, and there is to be none", spec.Name)
 	}
 	if spec.ModTime.IsZero() {
-		spec.ModTime = time.Unix(0, 0)
+		spec.ModTime = epoch
 	}
 	base := strings.TrimSuffix(spec.Descriptor, path.Ext(spec.Descriptor))
 	if !isDescriptor(spec.Descriptor) || strings.Contains(base, "/") {

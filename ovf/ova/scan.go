@@ -62,16 +62,16 @@ func newScanner(pkg string, in blocks) *scanner {
 
 // described collects what special headers say about the next member.
 type described struct {
-	name, link          string
-	hasName, hasSize    bool
-	size                int64
-	sparseMajor         string
-	sparseMinor         string
-	sparseName          string
-	sparseSize          int64
-	hasSparseSize       bool
-	sparsePairs         []string
-	hasSparse, sparse10 bool
+	name, link       string
+	hasName, hasSize bool
+	size             int64
+	sparseMajor      string
+	sparseMinor      string
+	sparseName       string
+	sparseSize       int64
+	hasSparseSize    bool
+	sparsePairs      []string
+	hasSparse        bool
 }
 
 // next finds the next regular file and leaves the position at its stored
@@ -236,11 +236,11 @@ func (d *described) pax(key, value string) (err error) {
 	case "GNU.sparse.numblocks":
 		d.hasSparse = true
 	}
-	if d.sparseMajor == "1" && d.sparseMinor == "0" {
-		d.sparse10 = true
-	}
 	return err
 }
+
+// sparseVersion is "." when nothing says it: format 0.0 and members that are not sparse.
+func (d *described) sparseVersion() string { return d.sparseMajor + "." + d.sparseMinor }
 
 // member makes sense of a header that is not special; nil for a directory.
 func (s *scanner) member(b *block, d *described, size, at int64) (*member, error) {
@@ -308,7 +308,7 @@ func (s *scanner) sparse(m *member, b *block, d *described, at int64) error {
 	switch {
 	case b.typeflag() == 'S':
 		pairs, realSize, err = s.oldGNUSparse(b)
-	case d.sparse10:
+	case d.sparseVersion() == "1.0":
 		if !d.hasSparseSize {
 			return s.broken(m.name, at, "sparse member without its size", nil)
 		}
@@ -321,13 +321,13 @@ func (s *scanner) sparse(m *member, b *block, d *described, at int64) error {
 			return s.block()
 		})
 		m.stored -= length
+	case d.sparseVersion() != "." && d.sparseVersion() != "0.0" && d.sparseVersion() != "0.1":
+		return s.broken(m.name, at, fmt.Sprintf("sparse format %q is not known", shorten(d.sparseVersion())), nil)
 	case d.hasSparse:
 		if !d.hasSparseSize {
 			return s.broken(m.name, at, "sparse member without its size", nil)
 		}
 		pairs, err = sparseList(strings.Join(d.sparsePairs, ","))
-	case d.sparseMajor != "" || d.sparseMinor != "":
-		return s.broken(m.name, at, fmt.Sprintf("sparse format %s.%s is not known", shorten(d.sparseMajor), shorten(d.sparseMinor)), nil)
 	default:
 		return nil
 	}

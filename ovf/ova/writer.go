@@ -67,7 +67,7 @@ func Create(target string, opts WriterOptions) (*Writer, error) {
 		return nil, fmt.Errorf("%s: unknown digest algorithm %q", target, opts.Algorithm)
 	}
 	if opts.ModTime.IsZero() {
-		opts.ModTime = time.Unix(0, 0)
+		opts.ModTime = epoch
 	}
 	if opts.Descriptor == "" {
 		opts.Descriptor = strings.TrimSuffix(filepath.Base(target), filepath.Ext(target)) + ".ovf"
