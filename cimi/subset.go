@@ -31,7 +31,6 @@ func Select(r Resource, names []string) Resource {
 	if !ok {
 		return selectFlat(r, names)
 	}
-	_, t := structOf(c)
 	var own, inner []string
 	whole := false
 	for _, n := range names {
@@ -41,7 +40,7 @@ func Select(r Resource, names []string) Resource {
 			inner = append(inner, attr)
 		case n == c.groupName():
 			whole = true
-		case t.find(n) != nil:
+		case isCollectionAttribute(n):
 			own = append(own, n)
 		default:
 			inner = append(inner, n)
@@ -58,6 +57,15 @@ func Select(r Resource, names []string) Resource {
 		out.Items = c.Items
 	}
 	return out
+}
+
+// isCollectionAttribute: a Collection has but few attributes of its own (5.7.1, 5.5.12).
+func isCollectionAttribute(name string) bool {
+	switch name {
+	case "id", "updated", "parent", "count", "operations":
+		return true
+	}
+	return false
 }
 
 func selectFlat(r Resource, names []string) Resource {
