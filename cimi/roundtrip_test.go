@@ -214,3 +214,5 @@ func TestJSONToXML(t *testing.T) {
 		}
 	}
 }
+
+var cmpSorted = cmpopts.SortSlices(func(a, b string) bool { return a < b })

@@ -1,6 +1,7 @@
 package cimi
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -147,10 +148,10 @@ func Update(dst, src Resource, names []string, extension func(name string) bool)
 // its own, and without those that over erases (4.2.1.1). over may be nil.
 func Overlay[R Resource](template, over R) R {
 	out := Clone(template)
-	ov, t := structOf(over)
-	if !ov.IsValid() {
+	if reflect.ValueOf(over).IsNil() {
 		return out
 	}
+	ov, t := structOf(over)
 	dv, _ := structOf(out)
 	for _, a := range t.attrs {
 		switch {
