@@ -15,13 +15,16 @@ type Endpoint struct {
 	// URL of the Cloud Entry Point, empty for a cloud in this process.
 	URL      string
 	Provider cimi.Provider
+	// shared: other runs use the Provider too.
+	shared bool
 }
 
 // PackageImporter is implemented by Providers in this process that take a
-// package without a URI. The action is an import (DSP0263 5.13.2.1) whose
+// package without a URI. collection is that of Systems or of SystemTemplates; the
+// action is an import (DSP0263 5.13.2.1, 5.13.5.1) whose
 // Source is empty. The package stays open until the Job has ended.
 type PackageImporter interface {
-	ImportPackage(ctx context.Context, pkg ovf.Package, a *cimi.Action) (*cimi.Accepted, error)
+	ImportPackage(ctx context.Context, collection string, pkg ovf.Package, a *cimi.Action) (*cimi.Accepted, error)
 }
 
 // importer tells whether packages can be handed over in process.

@@ -35,19 +35,24 @@ var ErrFailed = errors.New("the run has failed and cannot be resumed")
 // together with an error too. A Plan with Skip gives a Report that is not
 // verified, without error.
 func (e *Engine) Start(ctx context.Context, p *Plan) (*Report, error) {
+	return e.startItem(ctx, p, nil)
+}
+
+// startItem is Start for an item of a runbook, or for none.
+func (e *Engine) startItem(ctx context.Context, p *Plan, item *journal.Item) (*Report, error) {
 	if err := p.verdict(); err != nil {
 		return nil, err
 	}
 	rec := p.record()
 	if p.Skip {
-		return e.skip(ctx, p, rec)
+		return e.skip(ctx, p, rec, item)
 	}
 	guard, err := e.Journal.Lock(systemLock(p.Source, p.ID))
 	if err != nil {
 		return nil, refuse(StepPlan, Source, p.System, err, "another run moves this System; see cimimove status")
 	}
 	id, err := e.Journal.Create(ctx, journal.Run{State: journal.Running, System: p.System, Source: p.Source, Destination: p.Destination,
-		Via: string(p.Via), Plan: rec.encode(), Total: p.Bytes})
+		Via: string(p.Via), Plan: rec.encode(), Total: p.Bytes}, item)
 	if err != nil {
 		guard.Unlock()
 		return nil, err
@@ -59,9 +64,9 @@ func (e *Engine) Start(ctx context.Context, p *Plan) (*Report, error) {
 
 func systemLock(source, id string) string { return "system\x00" + source + "\x00" + id }
 
-func (e *Engine) skip(ctx context.Context, p *Plan, rec record) (*Report, error) {
+func (e *Engine) skip(ctx context.Context, p *Plan, rec record, item *journal.Item) (*Report, error) {
 	id, err := e.Journal.Create(ctx, journal.Run{State: journal.Skipped, System: p.System, Source: p.Source, Destination: p.Destination,
-		Via: string(p.Via), Plan: rec.encode()})
+		Via: string(p.Via), Plan: rec.encode()}, item)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +188,7 @@ func (r *run) unlock() {
 
 func (r *run) closeEndpoints() {
 	for _, e := range []Endpoint{r.src, r.dst} {
-		if e.Provider != nil {
+		if e.Provider != nil && !e.shared {
 			e.Provider.Close()
 		}
 	}

@@ -207,7 +207,7 @@ func (t *transfer) importAnew(ctx context.Context) error {
 			return at(StepTransfer, Source, t.System, openErr)
 		}
 		defer pkg.Close()
-		acc, err = hand.ImportPackage(ctx, pkg, action)
+		acc, err = hand.ImportPackage(ctx, systems, pkg, action)
 	} else {
 		acc, err = t.dst.Provider.Invoke(ctx, systems, action)
 	}

@@ -21,13 +21,15 @@ type Item struct {
 
 // SetItem records an item as it is now.
 func (j *Journal) SetItem(ctx context.Context, i Item) error {
-	return j.write(ctx, "item", func(tx *sql.Tx) error {
-		_, err := tx.Exec(`INSERT INTO item (batch, key, seq, system, run, state, destination_id, error, updated) VALUES (?,?,?,?,?,?,?,?,?)
-			ON CONFLICT (batch, key) DO UPDATE SET seq=excluded.seq, system=excluded.system, run=excluded.run, state=excluded.state,
-			destination_id=excluded.destination_id, error=excluded.error, updated=excluded.updated`,
-			i.Batch, i.Key, i.Seq, i.System, i.Run, i.State, i.DestinationID, blob(i.Error), stamp())
-		return err
-	})
+	return j.write(ctx, "item", func(tx *sql.Tx) error { return putItem(tx, i) })
+}
+
+func putItem(tx *sql.Tx, i Item) error {
+	_, err := tx.Exec(`INSERT INTO item (batch, key, seq, system, run, state, destination_id, error, updated) VALUES (?,?,?,?,?,?,?,?,?)
+		ON CONFLICT (batch, key) DO UPDATE SET seq=excluded.seq, system=excluded.system, run=excluded.run, state=excluded.state,
+		destination_id=excluded.destination_id, error=excluded.error, updated=excluded.updated`,
+		i.Batch, i.Key, i.Seq, i.System, i.Run, i.State, i.DestinationID, blob(i.Error), stamp())
+	return err
 }
 
 // Items lists the items of a batch in the order of the runbook.

@@ -40,11 +40,18 @@ type Run struct {
 	Done, Total      int64 // bytes
 }
 
-// Create records a new run and gives it an id.
-func (j *Journal) Create(ctx context.Context, r Run) (string, error) {
+// Create records a new run and gives it an id. item, which may be nil, is the
+// runbook item that it is the run of; it is recorded together with it.
+func (j *Journal) Create(ctx context.Context, r Run, item *Item) (string, error) {
 	id := NewID(time.Now())
 	err := j.write(ctx, "run", func(tx *sql.Tx) error {
 		now := stamp()
+		if item != nil {
+			item.Run = id
+			if err := putItem(tx, *item); err != nil {
+				return err
+			}
+		}
 		_, err := tx.Exec(`INSERT INTO run (id, created, updated, state, system, source, destination, via, plan, total) VALUES (?,?,?,?,?,?,?,?,?,?)`,
 			id, now, now, r.State, r.System, r.Source, r.Destination, r.Via, []byte(r.Plan), r.Total)
 		return err

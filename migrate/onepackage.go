@@ -1,0 +1,293 @@
+package migrate
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/migrate/relay"
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/manifest"
+)
+
+// ImportOptions are those of ImportPackage. Zero values are the defaults that
+// Options has.
+type ImportOptions struct {
+	Name          string // default: the package's
+	Nets, Storage map[string]string
+	MAC           string
+	Properties    map[string]string
+	Configuration string
+	IfExists      IfExists
+	PowerOn       bool
+	// Manifest says what the package's digests are worth; zero: verify.
+	Manifest     manifest.Policy
+	Relay        RelayOptions
+	StallTimeout time.Duration // default 60 s
+	Events       func(Event)
+}
+
+// ImportResult is the document of the import and export commands.
+type ImportResult struct {
+	System   string        `json:"system"`
+	ID       string        `json:"id"`
+	Skipped  bool          `json:"skipped,omitempty"`
+	Findings []ovf.Finding `json:"findings"`
+}
+
+// ImportPackage makes a System of a package: in process where the cloud is
+// here, else the cloud fetches it from us at a one-time URL. The package is
+// read once. All or nothing: after an error the cloud holds nothing of it.
+// The caller closes the package.
+func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOptions) (*ImportResult, error) {
+	def(&o.MAC, "keep")
+	def(&o.IfExists, ExistsFail)
+	if o.StallTimeout <= 0 {
+		o.StallTimeout = time.Minute
+	}
+	name := o.Name
+	if c, ok := pkg.Envelope().Content(); ok {
+		def(&name, c.Title())
+	}
+	res := &ImportResult{System: name, Findings: []ovf.Finding{}}
+	before, skip, err := importName(ctx, d, &name, o.IfExists)
+	if err != nil {
+		return res, err
+	}
+	if res.System = name; skip {
+		res.ID, res.Skipped = before[0], true
+		return res, nil
+	}
+	choice := importChoice{Nets: o.Nets, Storage: o.Storage, MAC: o.MAC, Configuration: o.Configuration, Properties: o.Properties}
+	if o.Name != "" || o.IfExists == ExistsRename {
+		choice.Name = name
+	}
+	i := &oneImport{pkg: pkg, dst: d, opts: o, name: name, feed: newFeed(o.Events)}
+	defer i.feed.close()
+	job, system, err := i.run(ctx, &cimi.Action{Action: cimi.ActionImport, Common: cimi.Common{Properties: importProperties(choice)}})
+	if r, ok := pkg.(ovf.Reporter); ok {
+		res.Findings = append(res.Findings, r.Findings()...)
+	}
+	res.Findings = append(res.Findings, findingsOf(job, err)...)
+	if err != nil {
+		return res, err
+	}
+	res.ID = system
+	if s, err := getSystem(ctx, d, Destination, system); err == nil && s.Name != "" {
+		res.System = s.Name
+	}
+	if o.IfExists == ExistsReplace {
+		for _, old := range before {
+			if err := ensureGone(ctx, d.Provider, old); err != nil {
+				res.Findings = append(res.Findings, leftFinding(old, err))
+			}
+		}
+	}
+	if o.PowerOn {
+		return res, startSystem(ctx, d, system)
+	}
+	return res, nil
+}
+
+// importName decides about Systems of the same name, as planName does.
+func importName(ctx context.Context, d Endpoint, name *string, policy IfExists) (before []string, skip bool, err error) {
+	p := &Plan{Name: *name, System: *name, opts: Options{Destination: d, Name: *name, IfExists: policy}}
+	if err := p.planName(ctx, nil); err != nil {
+		return nil, false, err
+	}
+	*name = p.Name
+	return p.before, p.Skip, p.verdict()
+}
+
+func startSystem(ctx context.Context, d Endpoint, id string) error {
+	acc, err := d.Provider.Invoke(ctx, id, &cimi.Action{Action: cimi.ActionStart})
+	if err == nil {
+		_, err = follow(ctx, d.Provider, &cimi.Accepted{Job: acc.Job, Done: acc.Done || acc.Job == ""}, nil)
+	}
+	return at(StepStart, Destination, id, err)
+}
+
+// oneImport is an import without a journal.
+type oneImport struct {
+	pkg    ovf.Package
+	dst    Endpoint
+	opts   ImportOptions
+	name   string
+	feed   *feed
+	server *relay.Server
+	failed error // why the package could not be read to its end
+}
+
+func (i *oneImport) run(ctx context.Context, a *cimi.Action) (*cimi.Job, string, error) {
+	var acc *cimi.Accepted
+	_, systems, err := systemsOf(ctx, i.dst)
+	if err != nil {
+		return nil, "", at(StepImport, Destination, i.dst.Name, err)
+	}
+	if hand, ok := i.dst.importer(); ok {
+		acc, err = hand.ImportPackage(ctx, systems, i.pkg, a)
+	} else {
+		if err := i.serve(ctx); err != nil {
+			return nil, "", err
+		}
+		defer i.server.Close()
+		a.Source = i.server.URL()
+		acc, err = i.dst.Provider.Invoke(ctx, systems, a)
+	}
+	if err != nil {
+		return nil, "", at(StepImport, Destination, i.dst.Name, err)
+	}
+	job, err := i.follow(ctx, acc)
+	if err != nil {
+		return job, "", i.clean(ctx, acc, err)
+	}
+	system := acc.Location
+	if system == "" && job != nil {
+		if system, err = systemOfJob(ctx, i.dst.Provider, job); err != nil {
+			return job, "", at(StepImport, Destination, i.dst.Name, err)
+		}
+	}
+	return job, system, nil
+}
+
+func (i *oneImport) follow(ctx context.Context, acc *cimi.Accepted) (*cimi.Job, error) {
+	waiting, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	w := newWatchdog(i.opts.StallTimeout, func() int64 {
+		if i.server == nil {
+			return time.Now().UnixNano() // in process there is no line to stall
+		}
+		return i.server.Sent()
+	})
+	go w.run(waiting, stop)
+	return follow(waiting, i.dst.Provider, acc, func(j *cimi.Job) {
+		percent := cimi.IntValue(j.Progress)
+		w.seen(fmt.Sprint(j.State, percent, j.StatusMessage))
+		i.feed.emit(Event{System: i.name, Phase: string(StepImport), Done: percent, Total: 100})
+	})
+}
+
+// clean stops what was begun and says which side failed.
+func (i *oneImport) clean(ctx context.Context, acc *cimi.Accepted, cause error) error {
+	interrupted := ctx.Err() != nil
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	if i.server != nil {
+		i.server.Close()
+	}
+	err := at(StepImport, Destination, i.dst.Name, cause)
+	if i.failed != nil {
+		err = at(StepTransfer, PackageSide, i.pkg.Name(), i.failed)
+	}
+	if interrupted {
+		err = &Error{Step: StepImport, Object: i.name, Class: ClassInterrupt, Err: context.Cause(ctx)}
+	}
+	err = also(err, stopJob(clean, i.dst.Provider, acc.Job))
+	if acc.Location != "" {
+		err = also(err, ensureGone(clean, i.dst.Provider, acc.Location))
+	}
+	return err
+}
+
+// serve offers the package at a one-time URL.
+func (i *oneImport) serve(ctx context.Context) error {
+	listen, reach, err := relayAddress(i.opts.Relay, i.dst)
+	if err != nil {
+		return at(StepTransfer, Destination, i.dst.Name, err)
+	}
+	var token [20]byte
+	rand.Read(token[:])
+	offer, err := i.offer(ctx)
+	if err != nil {
+		return at(StepTransfer, PackageSide, i.pkg.Name(), err)
+	}
+	i.server, err = relay.Serve(relay.ServerOptions{Listen: listen, URL: reach, Token: hex.EncodeToString(token[:])}, offer)
+	if err != nil {
+		return &Error{Step: StepTransfer, Object: "relay", Err: err}
+	}
+	return nil
+}
+
+func (i *oneImport) offer(ctx context.Context) (relay.Offer, error) {
+	if o, ok := i.pkg.(ovf.Opener); ok {
+		content, err := relay.Archive(ctx, o, i.opts.Manifest)
+		if err == nil {
+			return relay.Offer{Name: "package.ova", Content: content, Size: content.Size()}, nil
+		}
+		if !errors.Is(err, relay.ErrUnknownSize) {
+			return relay.Offer{}, err
+		}
+	}
+	return relay.Offer{Name: "package.ova", Size: -1, Stream: func(_ context.Context, w io.Writer) error {
+		i.failed = relay.WriteArchive(ctx, w, i.pkg, i.opts.Manifest)
+		return i.failed
+	}}, nil
+}
+
+// findingsOf reads what a Job noticed.
+func findingsOf(job *cimi.Job, err error) []ovf.Finding {
+	var failed *cimi.JobError
+	if job == nil && errors.As(err, &failed) {
+		job = failed.Job
+	}
+	if job == nil {
+		return nil
+	}
+	return decodeFindings(job.ExtraValue(cimi.OVFFindings))
+}
+
+// Exported is a System as a package whose layout is frozen.
+type Exported struct {
+	System   string // name
+	ID       string
+	Content  cimi.Content
+	Findings []ovf.Finding
+}
+
+// ExportPackage has a System exported and gives its package. Who calls writes
+// it somewhere, and closes it.
+func ExportPackage(ctx context.Context, src Endpoint, system string) (*Exported, error) {
+	s, err := FindSystem(ctx, src, Source, system)
+	if err != nil {
+		return nil, err
+	}
+	acc, err := exportSystem(ctx, src.Provider, s.ID)
+	if err != nil {
+		return nil, at(StepExport, Source, s.Name, err)
+	}
+	e := &Exported{System: s.Name, ID: s.ID, Findings: []ovf.Finding{}}
+	if acc.Job != "" {
+		// A Job that is gone already has told its findings to nobody.
+		if r, err := src.Provider.Get(ctx, acc.Job, cimi.ReadOptions{}); err == nil {
+			if job, ok := r.(*cimi.Job); ok {
+				e.Findings = append(e.Findings, findingsOf(job, nil)...)
+			}
+		}
+	}
+	if e.Content, err = src.Provider.Open(ctx, acc.Location); err != nil {
+		return nil, at(StepExport, Source, s.Name, err)
+	}
+	return e, nil
+}
+
+// Close releases the export.
+func (e *Exported) Close() error { return e.Content.Close() }
+
+// Package reads the export as a package, front to back, once. Digests of its
+// manifest are checked as it passes.
+func (e *Exported) Package(ctx context.Context) (ovf.Package, error) {
+	pkg, err := relay.Open(ctx, e.Content, e.System+".ova", manifest.Verify)
+	return pkg, at(StepTransfer, Source, e.System, err)
+}
+
+// WriteOVA copies the export to w as it is, byte for byte, and checks the
+// digests of its manifest as it passes: w must not be committed before it has
+// returned without error. progress, which may be nil, is told of bytes.
+func (e *Exported) WriteOVA(ctx context.Context, w io.Writer, progress func(done, total int64)) error {
+	return at(StepTransfer, Source, e.System, relay.Copy(ctx, w, e.Content, e.System+".ova", progress))
+}
