@@ -13,6 +13,7 @@ import (
 	"io"
 
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/qcow2"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
 )
@@ -48,6 +49,8 @@ func Open(r io.ReaderAt, size int64, src Source) (disk.Image, error) {
 		return raw.New(r, size), nil
 	case disk.VMDK, disk.VMDKSparse:
 		return vmdk.Open(r, size, src.Name)
+	case disk.QCOW2:
+		return qcow2.Open(r, size, src.Name)
 	}
 	return nil, &disk.UnsupportedError{Name: src.Name, Format: f, Feature: "reading the format"}
 }
@@ -85,6 +88,8 @@ func Encode(ctx context.Context, img disk.Image, w io.Writer, to disk.Format, op
 		return raw.Encode(ctx, img, w, opts)
 	case disk.VMDK:
 		return vmdk.Encode(ctx, img, w, vmdk.EncodeOptions{EncodeOptions: opts})
+	case disk.QCOW2:
+		return qcow2.Encode(ctx, img, w, opts)
 	}
 	return disk.Result{}, &disk.UnsupportedError{Format: to, Feature: "writing the format as a stream"}
 }

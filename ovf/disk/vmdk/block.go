@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/internal/inorder"
@@ -35,7 +36,8 @@ type blocks struct {
 	opts disk.DecodeOptions
 	res  *disk.Result
 
-	digester *disk.Digester
+	digester *disk.Digester // of the delivering goroutine
+	hashing  atomic.Bool    // whether block sums are still of use
 	next     func() (*block, error)
 	submit   func(*block)
 	current  *block
@@ -46,6 +48,7 @@ func (bs *blocks) run(ctx context.Context, produce func() error) error {
 	size := bs.h.size()
 	if !bs.opts.NoDigest {
 		bs.digester = disk.NewDigester(size, bs.opts.OnBlock)
+		bs.hashing.Store(true)
 	}
 	err := inorder.Line[block]{
 		Workers: bs.opts.Workers,
@@ -129,7 +132,7 @@ func (bs *blocks) write(b *block) error {
 		}
 		clear(b.data[to:gapEnd])
 	}
-	if bs.digester != nil {
+	if bs.hashing.Load() {
 		b.sum = disk.SumBlock(b.data[:limit])
 	}
 	return nil
@@ -164,6 +167,7 @@ func (bs *blocks) deliver(b *block) error {
 	}
 	err := bs.digester.WriteBlock(b.index, b.sum)
 	if errors.Is(err, disk.ErrNotAscending) {
+		bs.hashing.Store(false)
 		bs.digester, err = nil, nil
 	}
 	return err

@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"io"
 	"sort"
-	"sync/atomic"
 
 	"github.com/cimimove/cimimove/ovf/disk"
 )
@@ -151,7 +150,7 @@ func (l *Layout) UnmarshalBinary(b []byte) error {
 type StoredImage struct {
 	*Layout
 	img  disk.Image
-	last atomic.Pointer[storedForm] // of the last read of a part of a grain
+	kept chan *storedForm // of the last reads of a part of a grain, to continue or reuse
 }
 
 type storedForm struct {
@@ -173,7 +172,7 @@ func (l *Layout) Open(img disk.Image) (*StoredImage, error) {
 	if img.Size() != l.size {
 		return nil, fmt.Errorf("vmdk: the layout is of a disk of %d bytes, this one has %d", l.size, img.Size())
 	}
-	return &StoredImage{Layout: l, img: img}, nil
+	return &StoredImage{Layout: l, img: img, kept: make(chan *storedForm, maxKeptForms)}, nil
 }
 
 func (s *StoredImage) ReadAt(p []byte, off int64) (int, error) {
@@ -234,15 +233,7 @@ func (s *StoredImage) tableBytes(t int64) []byte {
 func (s *StoredImage) readGrains(p []byte, t, n, skip int64) (int, error) {
 	g := s.grains.nth(t, n)
 	if skip > 0 || len(p) < storedGrainLen {
-		kept := s.last.Load()
-		if kept == nil || kept.g != g {
-			kept = &storedForm{g: g}
-			if err := s.fill(kept.b[:], g, 1); err != nil {
-				return 0, err
-			}
-			s.last.Store(kept)
-		}
-		return copy(p, kept.b[skip:]), nil
+		return s.readForm(p, g, skip)
 	}
 	last := min(s.grains.runEnd(g, true), (t+1)*tableEntries)
 	count := min(last-g, int64(len(p)/storedGrainLen), maxRun)
@@ -251,6 +242,32 @@ func (s *StoredImage) readGrains(p []byte, t, n, skip int64) (int, error) {
 	}
 	return int(count * storedGrainLen), nil
 }
+
+// readForm reads from byte skip of the stored form of grain g.
+func (s *StoredImage) readForm(p []byte, g, skip int64) (int, error) {
+	var form *storedForm
+	select {
+	case form = <-s.kept:
+	default:
+		form = &storedForm{g: -1}
+	}
+	if form.g != g {
+		form.g = -1
+		if err := s.fill(form.b[:], g, 1); err != nil {
+			return 0, err
+		}
+		form.g = g
+	}
+	n := copy(p, form.b[skip:])
+	select {
+	case s.kept <- form:
+	default: // more readers at once than are kept for
+	}
+	return n, nil
+}
+
+// maxKeptForms bounds the stored grains kept, 66 KiB each.
+const maxKeptForms = 8
 
 // maxRun is how many grains are read from the disk at once: 1 MiB.
 const maxRun = disk.BlockSize / grainSize

@@ -1,0 +1,179 @@
+// Package qcow2 reads QEMU copy-on-write disks, versions 2 and 3, with plain,
+// zero, zlib- and zstd-compressed clusters, and writes version 3 with plain
+// ones.
+//
+// It follows QEMU's docs/interop/qcow2.txt. Content that lies elsewhere, in a
+// backing file or an external data file, is disk.ErrUnsupported: a file is not
+// opened because a header names it. So are encryption, extended L2 entries and
+// internal snapshots.
+package qcow2
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+)
+
+// Image is a qcow2 disk read through its tables. Methods may be called from
+// several goroutines.
+type Image struct {
+	r        io.ReaderAt
+	name     string
+	length   int64 // of the image file
+	h        *header
+	l1       []uint64 // byte offsets of L2 tables, 0 where there is none
+	tables   tableCache
+	clusters clusterCache
+}
+
+var _ disk.Image = (*Image)(nil)
+
+// Open takes the image of length bytes in r; name is what errors call it. It
+// reads the header and the L1 table, and checks that every L2 table lies
+// within the image; clusters are checked when read.
+func Open(r io.ReaderAt, length int64, name string) (*Image, error) {
+	h, err := readHeader(r, length, name)
+	if err != nil {
+		return nil, err
+	}
+	m := &Image{r: r, name: name, length: length, h: h}
+	b := make([]byte, int(h.l1Len)*8)
+	if err := disk.ReadFull(r, b, int64(h.l1)); err != nil {
+		return nil, err
+	}
+	m.l1 = make([]uint64, h.l1Len)
+	for i := range m.l1 {
+		at := binary.BigEndian.Uint64(b[8*i:]) & offsetMask
+		if err := m.checkPlace(at, h.clusterSize(), int64(h.l1)+int64(8*i), "an L2 table"); err != nil {
+			return nil, err
+		}
+		m.l1[i] = at
+	}
+	return m, nil
+}
+
+// checkPlace checks that what lies at byte offset at, for n bytes, as the entry
+// at where says.
+func (m *Image) checkPlace(at uint64, n, where int64, what string) error {
+	if at == 0 {
+		return nil
+	}
+	if at%uint64(m.h.clusterSize()) != 0 || at > uint64(m.length) || n > m.length-int64(at) {
+		return corrupt(m.name, where, fmt.Sprintf("%s at a cluster within the image's %d bytes", what, m.length), fmt.Sprintf("one at %d", at))
+	}
+	return nil
+}
+
+func (m *Image) Size() int64 { return int64(m.h.size) }
+
+func (m *Image) Info() disk.Info {
+	return disk.Info{Format: disk.QCOW2, Variant: fmt.Sprintf("version %d", m.h.version), Size: m.Size(), Allocated: -1}
+}
+
+// Close releases nothing: r is the caller's.
+func (m *Image) Close() error { return nil }
+
+func (m *Image) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("qcow2: read at negative offset %d", off)
+	}
+	size := m.Size()
+	if off >= size {
+		return 0, io.EOF
+	}
+	var atEnd error
+	if int64(len(p)) > size-off {
+		p, atEnd = p[:size-off], io.EOF
+	}
+	for done := 0; done < len(p); {
+		n, err := m.readRun(p[done:], off+int64(done))
+		if err != nil {
+			return done, err
+		}
+		done += n
+	}
+	return len(p), atEnd
+}
+
+// readRun reads what is in one piece at off: clusters that follow each other
+// in the image too, or one compressed cluster.
+func (m *Image) readRun(p []byte, off int64) (int, error) {
+	cs := m.h.clusterSize()
+	g, skip := off/cs, off%cs
+	c, err := m.cluster(g)
+	if err != nil {
+		return 0, err
+	}
+	n := min(int64(len(p)), cs-skip)
+	switch c.kind {
+	case zero:
+		clear(p[:n])
+		return int(n), nil
+	case compressed:
+		return int(n), m.readCompressed(p[:n], g, c, skip)
+	}
+	for n < int64(len(p)) {
+		next, err := m.cluster((off + n) / cs)
+		if err != nil {
+			return 0, err
+		}
+		if next.kind != plain || next.at != c.at+(off+n)/cs*cs-g*cs {
+			break
+		}
+		n = min(int64(len(p)), n+cs)
+	}
+	return int(n), m.readPlain(p[:n], c.at+skip)
+}
+
+// readPlain reads at byte offset at. The file may end within the last cluster,
+// behind the disk's size, not before.
+func (m *Image) readPlain(p []byte, at int64) error {
+	if at > m.length-int64(len(p)) {
+		return corrupt(m.name, at, fmt.Sprintf("%d bytes of clusters", len(p)), fmt.Sprintf("the end of the image at %d", m.length))
+	}
+	return disk.ReadFull(m.r, p, at)
+}
+
+// Extents reads tables, not clusters. Zero clusters, allocated or not, are
+// zero extents.
+func (m *Image) Extents(ctx context.Context, off, n int64) iter.Seq2[disk.Extent, error] {
+	return func(yield func(disk.Extent, error) bool) {
+		if off < 0 || n < 0 || off > m.Size()-n {
+			yield(disk.Extent{}, fmt.Errorf("qcow2: extents of %d bytes at %d: the disk has %d", n, off, m.Size()))
+			return
+		}
+		cs, end := m.h.clusterSize(), off+n
+		span := cs * m.h.l2Entries()
+		run := disk.Extent{Offset: off, Zero: true}
+		for at := off; at < end; {
+			if err := ctx.Err(); err != nil {
+				yield(disk.Extent{}, err)
+				return
+			}
+			next, isZero := at/span*span+span, true
+			if m.l1[at/span] != 0 {
+				c, err := m.cluster(at / cs)
+				if err != nil {
+					yield(disk.Extent{}, err)
+					return
+				}
+				next, isZero = at/cs*cs+cs, c.kind == zero
+			}
+			if isZero != run.Zero {
+				if run.Length > 0 && !yield(run, nil) {
+					return
+				}
+				run = disk.Extent{Offset: run.Offset + run.Length, Zero: isZero}
+			}
+			at = min(next, end)
+			run.Length = at - run.Offset
+		}
+		if run.Length > 0 {
+			yield(run, nil)
+		}
+	}
+}

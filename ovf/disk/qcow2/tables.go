@@ -1,0 +1,98 @@
+package qcow2
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+)
+
+const (
+	offsetMask    = 0x00fffffffffffe00 // bits 9 to 55
+	compressedBit = 1 << 62
+	zeroBit       = 1 << 0 // version 3, of plain clusters
+)
+
+type kind byte
+
+const (
+	zero kind = iota // or not allocated: without a backing file the same
+	plain
+	compressed
+)
+
+// cluster is where the content of one cluster lies.
+type cluster struct {
+	kind kind
+	at   int64 // byte offset in the image
+	n    int64 // of a compressed cluster: bytes it may take, more than it does
+}
+
+// maxTableMemory bounds the L2 tables kept, in bytes.
+const maxTableMemory = 8 << 20
+
+type tableCache struct {
+	mu sync.Mutex
+	m  map[int64][]byte
+}
+
+// cluster is cluster g of the disk.
+func (m *Image) cluster(g int64) (cluster, error) {
+	i, j := g/m.h.l2Entries(), g%m.h.l2Entries()
+	at := int64(m.l1[i])
+	if at == 0 {
+		return cluster{}, nil
+	}
+	t, err := m.table(i, at)
+	if err != nil {
+		return cluster{}, err
+	}
+	return m.entry(binary.BigEndian.Uint64(t[8*j:]), at+8*j)
+}
+
+// entry is what the L2 entry e, which lies at where, says.
+func (m *Image) entry(e uint64, where int64) (cluster, error) {
+	if e&compressedBit != 0 {
+		// The rest is an offset in the low bits and above it how many sectors
+		// follow the one the offset is in.
+		offsetBits := 62 - (m.h.clusterBits - 8)
+		at := int64(e & (1<<offsetBits - 1))
+		sectors := int64(e &^ compressedBit & (1<<62 - 1) >> offsetBits)
+		c := cluster{kind: compressed, at: at, n: (sectors+1)*512 - at%512}
+		if at >= m.length {
+			return c, corrupt(m.name, where, fmt.Sprintf("a compressed cluster within the image's %d bytes", m.length), fmt.Sprintf("one at %d", at))
+		}
+		c.n = min(c.n, m.length-at)
+		return c, nil
+	}
+	at := e & offsetMask
+	if m.h.version >= 3 && e&zeroBit != 0 || at == 0 {
+		return cluster{}, nil
+	}
+	c := cluster{kind: plain, at: int64(at)}
+	return c, m.checkPlace(at, 0, where, "a cluster")
+}
+
+// table is L2 table i, which lies at byte offset at.
+func (m *Image) table(i, at int64) ([]byte, error) {
+	c := &m.tables
+	c.mu.Lock()
+	t := c.m[i]
+	c.mu.Unlock()
+	if t != nil {
+		return t, nil
+	}
+	t = make([]byte, m.h.clusterSize())
+	if err := disk.ReadFull(m.r, t, at); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil || int64(len(c.m)+1)*m.h.clusterSize() > maxTableMemory {
+		// Disks are read front to back: what was kept is behind.
+		c.m = make(map[int64][]byte)
+	}
+	c.m[i] = t
+	return t, nil
+}
