@@ -155,6 +155,8 @@ func (r *reader) machine(c ovf.Content, startup map[string]*Startup, quantity in
 	if m.MemoryBytes, err = h.MemoryBytes(r.config); err != nil {
 		r.findings.add(MemoryUnknown, object, "%v", err)
 		m.MemoryBytes = -1
+	} else if m.MemoryBytes == 0 {
+		r.findings.add(MemoryUnknown, object, "none is described")
 	}
 	r.architecture(m, object)
 	m.CPUSpeed = m.Attributes.CPUSpeed

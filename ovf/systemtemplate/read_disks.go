@@ -132,9 +132,7 @@ func (r *reader) nameVolumes() {
 		v := top[d]
 		if v == nil && d.Uses == 0 && !d.Elsewhere && !parents[d] {
 			v = r.topVolume(d)
-			if !d.Shared {
-				r.findings.add(DiskUnattached, "disk "+d.OVFID, "")
-			}
+			r.findings.add(DiskUnattached, "disk "+d.OVFID, "")
 		}
 		vs := of[d]
 		if v != nil {

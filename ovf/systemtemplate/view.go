@@ -81,7 +81,7 @@ type Machine struct {
 	Description string
 	Quantity    int // instances to make (ScaleOut); at least 1
 	CPUs        int
-	MemoryBytes int64  // -1 when unknown
+	MemoryBytes int64  // 0 when none is described, -1 when it cannot be read
 	CPUArch     string // in the words of DSP0263 T20; empty when unknown
 	CPUSpeed    int64  // in megahertz, 0 when unknown
 	// CPURange in processors and MemoryRange in bytes come from range markers
