@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,11 @@ func PlanImport(ctx context.Context, pkg ovf.Package, opts ImportOptions, caps C
 	sys.Updated = sys.Created
 	sys.Descriptor, sys.DescriptorName = env.Bytes(), pkg.Descriptor()
 	sys.Properties = maps.Clone(opts.Properties)
+	for _, key := range slices.Sorted(maps.Keys(opts.Properties)) {
+		if prop, _ := property(env, key); prop.Password {
+			sys.Passwords = append(sys.Passwords, key)
+		}
+	}
 	if err := a.rename(); err != nil {
 		return nil, err
 	}

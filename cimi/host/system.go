@@ -32,6 +32,8 @@ type System struct {
 	Collection bool `json:"collection,omitempty"`
 	// Properties are values of OVF properties by environment key; password ones included, never shown.
 	Properties map[string]string `json:"properties,omitempty"`
+	// Passwords are the keys among them whose values are never shown (ovf:password).
+	Passwords []string `json:"passwords,omitempty"`
 }
 
 // PowerState of a machine.

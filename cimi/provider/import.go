@@ -1,0 +1,191 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/cimi/host"
+	"github.com/cimimove/cimimove/ovf"
+)
+
+// opener opens the package of an import when its Job runs.
+type opener func(ctx context.Context) (ovf.Package, error)
+
+// importSystem is the import action of the Systems (5.13.2.1), answered at
+// once: the Job, and the System that is being created.
+func (p *Provider) importSystem(ctx context.Context, open opener, r *importRequest) (*cimi.Accepted, error) {
+	id := host.NewID()
+	opts := r.options
+	opts.ID = id
+	s := &cimi.System{State: cimi.StateCreating}
+	s.ID, s.Name, s.Parent = "systems/"+id, opts.Name, ref("systems")
+	s.Created = cimi.TimeOf(time.Now())
+	s.Updated = s.Created
+	p.mu.Lock()
+	p.pending[id] = s
+	p.mu.Unlock()
+	started := make(chan struct{})
+	t, err := p.jobs.start(ctx, cimi.ActionImport, "systems", func(ctx context.Context, t *task) error {
+		<-started
+		defer func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			delete(p.pending, id)
+		}()
+		return p.runImport(ctx, t, open, opts)
+	})
+	if err != nil {
+		p.mu.Lock()
+		delete(p.pending, id)
+		p.mu.Unlock()
+		return nil, asError(err)
+	}
+	acc := &cimi.Accepted{Job: t.job.ID, Location: s.ID, Resource: cimi.Clone(s)}
+	close(started)
+	return acc, nil
+}
+
+func (p *Provider) runImport(ctx context.Context, t *task, open opener, opts host.ImportOptions) (err error) {
+	pkg, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, pkg.Close()) }()
+	if err := t.splitByDisk(ctx, pkg); err != nil {
+		return err
+	}
+	opts.Progress = func(d host.DiskProgress) { t.progress(d.Disk, d.Done, d.Total) }
+	opts.Finding = t.find
+	s, err := p.host.Import(ctx, pkg, opts)
+	if err != nil {
+		return err
+	}
+	t.affect("", "systems/"+s.ID)
+	for d := range s.AllDisks() {
+		t.affect(d.OVFID, "volumes/"+d.ID)
+	}
+	return nil
+}
+
+// splitByDisk makes a nested Job for each disk with content, and sets how much
+// each counts.
+func (t *task) splitByDisk(ctx context.Context, pkg ovf.Package) error {
+	var parts []string
+	for _, d := range pkg.Envelope().Disks() {
+		if !d.Blank() {
+			parts = append(parts, d.ID)
+		}
+	}
+	if err := t.split(ctx, parts); err != nil {
+		return err
+	}
+	for _, d := range pkg.Envelope().Disks() {
+		if size, err := d.CapacityBytes(); err == nil && !d.Blank() {
+			t.progress(d.ID, 0, size)
+		}
+	}
+	return nil
+}
+
+// pendingSystem is the System being imported under that id, nil when there is none.
+func (p *Provider) pendingSystem(id string) *cimi.System {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.pending[id]; s != nil {
+		return cimi.Clone(s)
+	}
+	return nil
+}
+
+// arriving are the Systems being imported that the host does not list yet.
+func (p *Provider) arriving(w *world) []*cimi.System {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []*cimi.System
+	for id, s := range p.pending {
+		if _, held := w.system[id]; !held {
+			out = append(out, cimi.Clone(s))
+		}
+	}
+	return out
+}
+
+// ImportPackage imports a package in process; see PackageImporter.
+func (p *Provider) ImportPackage(ctx context.Context, collection string, pkg ovf.Package, a *cimi.Action) (*cimi.Accepted, error) {
+	r, err := parseImport(a)
+	if err != nil {
+		return nil, errors.Join(err, pkg.Close())
+	}
+	open := func(context.Context) (ovf.Package, error) { return pkg, nil }
+	switch plainID(collection) {
+	case "systems":
+		return p.importSystem(ctx, open, r)
+	case "systemTemplates":
+		return p.importTemplate(ctx, open, r)
+	}
+	return nil, errors.Join(notFound(collection), pkg.Close())
+}
+
+// importRequest is an import Action, taken apart. It holds secrets and is
+// never stored.
+type importRequest struct {
+	options               host.ImportOptions
+	user, password, token string
+}
+
+// parseImport reads the properties of an import (mapping.md, "Import and
+// export"). A property that means nothing is refused.
+func parseImport(a *cimi.Action) (*importRequest, error) {
+	r := &importRequest{options: host.ImportOptions{Networks: map[string]string{}, Storage: map[string]string{}, Properties: map[string]string{}}}
+	for key, v := range a.Properties {
+		switch key {
+		case "http.user":
+			r.user = v
+		case "http.password":
+			r.password = v
+		case "http.token":
+			r.token = v
+		case "ovf.name":
+			r.options.Name = v
+		case "ovf.configuration":
+			r.options.Configuration = v
+		case "ovf.mac":
+			if v != "keep" && v != "regenerate" && v != "strip" {
+				return nil, cimi.Errorf(http.StatusBadRequest, "ovf.mac: expected keep, regenerate or strip, got %.40q", v)
+			}
+			r.options.MAC = v
+		default:
+			if !parseMapped(r, key, v) {
+				return nil, cimi.Errorf(http.StatusBadRequest, "property %.80q means nothing to an import", key)
+			}
+		}
+	}
+	return r, nil
+}
+
+func parseMapped(r *importRequest, key, v string) bool {
+	for prefix, m := range map[string]map[string]string{"ovf.property.": r.options.Properties, "ovf.network.": r.options.Networks, "ovf.storage.": r.options.Storage} {
+		if name, ok := strings.CutPrefix(key, prefix); ok && name != "" {
+			m[name] = v
+			return true
+		}
+	}
+	return false
+}
+
+func (r *importRequest) authorize(req *http.Request) error {
+	switch {
+	case r.token != "":
+		req.Header.Set("Authorization", "Bearer "+r.token)
+	case r.user != "":
+		req.SetBasicAuth(r.user, r.password)
+	}
+	return nil
+}
+
+var errSourceRefused = fmt.Errorf("not allowed here")
