@@ -29,15 +29,15 @@ func MarshalXML(r Resource) ([]byte, error) {
 		e.element("Collection", []string{"resourceURI", resourceURI(r), "xmlns", Namespace}, func() { e.members(c) })
 		return e.buf.Bytes(), e.err
 	}
-	ns := Namespace
-	if u, ok := r.(*Unknown); ok && u.URI != "" {
-		ns = strings.TrimSuffix(u.URI, "/"+u.Type)
+	attrs := []string{"xmlns", Namespace}
+	if u, ok := r.(*Unknown); ok && u.URI != "" && u.URI != TypeURI(u.Type) {
+		attrs = append(attrs, "resourceURI", u.URI)
 	}
 	name := r.TypeName()
 	if !isXMLName(name) {
 		return nil, fmt.Errorf("resource type %q cannot be an XML element", name)
 	}
-	e.element(name, []string{"xmlns", ns}, func() { e.members(r) })
+	e.element(name, attrs, func() { e.members(r) })
 	return e.buf.Bytes(), e.err
 }
 
