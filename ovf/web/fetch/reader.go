@@ -98,8 +98,8 @@ func (r *Reader) recover(err error) error {
 	}
 	r.disconnect()
 	if err == io.EOF {
-		if r.end < 0 || r.pos == r.end {
-			return io.EOF // a server that told no length has ended its answer in order
+		if r.f.id.Size < 0 || r.pos == r.end {
+			return io.EOF // who tells no length ends an answer in order only at its end
 		}
 		err = io.ErrUnexpectedEOF
 	}
