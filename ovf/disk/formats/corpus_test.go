@@ -64,6 +64,23 @@ func sameAsOracle(t *testing.T, image []byte) {
 	}
 }
 
+// TestCorpusVHD: the size is the footer's, not the geometry's.
+func TestCorpusVHD(t *testing.T) {
+	qemu := disktest.Tool(t, "qemu-img")
+	image, ok := corpusImages(t)["TrinityEmulator-TrinityEmulator__hyperv2012r2-dynamic.vhd"]
+	if !ok {
+		t.Fatal("the VHD is not in the corpus")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "image.vhd")
+	write(t, path, image)
+	disktest.Run(t, qemu, "convert", "-f", "vpc", "-O", "raw", path, filepath.Join(dir, "oracle.raw"))
+	oracle, img := open(t, filepath.Join(dir, "oracle.raw"), disk.Raw), open(t, path, "")
+	if at, equal, err := disk.Compare(context.Background(), oracle, img); err != nil || !equal || img.Size() != oracle.Size() {
+		t.Errorf("differs at %d, size %d and %d (%v)", at, oracle.Size(), img.Size(), err)
+	}
+}
+
 // TestCorpusOthers: what is no VMDK is recognised and refused by name, never
 // taken for raw.
 func TestCorpusOthers(t *testing.T) {
@@ -71,7 +88,6 @@ func TestCorpusOthers(t *testing.T) {
 		kind string
 		err  error
 	}{
-		"hyperv2012r2-dynamic.vhd":  {"vhd (dynamic)", disk.ErrUnsupported},
 		"iotest-dynamic-1G.vhdx":    {"vhdx", disk.ErrUnsupported},
 		"parallels-v1":              {"parallels", disk.ErrUnsupported},
 		"rawdisk.raw":               {"of no known format", nil},

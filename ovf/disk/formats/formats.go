@@ -15,6 +15,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/qcow2"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/disk/vhd"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
 )
 
@@ -51,6 +52,8 @@ func Open(r io.ReaderAt, size int64, src Source) (disk.Image, error) {
 		return vmdk.Open(r, size, src.Name)
 	case disk.QCOW2:
 		return qcow2.Open(r, size, src.Name)
+	case disk.VHD:
+		return vhd.Open(r, size, src.Name)
 	}
 	return nil, &disk.UnsupportedError{Name: src.Name, Format: f, Feature: "reading the format"}
 }

@@ -1,0 +1,144 @@
+package vhd_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
+	"github.com/cimimove/cimimove/ovf/disk/vhd"
+)
+
+// made is content as qemu-img's VHD; force_size keeps the size from being
+// rounded to a geometry.
+func made(t testing.TB, content []byte, subformat string) []byte {
+	t.Helper()
+	qemu := disktest.Tool(t, "qemu-img")
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "in.raw"), filepath.Join(dir, "out.vhd")
+	if err := os.WriteFile(in, content, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	disktest.Run(t, qemu, "convert", "-f", "raw", "-O", "vpc", "-o", "force_size=on,subformat="+subformat, in, out)
+	b, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func read(image []byte) ([]byte, error) {
+	img, err := vhd.Open(bytes.NewReader(image), int64(len(image)), "disk.vhd")
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.NewSectionReader(img, 0, img.Size()))
+}
+
+func TestReadsWhatOracleWrites(t *testing.T) {
+	for name, content := range disktest.Patterns() {
+		if len(content) == 0 || len(content) > 64<<20 {
+			continue
+		}
+		for _, subformat := range []string{"dynamic", "fixed"} {
+			image := made(t, content, subformat)
+			k, err := disk.Detect(bytes.NewReader(image), int64(len(image)))
+			if err != nil || k != (disk.Kind{Format: disk.VHD, Variant: subformat}) {
+				t.Errorf("%s %s: detected %v (%v)", subformat, name, k, err)
+			}
+			if got, err := read(image); err != nil || !bytes.Equal(got, disktest.Padded(content)) {
+				t.Errorf("%s %s: reads other content (%v)", subformat, name, err)
+			}
+			img, err := vhd.Open(bytes.NewReader(image), int64(len(image)), name)
+			if err != nil || img.Info().Variant != subformat {
+				t.Fatalf("%s %s: %v (%v)", subformat, name, img.Info(), err)
+			}
+			at := int64(0)
+			for e, err := range img.Extents(context.Background(), 0, img.Size()) {
+				if err != nil || e.Offset != at || e.Length <= 0 {
+					t.Fatalf("extent %+v at %d (%v)", e, at, err)
+				}
+				if at += e.Length; e.Zero && !disk.IsZero(disktest.Padded(content)[e.Offset:at]) {
+					t.Errorf("extent %+v holds data", e)
+				}
+			}
+			if at != img.Size() {
+				t.Errorf("extents end at %d of %d", at, img.Size())
+			}
+		}
+	}
+}
+
+func TestTruncatedAnywhere(t *testing.T) {
+	content := disktest.Text(rand.New(rand.NewPCG(1, 8)), 300000)
+	for _, subformat := range []string{"dynamic", "fixed"} {
+		image := made(t, content, subformat)
+		for n := 0; n < len(image); n += 512 {
+			if _, err := read(image[:n]); !errors.Is(err, disk.ErrCorrupt) {
+				t.Fatalf("%s: the first %d bytes of %d: %v", subformat, n, len(image), err)
+			}
+		}
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	image := made(t, make([]byte, 4<<20), "dynamic")
+	at := func(off int, b ...byte) []byte {
+		bad := bytes.Clone(image)
+		copy(bad[off:], b)
+		return bad
+	}
+	foot := len(image) - 512
+	for name, c := range map[string]struct {
+		image []byte
+		is    error
+	}{
+		"footer checksum":   {at(foot+100, 1), disk.ErrCorrupt},
+		"header checksum":   {at(512+100, 1), disk.ErrCorrupt},
+		"no footer":         {at(foot, 'X'), disk.ErrCorrupt},
+		"block outside":     {at(1536, 0x7f, 0, 0, 0), disk.ErrCorrupt},
+		"block at 0":        {at(1536, 0, 0, 0, 0), disk.ErrCorrupt},
+		"nothing":           {nil, disk.ErrCorrupt},
+		"differencing":      {differencing(image), disk.ErrUnsupported},
+		"sound, to compare": {image, nil},
+	} {
+		if _, err := read(c.image); !errors.Is(err, c.is) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// differencing is the image with its footer's type changed and checksum right.
+func differencing(image []byte) []byte {
+	b := bytes.Clone(image)
+	foot := b[len(b)-512:]
+	foot[63]++ // 3 to 4
+	foot[67]-- // the ones' complement of a sum one more
+	return b
+}
+
+// FuzzOpen: whatever the bytes, opening and reading ends without panic.
+func FuzzOpen(f *testing.F) {
+	f.Add(made(f, make([]byte, 4096), "dynamic"))
+	f.Add(made(f, []byte("fixed"), "fixed"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		img, err := vhd.Open(bytes.NewReader(b), int64(len(b)), "fuzz")
+		if err != nil {
+			return
+		}
+		at := int64(0)
+		for e := range img.Extents(context.Background(), 0, img.Size()) {
+			at += e.Length
+		}
+		if at != img.Size() {
+			t.Fatalf("extents end at %d of %d", at, img.Size())
+		}
+		_, _ = io.Copy(io.Discard, io.NewSectionReader(img, 0, min(img.Size(), 8<<20)))
+	})
+}
