@@ -127,7 +127,7 @@ func (e *editor) content(want *View) error {
 // cimimove:attributes of the VirtualSystem.
 func (e *editor) loneSystem(b *Machine, s *System, m *Machine) error {
 	old := e.base.System
-	if s.Name == old.Name && s.Description == old.Description && maps.Equal(s.Attributes.Properties, old.Attributes.Properties) {
+	if s.Name == old.Name && m.Name == b.Name && s.Description == old.Description && maps.Equal(s.Attributes.Properties, old.Attributes.Properties) {
 		return nil
 	}
 	a := Attributes{Description: s.Description, Properties: s.Attributes.Properties}

@@ -34,6 +34,12 @@ func (e *editor) networks(want *View) error {
 		}
 		n := b.Element.Node()
 		if n == nil {
+			// NetworkSection does not list it; it does once there is more to say.
+			if w.Description != "" || len(w.Attributes.Properties)+len(w.Attributes.Parameters) > 0 {
+				if err := e.addNetwork(w, e.netName[w]); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		if w.Name != b.Name {

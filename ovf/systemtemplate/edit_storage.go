@@ -261,6 +261,9 @@ func (e *editor) attachment(b *Machine, x, y *Attachment, object string) error {
 		}
 	}
 	v, was := y.Volume, x.Volume
+	if v.Name == "" {
+		v.Name = was.Name
+	}
 	if v.Disk.Shared {
 		v = was // its own attributes stand on the SharedDisk
 	}

@@ -55,6 +55,9 @@ func Rewrite(env *ovf.Envelope, want *View, opts Options) (*ovf.Envelope, []ovf.
 	if err := e.rewrite(want); err != nil {
 		return nil, nil, err
 	}
+	if err := e.settle(want); err != nil {
+		return nil, nil, err
+	}
 	if out.Edited() && opts.Signed {
 		e.findings.add(SignatureVoid, "descriptor", "")
 	}

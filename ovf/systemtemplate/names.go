@@ -98,8 +98,8 @@ func numbered(name string) map[string]string {
 	return out
 }
 
-// reference is the symbolic reference to a component (DSP0263 5.13.4).
-func reference(name string) string { return "#" + url.PathEscape(name) }
+// Reference is the symbolic reference to a component (DSP0263 5.13.4).
+func Reference(name string) string { return "#" + url.PathEscape(name) }
 
 // referenced is the name in a symbolic reference; not ok for any other href.
 func referenced(href string) (string, bool) {

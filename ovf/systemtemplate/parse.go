@@ -374,7 +374,9 @@ func (p *parser) localDisk(m *Machine, t *cimi.MachineTemplate, c cimi.DiskConfi
 	}
 	if image := value(t.MachineImage); i == 0 && image != nil {
 		d.Href, d.OVFID, v.Bootable = image.ImageLocation, idOf(&image.Extensions, image.Properties), true
-		v.Name = or(d.OVFID, v.Name)
+		if d.OVFID != "" {
+			v.Name = "" // T20 has no name: it keeps the one it has
+		}
 	}
 	v.Disk = p.disk(d)
 	m.Attachments = append(m.Attachments, &Attachment{OVFID: idOf(&c.Extensions, nil), Volume: v, Unit: -1, InitialLocation: c.InitialLocation})

@@ -100,7 +100,7 @@ func (w *templater) machine(m *Machine) cimi.ComponentDescriptor {
 		i := &cimi.NetworkInterfaceTemplate{InitialState: state(n.Disabled)}
 		w.mark(&i.Extensions, &i.Properties, n.OVFID)
 		for _, e := range n.Endpoints {
-			i.Endpoints = append(i.Endpoints, cimi.Ref[cimi.ProtocolEndpoint]{Href: reference(e.Name)})
+			i.Endpoints = append(i.Endpoints, cimi.Ref[cimi.ProtocolEndpoint]{Href: Reference(e.Name)})
 		}
 		t.InterfaceTemplates = append(t.InterfaceTemplates, *cimi.RefBy(i))
 	}
@@ -139,7 +139,7 @@ func (w *templater) scope(config *cimi.MachineConfiguration, m *Machine) {
 func (w *templater) attach(t *cimi.MachineTemplate, config *cimi.MachineConfiguration, a *Attachment) {
 	x := a.Volume
 	if x.Disk.Shared {
-		v := cimi.TemplateVolume{InitialLocation: a.InitialLocation, Volume: cimi.RefTo[cimi.Volume](reference(x.Name))}
+		v := cimi.TemplateVolume{InitialLocation: a.InitialLocation, Volume: cimi.RefTo[cimi.Volume](Reference(x.Name))}
 		w.mark(&v.Extensions, nil, a.OVFID)
 		t.Volumes = append(t.Volumes, v)
 		return
@@ -202,7 +202,7 @@ func (w *templater) network(n *Network) cimi.ComponentDescriptor {
 		for _, c := range m.NICs {
 			for _, e := range c.Endpoints {
 				if e.Network == n {
-					s.Endpoints = append(s.Endpoints, cimi.Ref[cimi.ProtocolEndpoint]{Href: reference(e.Name)})
+					s.Endpoints = append(s.Endpoints, cimi.Ref[cimi.ProtocolEndpoint]{Href: Reference(e.Name)})
 				}
 			}
 		}
