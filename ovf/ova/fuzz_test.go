@@ -86,6 +86,9 @@ func scanOther(b []byte) (out []found, err error) {
 		default:
 			continue
 		}
+		if strings.HasSuffix(h.Name, "/") {
+			continue // GNU tar, and we, take it for a directory
+		}
 		f := found{name: path.Clean(h.Name), size: h.Size}
 		if h.Size <= fuzzContent {
 			content, err := io.ReadAll(r)

@@ -256,6 +256,9 @@ func (s *scanner) member(b *block, d *described, size, at int64) (*member, error
 	}
 	t := b.typeflag()
 	if (t == 0 || t == '0') && strings.HasSuffix(raw, "/") {
+		if size > 0 {
+			return nil, s.broken(raw, at, fmt.Sprintf("is a folder of %d bytes", size), nil)
+		}
 		t = '5' // as archives older than ustar write a directory
 	}
 	switch t {
