@@ -202,7 +202,7 @@ func (h VirtualHardware) Drives(configuration string) []Drive {
 			d.Controller = byID[it.Parent]
 		}
 		for _, r := range it.HostResource {
-			if d.Disk, d.File = h.env.resolve(r); d.Disk.Exists() || d.File.Exists() {
+			if d.Disk, d.File = h.env.Resolve(r); d.Disk.Exists() || d.File.Exists() {
 				break
 			}
 		}
@@ -262,9 +262,9 @@ func HostResource(s string) (kind, id string, ok bool) {
 	return "", "", false
 }
 
-// resolve finds what a HostResource stands for; the id is compared literally,
+// Resolve finds what a HostResource stands for; the id is compared literally,
 // then URL-decoded.
-func (e *Envelope) resolve(resource string) (Disk, File) {
+func (e *Envelope) Resolve(resource string) (Disk, File) {
 	kind, id, ok := HostResource(resource)
 	if !ok {
 		if e.version == VOVirt || e.version == V09 {

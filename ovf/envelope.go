@@ -90,6 +90,11 @@ func ParseLimited(b []byte, limits xmltree.Limits) (*Envelope, error) {
 		return nil, &DescriptorError{Offset: doc.Root().Offset(), Clause: "7",
 			Message: fmt.Sprintf("the root element is %s (namespace %q), not Envelope: this is no OVF descriptor", name.Local, name.Space)}
 	}
+	if name.Space == "" {
+		// Some of VMware's tools lost the default namespace; the prefix that the
+		// attributes use still tells.
+		name.Space, _ = doc.Root().ResolvePrefix("ovf")
+	}
 	v, ok := versions[name.Space]
 	if !ok {
 		return nil, &DescriptorError{Offset: doc.Root().Offset(), Clause: "6",
