@@ -37,13 +37,13 @@ func restrict(c *http.Client) *http.Client {
 		first := via[0]
 		switch {
 		case len(via) > maxRedirects:
-			return fmt.Errorf("more than %d redirects: %w", maxRedirects, errRefused)
+			return fmt.Errorf("more than %d redirects: %w", maxRedirects, ErrRefused)
 		case req.URL.Scheme != "http" && req.URL.Scheme != "https":
-			return fmt.Errorf("redirect to a %s URL: %w", req.URL.Scheme, errRefused)
+			return fmt.Errorf("redirect to a %s URL: %w", req.URL.Scheme, ErrRefused)
 		case via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme == "http":
-			return fmt.Errorf("redirect from https to http: %w", errRefused)
+			return fmt.Errorf("redirect from https to http: %w", ErrRefused)
 		case req.URL.User != nil:
-			return fmt.Errorf("redirect to a URL with credentials: %w", errRefused)
+			return fmt.Errorf("redirect to a URL with credentials: %w", ErrRefused)
 		}
 		if !sameOrigin(req.URL, first.URL) {
 			for name := range req.Header {
@@ -68,13 +68,13 @@ func parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%s: not a URL: %w", Redact(raw), errRefused)
+		return nil, fmt.Errorf("%s: not a URL: %w", Redact(raw), ErrRefused)
 	case u.User != nil:
 		return nil, fmt.Errorf("%s: %w", Redact(raw), ErrUserInfo)
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("%s: scheme %q is not http or https: %w", Redact(raw), u.Scheme, errRefused)
+		return nil, fmt.Errorf("%s: scheme %q is not http or https: %w", Redact(raw), u.Scheme, ErrRefused)
 	case u.Host == "":
-		return nil, fmt.Errorf("%s: URL without a host: %w", Redact(raw), errRefused)
+		return nil, fmt.Errorf("%s: URL without a host: %w", Redact(raw), ErrRefused)
 	}
 	return u, nil
 }

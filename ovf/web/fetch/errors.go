@@ -117,8 +117,9 @@ var ErrNoRange = errors.New("server does not offer Range; the file can be read o
 // ErrUserInfo: credentials stood in a URL.
 var ErrUserInfo = errors.New("credentials in a URL are refused, because URLs reach logs and process lists; give them by environment or password file")
 
-// errRefused marks what no further attempt changes.
-var errRefused = errors.New("refused")
+// ErrRefused marks what no further attempt changes; a Client may wrap it in
+// errors of its own, such as for addresses that it does not dial.
+var ErrRefused = errors.New("refused")
 
 // Temporary says whether a request that ended with err is worth another
 // attempt: broken connections, stalls, DNS, 408, 425, 429 and 5xx are.
@@ -139,7 +140,7 @@ func Temporary(err error) bool {
 		return status.Temporary()
 	case errors.As(err, &stall):
 		return true
-	case errors.As(err, &changed), errors.Is(err, errRefused), errors.Is(err, ErrNoRange),
+	case errors.As(err, &changed), errors.Is(err, ErrRefused), errors.Is(err, ErrNoRange),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &unknownCA), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verify),
 		errors.As(err, &alert), errors.As(err, &record):

@@ -139,7 +139,7 @@ func (f *File) probe(ctx context.Context) error {
 		defer resp.Body.Close()
 		start, end, size, err := contentRange(resp)
 		if err != nil || start != 0 {
-			return fmt.Errorf("GET %s: asked for the beginning, the answer has Content-Range %q: %w", f.shown, resp.Header.Get("Content-Range"), errRefused)
+			return fmt.Errorf("GET %s: asked for the beginning, the answer has Content-Range %q: %w", f.shown, resp.Header.Get("Content-Range"), ErrRefused)
 		}
 		f.id.Size = size
 		if f.first, err = readSlowly(g, resp.Body, min(end+1, f.opts.ReadFirst)); err != nil {
@@ -175,7 +175,7 @@ func readSlowly(g *stallGuard, r io.Reader, n int64) ([]byte, error) {
 func (f *File) get(ctx context.Context, byteRange, ifRange string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url.String(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("GET %s: %w", f.shown, errRefused)
+		return nil, fmt.Errorf("GET %s: %w", f.shown, ErrRefused)
 	}
 	req.Header.Set("Accept-Encoding", "identity")
 	if byteRange != "" {

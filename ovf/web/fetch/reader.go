@@ -191,7 +191,7 @@ func (r *Reader) accept(resp *http.Response) error {
 	case http.StatusPartialContent:
 		start, _, size, err := contentRange(resp)
 		if err != nil || start != r.pos {
-			return fmt.Errorf("GET %s: asked for byte %d on, the answer has Content-Range %q: %w", f.shown, r.pos, resp.Header.Get("Content-Range"), errRefused)
+			return fmt.Errorf("GET %s: asked for byte %d on, the answer has Content-Range %q: %w", f.shown, r.pos, resp.Header.Get("Content-Range"), ErrRefused)
 		}
 		now.Size = size
 		return f.id.differs(f.shown, now)
