@@ -1,0 +1,44 @@
+package formats
+
+import (
+	"context"
+	"io"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/internal/pipe"
+)
+
+// Transcode re-encodes the disk that r streams into w, in one pass that stores
+// nothing: the blocks of the disk go from decoder to encoder in memory. The
+// content must come in ascending order, as every known writer puts it; else
+// the error wraps pipe's. The Result is the encoder's, with the digest that the
+// decoder took.
+func Transcode(ctx context.Context, r io.Reader, src Source, size int64, w io.Writer, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
+	g, ctx := errgroup.WithContext(ctx)
+	p := pipe.New(ctx)
+	var decoded, encoded disk.Result
+	g.Go(func() (err error) {
+		decoded, err = Decode(ctx, r, src, size, p, disk.DecodeOptions{Name: src.Name, Workers: opts.Workers, OnBlock: p.OnBlock})
+		if err == nil && !decoded.HasDigest {
+			err = pipe.ErrOrder
+		}
+		p.CloseWrite(err)
+		return err
+	})
+	g.Go(func() error {
+		img, err := p.Image()
+		if err != nil {
+			return err
+		}
+		opts.NoDigest = true
+		encoded, err = Encode(ctx, img, w, to, opts)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return encoded, err
+	}
+	encoded.Digest, encoded.HasDigest = decoded.Digest, decoded.HasDigest
+	return encoded, nil
+}
