@@ -20,9 +20,9 @@ type Endpoint struct {
 }
 
 // PackageImporter is implemented by Providers in this process that take a
-// package without a URI. collection is that of Systems or of SystemTemplates; the
-// action is an import (DSP0263 5.13.2.1, 5.13.5.1) whose
-// Source is empty. The package stays open until the Job has ended.
+// package without a URI. The action is an import (DSP0263 5.13.2.1) into the
+// collection, whose Source is empty. The Provider closes the package, at once
+// on error, else when the Job has ended.
 type PackageImporter interface {
 	ImportPackage(ctx context.Context, collection string, pkg ovf.Package, a *cimi.Action) (*cimi.Accepted, error)
 }

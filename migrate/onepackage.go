@@ -43,8 +43,9 @@ type ImportResult struct {
 // ImportPackage makes a System of a package: in process where the cloud is
 // here, else the cloud fetches it from us at a one-time URL. The package is
 // read once. All or nothing: after an error the cloud holds nothing of it.
-// The caller closes the package.
+// The package is closed in any case.
 func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOptions) (*ImportResult, error) {
+	defer pkg.Close()
 	def(&o.MAC, "keep")
 	def(&o.IfExists, ExistsFail)
 	if o.StallTimeout <= 0 {

@@ -89,7 +89,7 @@ func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, de
 	for _, r := range volumes {
 		if v, ok := r.(*cimi.Volume); ok {
 			shape.Disks = append(shape.Disks, DiskShape{ID: v.ID, OVFID: v.ExtraString(cimi.OVFID), Name: v.Name,
-				Capacity: cimi.IntValue(v.Capacity), Digest: v.ExtraString(cimi.ContentDigest)})
+				Capacity: cimi.IntValue(v.Capacity), Digest: cloudDigest(v.ExtraValue(cimi.ContentDigest))})
 		}
 	}
 	networks, err := listAll(ctx, p, cimi.HrefOf(s.Networks))
@@ -113,6 +113,19 @@ func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, de
 		}
 	}
 	return nil
+}
+
+// cloudDigest reads the extension attribute contentDigest: an object with the
+// digest, or the digest itself.
+func cloudDigest(v any) string {
+	switch v := v.(type) {
+	case string:
+		return strings.TrimPrefix(v, "sha256:")
+	case map[string]any:
+		s, _ := v["digest"].(string)
+		return s
+	}
+	return ""
 }
 
 // difference is an attribute that is not what it was.

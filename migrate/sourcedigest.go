@@ -3,7 +3,6 @@ package migrate
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/migrate/journal"
@@ -103,10 +102,4 @@ func (t *transfer) reopened(ctx context.Context) (cimi.Content, error) {
 		return nil, err
 	}
 	return t.src.Provider.Open(ctx, n.Location)
-}
-
-// parseDigest takes a digest as clouds give it: hexadecimal, with or without
-// the name of the hash.
-func parseDigest(s string, size int64) (disk.Digest, error) {
-	return disk.ParseDigest(strings.TrimPrefix(s, "sha256:"), size)
 }

@@ -200,16 +200,21 @@ func (t *transfer) importAnew(ctx context.Context) error {
 	if err := t.begin(ctx, StepImport, in, importUndo{DeleteSystemOf: t.id}); err != nil {
 		return err
 	}
-	var acc *cimi.Accepted
-	if inProcess {
-		pkg, openErr := relay.Open(ctx, t.tap, t.System, manifest.Verify)
-		if openErr != nil {
-			return at(StepTransfer, Source, t.System, openErr)
+	invoke := func() (*cimi.Accepted, error) {
+		if !inProcess {
+			return t.dst.Provider.Invoke(ctx, systems, action)
 		}
-		defer pkg.Close()
-		acc, err = hand.ImportPackage(ctx, systems, pkg, action)
-	} else {
-		acc, err = t.dst.Provider.Invoke(ctx, systems, action)
+		pkg, err := relay.Open(context.WithoutCancel(ctx), t.tap, t.System, manifest.Verify)
+		if err != nil {
+			return nil, at(StepTransfer, Source, t.System, err)
+		}
+		return hand.ImportPackage(ctx, systems, pkg, action)
+	}
+	acc, err := invoke()
+	if cimi.StatusOf(err) == 400 {
+		// A cloud may refuse properties that it does not know, as our mark is.
+		delete(action.Properties, runProperty)
+		acc, err = invoke()
 	}
 	if err != nil {
 		return t.importFailed(ctx, in, err)

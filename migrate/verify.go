@@ -12,6 +12,7 @@ import (
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/relay"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/manifest"
 )
 
@@ -96,7 +97,7 @@ func (v *verification) byCloud() {
 		if !ok || there.Digest == "" {
 			continue
 		}
-		if digest, err := parseDigest(there.Digest, d.Size); err == nil {
+		if digest, err := disk.ParseDigest(there.Digest, d.Size); err == nil {
 			v.found[id] = relay.DiskDigest{ID: id, Digest: digest, Size: d.Size, Rest: true}
 		}
 	}
