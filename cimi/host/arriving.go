@@ -22,7 +22,9 @@ type arriving struct {
 func (t *arriving) Begin(info disk.Info) error {
 	for i, d := range t.disks {
 		size := wholeSectors(info.Size)
-		if size > d.CapacityBytes {
+		if d.CapacityBytes == 0 {
+			d.CapacityBytes = size // the descriptor says nothing
+		} else if size > d.CapacityBytes {
 			// The image knows its disk better than the descriptor.
 			t.finding(ovf.Finding{ID: "DISK-SIZE-001", Severity: ovf.Warning, Object: "disk " + d.OVFID, Clause: "DSP0243 9.1",
 				Message: fmt.Sprintf("the image is of a disk of %d bytes, DiskSection says %d: the larger counts", size, d.CapacityBytes)})

@@ -209,7 +209,7 @@ func editDisks(env *ovf.Envelope, s *System, byOVFID map[string]*Disk, stored ma
 		}
 		was, err := od.CapacityIn(s.Configuration, propertyValues(s.Properties))
 		if err != nil {
-			return err
+			was = -1 // it said nothing that counts
 		}
 		if wholeSectors(was) != d.CapacityBytes {
 			od.Node().SetAttr(space, "capacity", strconv.FormatInt(d.CapacityBytes, 10), "ovf")

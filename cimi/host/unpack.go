@@ -96,7 +96,7 @@ func isContentError(err error) bool {
 // much larger than its disk.
 func (a *Arrival) maxSize(f ovf.File) int64 {
 	disks := a.content[f.ID]
-	if len(disks) == 0 || !f.Compressed() {
+	if len(disks) == 0 || !f.Compressed() || disks[0].CapacityBytes == 0 {
 		return -1
 	}
 	return 2*disks[0].CapacityBytes + 64<<20

@@ -212,7 +212,11 @@ func (v *viewer) attach(s *System, m *Machine, hw ovf.VirtualHardware) error {
 func (v *viewer) disk(od ovf.Disk) (*Disk, error) {
 	capacity, err := od.CapacityIn(v.cfg, v.opts.Properties)
 	if err != nil {
-		return nil, err
+		if od.Capacity != "" || od.Blank() {
+			return nil, err
+		}
+		v.opts.Finding(ovf.Finding{ID: "DISK-SIZE-001", Severity: ovf.Warning, Object: "disk " + od.ID,
+			Message: "the capacity is missing: the image's own counts", Clause: "DSP0243 9.1"})
 	}
 	d := &Disk{ID: v.opts.NewID(), OVFID: od.ID, Name: oneLine(od.ID), CapacityBytes: capacity, Format: od.Format, Shared: od.Shared}
 	if f, ok := od.File(); ok {

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -32,7 +33,11 @@ func classOf(err error) int {
 		missing   *ovf.MissingFileError
 		status    *fetch.StatusError
 		network   net.Error
+		transfer  *fetch.TransferError
+		stall     *fetch.StallError
+		changed   *fetch.ChangedError
 		security  *cimi.SecurityError
+		tlsError  *tls.CertificateVerificationError
 	)
 	switch {
 	case errors.As(err, &integrity):
@@ -40,7 +45,7 @@ func classOf(err error) int {
 	case errors.Is(err, host.ErrUnsupported), errors.Is(err, host.ErrExists), errors.Is(err, host.ErrNoSpace),
 		errors.Is(err, host.ErrBusy), errors.Is(err, disk.ErrUnsupported), errors.Is(err, errSourceRefused):
 		return classRefused
-	case errors.As(err, &security):
+	case errors.As(err, &security), errors.As(err, &tlsError):
 		return classSecurity
 	case errors.As(err, &status):
 		if status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden {
@@ -48,6 +53,7 @@ func classOf(err error) int {
 		}
 		return classTransfer
 	case errors.Is(err, errClosing), errors.Is(err, errDied), errors.As(err, &network), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &transfer), errors.As(err, &stall), errors.As(err, &changed),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return classTransfer
 	case errors.As(err, &package_), errors.As(err, &missing), errors.Is(err, ovf.ErrUnsafePath), errors.Is(err, ovf.ErrNoDescriptor),

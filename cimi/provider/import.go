@@ -11,6 +11,7 @@ import (
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/host"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
 // opener opens the package of an import when its Job runs.
@@ -26,6 +27,9 @@ func (p *Provider) importSystem(ctx context.Context, open opener, r *importReque
 	s.ID, s.Name, s.Parent = "systems/"+id, opts.Name, ref("systems")
 	s.Created = cimi.TimeOf(time.Now())
 	s.Updated = s.Created
+	if r.run != "" {
+		s.Properties = map[string]string{runMark: r.run}
+	}
 	p.mu.Lock()
 	p.pending[id] = s
 	p.mu.Unlock()
@@ -37,7 +41,16 @@ func (p *Provider) importSystem(ctx context.Context, open opener, r *importReque
 			defer p.mu.Unlock()
 			delete(p.pending, id)
 		}()
-		return p.runImport(ctx, t, open, opts)
+		// Before the host lists the System: whoever finds it finds the mark.
+		if err := p.db.setOverlay(ctx, "systems/"+id, s.Properties); err != nil {
+			return err
+		}
+		p.world.overlayChanged()
+		err := p.runImport(ctx, t, open, opts)
+		if err != nil {
+			err = errors.Join(err, p.db.setOverlay(context.WithoutCancel(ctx), "systems/"+id, nil))
+		}
+		return err
 	})
 	if err != nil {
 		p.mu.Lock()
@@ -136,7 +149,12 @@ func (p *Provider) ImportPackage(ctx context.Context, collection string, pkg ovf
 type importRequest struct {
 	options               host.ImportOptions
 	user, password, token string
+	run                   string
 }
+
+// runMark is a property that an import leaves on the System it makes: the run
+// of a migration finds its own by it after a crash (AC-33).
+const runMark = "cimimove.run"
 
 // parseImport reads the properties of an import (mapping.md, "Import and
 // export"). A property that means nothing is refused.
@@ -154,6 +172,8 @@ func parseImport(a *cimi.Action) (*importRequest, error) {
 			r.options.Name = v
 		case "ovf.configuration":
 			r.options.Configuration = v
+		case runMark:
+			r.run = v
 		case "ovf.mac":
 			if v != "keep" && v != "regenerate" && v != "strip" {
 				return nil, cimi.Errorf(http.StatusBadRequest, "ovf.mac: expected keep, regenerate or strip, got %.40q", v)
@@ -188,4 +208,5 @@ func (r *importRequest) authorize(req *http.Request) error {
 	return nil
 }
 
-var errSourceRefused = fmt.Errorf("not allowed here")
+// errSourceRefused: the address or file is none that this cloud may reach.
+var errSourceRefused = fmt.Errorf("not allowed here: %w", fetch.ErrRefused)

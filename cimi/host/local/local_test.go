@@ -2,11 +2,13 @@ package local_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/cimimove/cimimove/cimi/host"
 	"github.com/cimimove/cimimove/cimi/host/local"
 	"github.com/cimimove/cimimove/cimi/hosttest"
+	"github.com/cimimove/cimimove/ovf"
 )
 
 type hosts struct{}
@@ -32,3 +34,8 @@ func open(t testing.TB, dir string) *local.Host {
 }
 
 func TestHost(t *testing.T) { hosttest.Run(t, hosts{}) }
+
+func isIntegrity(err error) bool {
+	var e *ovf.IntegrityError
+	return errors.As(err, &e)
+}
