@@ -3,7 +3,7 @@ package grain
 import (
 	"bytes"
 	stdflate "compress/flate"
-	"compress/zlib"
+	"fmt"
 	"hash/adler32"
 	"io"
 	"testing"
@@ -98,4 +98,54 @@ func BenchmarkAdler32(b *testing.B) {
 	})
 }
 
-var _ = zlib.NewReader
+// ratio reports the size of what compress appends for each grain, in percent.
+func ratio(b *testing.B, grains [][]byte, compress func(dst, src []byte) []byte) {
+	b.SetBytes(int64(sizeOf(grains)))
+	var dst []byte
+	size := 0
+	for b.Loop() {
+		size = 0
+		for _, g := range grains {
+			dst = compress(dst[:0], g)
+			size += len(dst)
+		}
+	}
+	b.ReportMetric(100*float64(size)/float64(sizeOf(grains)), "%size")
+}
+
+type resetWriter interface {
+	io.WriteCloser
+	Reset(io.Writer)
+}
+
+func BenchmarkDeflate(b *testing.B) {
+	onGrains(b, func(b *testing.B, grains [][]byte) {
+		for level := LevelFastest; level <= LevelBest; level++ {
+			b.Run(fmt.Sprintf("grain-%d", level), func(b *testing.B) {
+				ratio(b, grains, NewEncoder(level).Deflate)
+			})
+		}
+		streaming := func(w resetWriter) func(dst, src []byte) []byte {
+			var buf bytes.Buffer
+			return func(dst, src []byte) []byte {
+				buf.Reset()
+				w.Reset(&buf)
+				w.Write(src)
+				w.Close()
+				return append(dst, buf.Bytes()...)
+			}
+		}
+		for _, level := range []int{1, 2, 3, 5, 6} {
+			b.Run(fmt.Sprintf("klauspost-%d", level), func(b *testing.B) {
+				w, _ := flate.NewWriter(nil, level)
+				ratio(b, grains, streaming(w))
+			})
+		}
+		for _, level := range []int{1, 6} {
+			b.Run(fmt.Sprintf("std-%d", level), func(b *testing.B) {
+				w, _ := stdflate.NewWriter(nil, level)
+				ratio(b, grains, streaming(w))
+			})
+		}
+	})
+}
