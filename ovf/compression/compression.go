@@ -5,7 +5,6 @@
 package compression
 
 import (
-	"bufio"
 	"bytes"
 	"compress/bzip2"
 	"errors"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 )
 
 // Format is a compression, spelled as ovf:compression does.
@@ -89,55 +87,4 @@ func Reader(f Format, r io.Reader) (io.ReadCloser, error) {
 		return d.IOReadCloser(), nil
 	}
 	return nil, fmt.Errorf("%w %q", ErrUnknown, f)
-}
-
-// xzReader refuses a dictionary over maxWindow, which the decoder would
-// otherwise take as asked: up to 4 GiB.
-func xzReader(r io.Reader) (io.ReadCloser, error) {
-	b := bufio.NewReaderSize(r, 64<<10)
-	start, err := b.Peek(12 + 64)
-	if err != nil && err != io.EOF {
-		return nil, err
-	}
-	if size, ok := xzDictionary(start); ok && size > maxWindow {
-		return nil, fmt.Errorf("xz: dictionary of %d bytes, the limit is %d", size, maxWindow)
-	}
-	x, err := xz.NewReader(b)
-	if err != nil {
-		return nil, err
-	}
-	return io.NopCloser(x), nil
-}
-
-// xzDictionary finds the LZMA2 dictionary size in the first block header.
-func xzDictionary(b []byte) (int64, bool) {
-	const streamHeader = 12
-	if len(b) < streamHeader+2 || b[streamHeader] == 0 {
-		return 0, false
-	}
-	flags := b[streamHeader+1]
-	at := streamHeader + 2
-	for _, present := range []bool{flags&0x40 != 0, flags&0x80 != 0} {
-		for present && at < len(b) && b[at]&0x80 != 0 {
-			at++
-		}
-		if present {
-			at++
-		}
-	}
-	for range int(flags&3) + 1 {
-		if at+2 >= len(b) {
-			return 0, false
-		}
-		id, length := b[at], int(b[at+1])
-		if id == 0x21 && length == 1 {
-			bits := b[at+2] & 0x3f
-			if bits >= 40 {
-				return 1 << 32, true
-			}
-			return int64(2|bits&1) << (bits/2 + 11), true
-		}
-		at += 2 + length
-	}
-	return 0, false
 }
