@@ -137,6 +137,9 @@ func (e *Envelope) Lang() string {
 // Tree is the document below the views, for what they do not cover.
 func (e *Envelope) Tree() *xmltree.Document { return e.doc }
 
+// Element is the handle of the Envelope element itself.
+func (e *Envelope) Element() Element { return Element{e, e.doc.Root()} }
+
 // kind is the name of an OVF element, that of xsi:type for the generic Section
 // and Content elements of 0.9, and "" for elements of other namespaces.
 func (e *Envelope) kind(n *xmltree.Node) string {

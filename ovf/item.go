@@ -57,9 +57,9 @@ type Item struct {
 	fields []*xmltree.Node
 }
 
-// itemSpaces are the namespaces of an Item's child elements. Producers append
-// ".xsd", or forget to declare the prefix.
-func isItemSpace(space string) bool {
+// IsItemField says whether a namespace is one of an Item's fields. Producers
+// append ".xsd", or forget to declare the prefix.
+func IsItemField(space string) bool {
 	switch strings.TrimSuffix(space, ".xsd") {
 	case NSRASD, NSSASD, NSEPASD:
 		return true
@@ -96,7 +96,7 @@ func (e *Envelope) item(n *xmltree.Node, kind string) Item {
 	it := Item{Element: Element{e, n}, Kind: kind, Required: e.boolAttr(n, "required", true),
 		Configuration: strings.Fields(e.attrOr(n, "configuration", "")), Bound: e.attrOr(n, "bound", "")}
 	for c := range n.Children() {
-		if isItemSpace(c.Name().Space) {
+		if IsItemField(c.Name().Space) {
 			it.fields = append(it.fields, c)
 		}
 	}
