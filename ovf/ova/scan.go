@@ -255,7 +255,7 @@ func (s *scanner) member(b *block, d *described, size, at int64) (*member, error
 		size = d.size
 	}
 	t := b.typeflag()
-	if (t == 0 || t == '0') && strings.HasSuffix(raw, "/") {
+	if (t == 0 || t == '0' || t == '7' || t == 'S') && strings.HasSuffix(raw, "/") {
 		if size > 0 {
 			return nil, s.broken(raw, at, fmt.Sprintf("is a folder of %d bytes", size), nil)
 		}
