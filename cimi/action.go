@@ -7,11 +7,11 @@ type Action struct {
 	// Action is one of the Action constants or another absolute URI.
 	Action string `cimi:"action,cmandatory"`
 
-	Source          string `cimi:"source,uri"`      // import
-	Format          string `cimi:"format"`          // export
-	Destination     string `cimi:"destination,uri"` // export
-	Force           *bool  `cimi:"force"`           // stop, restart
-	InitialLocation string `cimi:"initialLocation"` // insert into Machine.volumes, connectvolume
+	Source          string `cimi:"source,uri,asis"`      // import
+	Format          string `cimi:"format"`               // export
+	Destination     string `cimi:"destination,uri,asis"` // export
+	Force           *bool  `cimi:"force"`                // stop, restart
+	InitialLocation string `cimi:"initialLocation"`      // insert into Machine.volumes, connectvolume
 
 	Image      *Ref[MachineImage] `cimi:"image"`                        // restore
 	Credential *Ref[Credential]   `cimi:"credential,alias=credentials"` // connectvolume, insert, remove

@@ -14,6 +14,7 @@ import (
 //	cimi:"name,option,…"
 //
 //	uri         a URI: relative ones are resolved against baseURI (5.5.10)
+//	asis        a URI that is not one of the cloud's own: never made relative or absolute
 //	ro          mutable, but not by a consumer (5.3)
 //	fixed       never changes after creation
 //	wo          write-only: never in an answer
@@ -47,6 +48,7 @@ type Attribute struct {
 	kind   kind
 	index  []int
 	of     string
+	asIs   bool
 	inAttr bool
 	inText bool
 	last   bool
@@ -162,6 +164,8 @@ func parseTag(tag string, ft reflect.Type) *Attribute {
 		switch key {
 		case "uri":
 			uri = true
+		case "asis":
+			a.asIs = true
 		case "ro":
 			a.ConsumerWritable = false
 		case "fixed":

@@ -10,6 +10,8 @@
 // encoding is strict.
 package cimi
 
+import "strings"
+
 // Resource is a CIMI resource: a pointer to one of this package's struct types.
 type Resource interface {
 	// Base gives the common attributes (5.7.1) for reading and writing.
@@ -49,16 +51,26 @@ type Operation struct {
 }
 
 // Operation gives the operation with this rel, nil when it is not offered or
-// not available now. A rel may be given whole or as its last word: "import"
-// finds http://schemas.dmtf.org/cimi/2/action/import, and ".../action/delete"
-// is found as "delete".
+// not available now. Of the standard's rels the last word counts: "import"
+// finds http://schemas.dmtf.org/cimi/2/action/import, and that finds cimi/1's;
+// "delete" finds an ".../action/delete" as well.
 func (c *Common) Operation(rel string) *Operation {
 	for i, o := range c.Operations {
-		if (o.Rel == rel || lastWord(o.Rel) == rel || o.Rel == lastWord(rel)) && (o.Available == nil || *o.Available) {
+		if (o.Rel == rel || standardRel(o.Rel) == standardRel(rel)) && (o.Available == nil || *o.Available) {
 			return &c.Operations[i]
 		}
 	}
 	return nil
+}
+
+// standardRel shortens a rel of the standard to its last word; others stay whole.
+func standardRel(rel string) string {
+	for _, ns := range []string{Namespace, Namespace1} {
+		if word, ok := strings.CutPrefix(rel, ns+"/action/"); ok {
+			return word
+		}
+	}
+	return rel
 }
 
 // Unknown is a resource whose type this package does not model: the common

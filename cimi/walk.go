@@ -76,10 +76,11 @@ func copyRef(dst, src reflect.Value) {
 
 // MapURIs replaces every URI of a resource, in place and in whatever it
 // contains by value: ids, hrefs, locations. Fragments ("#name") are component
-// references of a SystemTemplate (5.13.4) and stay.
+// references of a SystemTemplate (5.13.4) and stay; so do source and
+// destination of an Action, which lead elsewhere.
 func MapURIs(r Resource, f func(uri string) string) {
 	visit(r, func(a *Attribute, v reflect.Value) {
-		if a.kind == kindURI {
+		if a.kind == kindURI && !a.asIs {
 			v.SetString(mapURI(v.String(), f))
 		}
 		if a.kind == kindRef || a.kind == kindRefs {

@@ -100,6 +100,8 @@ func repeatable(method string, err error) bool {
 }
 
 func (c *Client) once(ctx context.Context, method, href string, body []byte, h http.Header) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
 	u, err := url.Parse(href)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, &cimi.Error{Method: method, URL: fetch.Redact(href), Message: "not an http or https URL"}

@@ -19,6 +19,9 @@ import (
 // headerTimeout bounds the wait for the head of an answer.
 const headerTimeout = 2 * time.Minute
 
+// exchangeTimeout bounds one exchange of documents; Open has no such bound.
+const exchangeTimeout = 5 * time.Minute
+
 const maxRedirects = 5
 
 func newHTTPClient(o Options) (*http.Client, error) {

@@ -100,7 +100,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var err error
 	if err = q.negotiate(); err == nil {
-		if err = q.authenticate(); err == nil {
+		if cross := crossOrigin.Check(r); cross != nil {
+			err = cimi.Errorf(http.StatusForbidden, "%w", cross)
+		} else if err = q.authenticate(); err == nil {
 			user = q.user.Name
 			err = q.serve()
 		}
@@ -109,6 +111,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		q.fail(err)
 	}
 }
+
+// crossOrigin refuses changes that a page of another site makes a browser
+// send: a cloud on loopback without users would otherwise be open to them.
+var crossOrigin = http.NewCrossOriginProtection()
 
 // queryNames are the names of query parameters: their values may be secrets.
 func queryNames(q url.Values) []string {

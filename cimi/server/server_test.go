@@ -391,6 +391,16 @@ func TestBytes(t *testing.T) {
 	}
 }
 
+// TestCrossOrigin: a page of another site cannot change anything through a browser.
+func TestCrossOrigin(t *testing.T) {
+	c := serve(t, server.Options{})
+	body := `{"resourceURI":"http://schemas.dmtf.org/cimi/2/MachineConfiguration","cpu":1}`
+	c.want(c.do("POST", "/machineConfigs", body, "Origin", "https://elsewhere.example"), 403)
+	c.want(c.do("POST", "/machineConfigs", body, "Sec-Fetch-Site", "cross-site"), 403)
+	c.want(c.do("POST", "/machineConfigs", body, "Origin", c.url), 201)
+	c.want(c.do("GET", "/machineConfigs", "", "Origin", "https://elsewhere.example"), 200)
+}
+
 func TestHealthAndMetrics(t *testing.T) {
 	c := serve(t, server.Options{})
 	c.want(c.do("GET", "/healthz", ""), 200, "ok")

@@ -196,7 +196,9 @@ func (q *request) put(id string) error {
 		acc.Resource, _ = q.p.Get(q.Context(), id, cimi.ReadOptions{})
 	}
 	if acc.Done && acc.Resource != nil {
-		q.w.Header().Set("ETag", `"`+q.tag(acc.Resource)+`"`)
+		public := cimi.Clone(acc.Resource)
+		cimi.Public(public)
+		q.w.Header().Set("ETag", `"`+q.tag(public)+`"`)
 	}
 	return q.accepted(acc, false)
 }
