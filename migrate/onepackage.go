@@ -25,6 +25,8 @@ type ImportOptions struct {
 	Configuration string
 	IfExists      IfExists
 	PowerOn       bool
+	// Template makes a SystemTemplate of the package (5.13.5.1) instead of a System.
+	Template bool
 	// Manifest says what the package's digests are worth; zero: verify.
 	Manifest     manifest.Policy
 	Relay        RelayOptions
@@ -56,13 +58,17 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 		def(&name, c.Title())
 	}
 	res := &ImportResult{System: name, Findings: []ovf.Finding{}}
-	before, skip, err := importName(ctx, d, &name, o.IfExists)
-	if err != nil {
-		return res, err
-	}
-	if res.System = name; skip {
-		res.ID, res.Skipped = before[0], true
-		return res, nil
+	var before []string
+	if !o.Template {
+		var skip bool
+		var err error
+		if before, skip, err = importName(ctx, d, &name, o.IfExists); err != nil {
+			return res, err
+		}
+		if res.System = name; skip {
+			res.ID, res.Skipped = before[0], true
+			return res, nil
+		}
 	}
 	choice := importChoice{Nets: o.Nets, Storage: o.Storage, MAC: o.MAC, Configuration: o.Configuration, Properties: o.Properties}
 	if o.Name != "" || o.IfExists == ExistsRename {
@@ -126,19 +132,19 @@ type oneImport struct {
 
 func (i *oneImport) run(ctx context.Context, a *cimi.Action) (*cimi.Job, string, error) {
 	var acc *cimi.Accepted
-	_, systems, err := systemsOf(ctx, i.dst)
+	collection, err := i.collection(ctx)
 	if err != nil {
 		return nil, "", at(StepImport, Destination, i.dst.Name, err)
 	}
 	if hand, ok := i.dst.importer(); ok {
-		acc, err = hand.ImportPackage(ctx, systems, i.pkg, a)
+		acc, err = hand.ImportPackage(ctx, collection, i.pkg, a)
 	} else {
 		if err := i.serve(ctx); err != nil {
 			return nil, "", err
 		}
 		defer i.server.Close()
 		a.Source = i.server.URL()
-		acc, err = i.dst.Provider.Invoke(ctx, systems, a)
+		acc, err = i.dst.Provider.Invoke(ctx, collection, a)
 	}
 	if err != nil {
 		return nil, "", at(StepImport, Destination, i.dst.Name, err)
@@ -154,6 +160,21 @@ func (i *oneImport) run(ctx context.Context, a *cimi.Action) (*cimi.Job, string,
 		}
 	}
 	return job, system, nil
+}
+
+// collection is where the package is imported.
+func (i *oneImport) collection(ctx context.Context) (string, error) {
+	cep, systems, err := systemsOf(ctx, i.dst)
+	if !i.opts.Template {
+		return systems, err
+	}
+	if cep == nil {
+		return "", err
+	}
+	if href := cimi.HrefOf(cep.SystemTemplates); href != "" {
+		return href, nil
+	}
+	return "", &Error{Class: ClassRefused, Err: errors.New("the cloud offers no SystemTemplates")}
 }
 
 func (i *oneImport) follow(ctx context.Context, acc *cimi.Accepted) (*cimi.Job, error) {
