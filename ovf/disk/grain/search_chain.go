@@ -50,6 +50,9 @@ func (s *chainSearch) longest(src []byte, pos, limit int, last, last3 uint16, be
 			length, dist = 3, int(d)
 		}
 	}
+	if pos+length >= limit {
+		return length, dist // there is nothing longer to find
+	}
 	previous := uint16(0)
 	for range s.depth {
 		d := uint16(pos) - last

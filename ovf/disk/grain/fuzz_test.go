@@ -1,0 +1,78 @@
+package grain
+
+import (
+	"bytes"
+	stdflate "compress/flate"
+	"errors"
+	"io"
+	"testing"
+)
+
+// FuzzInflate compares with compress/flate: the same streams are accepted,
+// and what fits inflates to the same bytes.
+func FuzzInflate(f *testing.F) {
+	for level := LevelStored; level <= LevelBest; level++ {
+		for _, g := range [][]byte{nil, []byte("a"), []byte("banana banana banana"), madeGrain(int64(level), 3000)} {
+			f.Add(NewEncoder(level).Deflate(nil, g), uint16(len(g)))
+		}
+	}
+	f.Fuzz(func(t *testing.T, src []byte, size uint16) {
+		source := bytes.NewReader(src)
+		want, wantErr := io.ReadAll(io.LimitReader(stdflate.NewReader(source), 1<<16+1))
+		dst := bytes.Repeat([]byte{0xa5}, int(size)+32)
+		n, consumed, err := Inflate(dst[:size:size], src)
+		if !bytes.Equal(dst[size:], bytes.Repeat([]byte{0xa5}, 32)) {
+			t.Fatal("wrote past the destination")
+		}
+		if n > int(size) || consumed > len(src) {
+			t.Fatalf("wrote %d of %d, consumed %d of %d", n, size, consumed, len(src))
+		}
+		switch {
+		case err == nil:
+			if wantErr != nil || !bytes.Equal(dst[:n], want) {
+				t.Fatalf("inflated %d bytes, compress/flate %d and error %v", n, len(want), wantErr)
+			}
+			if got := len(src) - source.Len(); got != consumed {
+				t.Fatalf("consumed %d, compress/flate %d", consumed, got)
+			}
+		case errors.Is(err, ErrTooLarge):
+			if len(want) <= int(size) && wantErr == nil {
+				t.Fatalf("too large for %d, compress/flate has %d bytes", size, len(want))
+			}
+		case errors.Is(err, ErrCorrupt), errors.Is(err, ErrTruncated):
+			if wantErr == nil && len(want) <= int(size) {
+				t.Fatalf("%v, compress/flate has %d bytes", err, len(want))
+			}
+			if !bytes.HasPrefix(dst[:n], want[:min(n, len(want))]) {
+				t.Fatalf("%v, and bytes before it differ", err)
+			}
+		default:
+			t.Fatalf("error of no kind: %v", err)
+		}
+	})
+}
+
+// FuzzRoundTrip compresses at a level, and inflates with both inflaters. One
+// encoder is used throughout, and must give what a new one gives.
+func FuzzRoundTrip(f *testing.F) {
+	for level := range byte(LevelBest + 1) {
+		f.Add(madeGrain(int64(level), 5000), level, uint16(0))
+		f.Add([]byte("abcabcabcd"), level, uint16(9000))
+	}
+	encoders := make([]*Encoder, LevelBest+1)
+	f.Fuzz(func(t *testing.T, src []byte, level byte, repeat uint16) {
+		// Repeats make long inputs, and far matches, of short ones.
+		for n := int(repeat); n > 0 && len(src) > 0 && len(src) < 200000; n -= len(src) {
+			src = append(src, src[:min(n, len(src))]...)
+		}
+		level %= LevelBest + 1
+		if encoders[level] == nil {
+			encoders[level] = NewEncoder(int(level))
+		}
+		stream := encoders[level].Deflate(nil, src)
+		checkStream(t, "", src, stream)
+		if !bytes.Equal(stream, NewEncoder(int(level)).Deflate(nil, src)) {
+			t.Fatal("output depends on what was compressed before")
+		}
+	})
+}
