@@ -350,3 +350,49 @@ func TestLayoutRefuses(t *testing.T) {
 		t.Errorf("content shorter than announced: %v", err)
 	}
 }
+
+// A StreamWriter gives the bytes that a Layout of the same files has.
+func TestStreamWriter(t *testing.T) {
+	s := sample()
+	s.Files[0].Href = strings.Repeat("long/", 60) + "größe.vmdk"
+	spec := layoutSpec(t, s)
+	spec.NoManifest = true
+	var b bytes.Buffer
+	w := ova.NewStreamWriter(&b, time.Time{})
+	put := func(name string, content []byte) {
+		f, err := w.Create(name, int64(len(content)))
+		if err == nil {
+			_, err = f.Write(content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("app.ovf", spec.Envelope)
+	for _, f := range s.Files {
+		put(f.Href, f.Content)
+	}
+	if _, err := w.Create("app.ovf", 1); err == nil {
+		t.Error("a name is taken twice")
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(b.Bytes(), stream(t, newLayout(t, spec))) {
+		t.Error("not what a Layout gives")
+	}
+	f, err := ova.NewStreamWriter(io.Discard, time.Time{}).Create("a", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte("four")); err == nil {
+		t.Error("more than the size is taken")
+	}
+	short := ova.NewStreamWriter(io.Discard, time.Time{})
+	if _, err := short.Create("a", 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := short.Close(); err == nil {
+		t.Error("less than the size is taken")
+	}
+}
