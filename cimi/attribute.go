@@ -70,12 +70,14 @@ const (
 	kindStructs  // []struct
 	kindAnys     // []any
 	kindScopes   // []ValueScope
+	kindStrings  // []string
+	kindStruct   // *struct
 )
 
 var kindNames = map[kind]string{
 	kindString: "string", kindURI: "URI", kindInt: "integer", kindBool: "boolean", kindTime: "dateTime",
 	kindAny: "any", kindMap: "map", kindScopeMap: "valueScope", kindRef: "ref", kindRefs: "ref[]",
-	kindStructs: "structure[]", kindAnys: "any[]", kindScopes: "valueScope[]",
+	kindStructs: "structure[]", kindAnys: "any[]", kindScopes: "valueScope[]", kindStrings: "string[]", kindStruct: "structure",
 }
 
 // Attributes lists the attributes of a type in the order in which they are
@@ -233,6 +235,8 @@ func kindOf(t reflect.Type) kind {
 		return kindMap
 	case reflect.TypeFor[map[string]Scope]():
 		return kindScopeMap
+	case reflect.TypeFor[[]string]():
+		return kindStrings
 	case reflect.TypeFor[[]any]():
 		return kindAnys
 	case reflect.TypeFor[[]ValueScope]():
@@ -242,6 +246,8 @@ func kindOf(t reflect.Type) kind {
 	switch {
 	case t.Kind() == reflect.Pointer && isRef(t):
 		return kindRef
+	case t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct:
+		return kindStruct
 	case t.Kind() == reflect.Slice && isRef(reflect.PointerTo(t.Elem())):
 		return kindRefs
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:

@@ -182,8 +182,19 @@ func bindJSON(a *Attribute, f reflect.Value, val any, path string) error {
 		}
 		f.Set(ref)
 		return nil
-	case kindRefs, kindStructs, kindAnys, kindScopes:
+	case kindRefs, kindStructs, kindAnys, kindScopes, kindStrings:
 		return bindArray(a, f, val, path)
+	case kindStruct:
+		obj, ok := val.(map[string]any)
+		if !ok {
+			return decodeErrorf(path, "expected an object, got %s", jsonType(val))
+		}
+		n := reflect.New(f.Type().Elem())
+		if err := bindStruct(n.Elem(), obj, path); err != nil {
+			return err
+		}
+		f.Set(n)
+		return nil
 	case kindScopeMap:
 		m, err := scopesOf(val, path)
 		if err != nil {
@@ -247,6 +258,12 @@ func bindArray(a *Attribute, f reflect.Value, val any, path string) error {
 		switch a.kind {
 		case kindAnys:
 			item.Set(reflect.ValueOf(&x).Elem())
+		case kindStrings:
+			s, ok := scalarText(x)
+			if !ok {
+				return decodeErrorf(path, "expected an array of strings")
+			}
+			item.SetString(s)
 		case kindRefs:
 			err = bindRef(item.Addr().Interface().(reference), a, x, path)
 		case kindScopes:

@@ -190,7 +190,14 @@ func bindXML(a *Attribute, f reflect.Value, el *element, flat bool, path string)
 		}
 		f.Set(ref)
 		return nil
-	case kindRefs, kindStructs, kindScopes:
+	case kindStruct:
+		n := reflect.New(f.Type().Elem())
+		if err := bindXMLStruct(n.Elem(), el, path); err != nil {
+			return err
+		}
+		f.Set(n)
+		return nil
+	case kindRefs, kindStructs, kindScopes, kindStrings:
 		return bindItems(a, f, el, flat, path)
 	case kindAnys:
 		f.Set(reflect.Append(f, reflect.ValueOf(guess(el))))
@@ -225,6 +232,8 @@ func bindItems(a *Attribute, f reflect.Value, el *element, flat bool, path strin
 		nv := reflect.New(f.Type().Elem()).Elem()
 		var err error
 		switch a.kind {
+		case kindStrings:
+			nv.SetString(item.value())
 		case kindRefs:
 			err = bindXMLRef(nv.Addr().Interface().(reference), a, item, path)
 		case kindScopes:
@@ -331,6 +340,10 @@ func xmlScopes(el *element, path string) (map[string]Scope, error) {
 
 // guess gives a value of type any the type its text looks like: XML does not tell.
 func guess(el *element) any {
+	switch el.attr(xmlTypeKey) {
+	case "object", "array":
+		return el.typedValue()
+	}
 	if len(el.children) > 0 {
 		return el.untypedValue()
 	}

@@ -144,7 +144,7 @@ func (e *jsonEncoder) attributes(o *jsonObject, v reflect.Value, t *table, erase
 
 func (e *jsonEncoder) attribute(a *Attribute, f reflect.Value) {
 	switch a.kind {
-	case kindString, kindURI, kindInt, kindBool, kindAny, kindMap, kindAnys:
+	case kindString, kindURI, kindInt, kindBool, kindAny, kindMap, kindAnys, kindStrings:
 		e.any(f.Interface())
 	case kindTime:
 		e.any(f.Interface().(*Time).String())
@@ -154,6 +154,8 @@ func (e *jsonEncoder) attribute(a *Attribute, f reflect.Value) {
 		e.array(f, func(i reflect.Value) { e.ref(i.Addr().Interface().(reference)) })
 	case kindStructs:
 		e.array(f, e.structure)
+	case kindStruct:
+		e.structure(f.Elem())
 	case kindScopeMap:
 		e.scopes(f.Interface().(map[string]Scope))
 	case kindScopes:

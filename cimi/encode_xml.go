@@ -141,8 +141,18 @@ func (e *xmlEncoder) attributes(v reflect.Value, t *table, erased []string, entr
 
 func (e *xmlEncoder) attribute(a *Attribute, f reflect.Value) {
 	switch a.kind {
-	case kindString, kindURI, kindInt, kindBool, kindTime, kindAny:
+	case kindString, kindURI, kindInt, kindBool, kindTime:
 		e.text(a.Name, nil, textOf(a, f))
+	case kindAny:
+		e.anything(a.Name, f.Interface())
+	case kindStrings:
+		e.element(a.Name, nil, func() {
+			for _, s := range f.Interface().([]string) {
+				e.text(a.Item, nil, s)
+			}
+		})
+	case kindStruct:
+		e.structure(a.Name, f.Elem())
 	case kindMap:
 		e.element(a.Name, nil, func() {
 			m := f.Interface().(map[string]string)
@@ -176,6 +186,16 @@ func (e *xmlEncoder) attribute(a *Attribute, f reflect.Value) {
 			}
 		})
 	}
+}
+
+// anything writes a value of type any (5.5.13): as text, or with the types of
+// its parts where it has parts.
+func (e *xmlEncoder) anything(name string, v any) {
+	if s, ok := scalarText(v); ok {
+		e.text(name, nil, s)
+		return
+	}
+	e.typed(name, nil, v)
 }
 
 // textOf is the text of an attribute of a simple type.
@@ -222,15 +242,18 @@ func (e *xmlEncoder) structure(name string, v reflect.Value) {
 		}
 	}
 	for _, a := range t.attrs {
-		if a.inText && !a.empty(v) && len(v.Addr().Interface().(interface{ extensions() *Extensions }).extensions().Extra) == 0 {
-			e.text(name, attrs, textOf(a, a.value(v)))
+		if !a.inText || a.empty(v) || len(extrasOf(v).Extra) > 0 {
+			continue
+		}
+		if s, ok := scalarText(a.value(v).Interface()); ok {
+			e.text(name, attrs, s)
 			return
 		}
 	}
 	e.element(name, attrs, func() {
 		for _, a := range t.attrs {
 			if a.inText && !a.empty(v) {
-				e.text(a.Name, nil, textOf(a, a.value(v)))
+				e.anything(a.Name, a.value(v).Interface())
 			}
 		}
 		e.attributes(v, t, nil, nil)

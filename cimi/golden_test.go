@@ -66,6 +66,14 @@ func fillExampleAttribute(a *Attribute, v reflect.Value, depth int) {
 			n.Elem().FieldByName("Value").SetZero()
 		}
 		v.Set(n)
+	case kindStrings:
+		v.Set(reflect.ValueOf([]string{a.Item + " 1", a.Item + " 2"}))
+	case kindStruct:
+		n := reflect.New(v.Type().Elem())
+		for _, sub := range tableOf(n.Type().Elem()).attrs {
+			fillExampleAttribute(sub, sub.value(n.Elem()), depth+1)
+		}
+		v.Set(n)
 	case kindRefs, kindStructs:
 		s := reflect.MakeSlice(v.Type(), 1, 1)
 		if a.kind == kindRefs {

@@ -76,9 +76,9 @@ func (f *filler) attribute(a *Attribute, v reflect.Value, depth int) {
 		v.Set(reflect.ValueOf(TimeOf(time.Unix(int64(f.IntN(1<<30)), int64(f.IntN(1e9))))))
 	case kindAny:
 		if a.inText {
-			v.Set(reflect.ValueOf([]any{true, false, json.Number("7"), "text"}[f.IntN(4)]))
+			v.Set(reflect.ValueOf([]any{true, false, json.Number("7"), "text", []any{"a", json.Number("1")}}[f.IntN(5)]))
 		} else {
-			v.Set(reflect.ValueOf(any("text")))
+			v.Set(reflect.ValueOf([]any{"text", map[string]any{"resource": map[string]any{"href": "x"}, "n": json.Number("1")}}[f.IntN(2)]))
 		}
 	case kindMap:
 		v.Set(reflect.ValueOf(map[string]string{"k": f.text(), "a b": f.text()}))
@@ -97,6 +97,12 @@ func (f *filler) attribute(a *Attribute, v reflect.Value, depth int) {
 			f.structure(s.Index(i), depth)
 		}
 		v.Set(s)
+	case kindStrings:
+		v.Set(reflect.ValueOf([]string{f.uri(), f.uri()}))
+	case kindStruct:
+		n := reflect.New(v.Type().Elem())
+		f.structure(n.Elem(), depth)
+		v.Set(n)
 	case kindAnys:
 		v.Set(reflect.ValueOf([]any{"a", "b"}))
 	case kindScopes:

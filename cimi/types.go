@@ -36,6 +36,9 @@ func TypeNames() []string {
 		"ProtocolSegment", "ProtocolSegmentTemplate", "ProtocolSegmentCreate",
 		"ProtocolEndpoint", "ProtocolEndpointTemplate", "ProtocolEndpointCreate",
 		"NetworkInterface", "NetworkInterfaceTemplate", "NetworkInterfaceCreate",
+		"SystemService", "NetworkService", "NetworkServiceTemplate", "NetworkServiceCreate",
+		"Meter", "Sample", "MeterTemplate", "MeterConfiguration", "MeterCreate",
+		"EventLog", "EventLogTemplate", "EventLogCreate", "Event",
 		"Job", "Action",
 	}
 }
@@ -106,6 +109,32 @@ func newKnown(typeName string) Resource {
 		return new(NetworkInterfaceTemplate)
 	case "NetworkInterfaceCreate":
 		return new(NetworkInterfaceCreate)
+	case "SystemService":
+		return new(SystemService)
+	case "NetworkService":
+		return new(NetworkService)
+	case "NetworkServiceTemplate":
+		return new(NetworkServiceTemplate)
+	case "NetworkServiceCreate":
+		return new(NetworkServiceCreate)
+	case "Meter":
+		return new(Meter)
+	case "Sample":
+		return new(Sample)
+	case "MeterTemplate":
+		return new(MeterTemplate)
+	case "MeterConfiguration":
+		return new(MeterConfiguration)
+	case "MeterCreate":
+		return new(MeterCreate)
+	case "EventLog":
+		return new(EventLog)
+	case "EventLogTemplate":
+		return new(EventLogTemplate)
+	case "EventLogCreate":
+		return new(EventLogCreate)
+	case "Event":
+		return new(Event)
 	case "Job":
 		return new(Job)
 	case "Action":

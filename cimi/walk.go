@@ -51,6 +51,10 @@ func copyAttribute(a *Attribute, dst, src reflect.Value) {
 		p := reflect.New(src.Type().Elem())
 		copyRef(p.Elem(), src.Elem())
 		dst.Set(p)
+	case kindStruct:
+		p := reflect.New(src.Type().Elem())
+		copyStruct(p.Elem(), src.Elem())
+		dst.Set(p)
 	case kindRefs, kindStructs:
 		s := reflect.MakeSlice(src.Type(), src.Len(), src.Len())
 		for i := range src.Len() {
@@ -123,6 +127,8 @@ func visitStruct(r Resource, v reflect.Value, t *table, attr func(*Attribute, re
 					visit(inner, attr, extra)
 				}
 			}
+		case kindStruct:
+			visitStruct(nil, f.Elem(), tableOf(f.Type().Elem()), attr, extra)
 		case kindStructs:
 			for i := range f.Len() {
 				item := f.Index(i)
