@@ -54,7 +54,11 @@ func Open(ctx context.Context, path string, opts Options) (ovf.Opener, error) {
 		root.Close()
 		return nil, err
 	}
-	return members.Open(ctx, path, f, members.Options{Descriptor: descriptor, Manifest: opts.Manifest})
+	p, err := members.Open(ctx, path, f, members.Options{Descriptor: descriptor, Manifest: opts.Manifest})
+	if err != nil {
+		return nil, err // not a nil *members.Package in an interface
+	}
+	return p, nil
 }
 
 // source is the folder.

@@ -293,13 +293,22 @@ func TestOpenNames(t *testing.T) {
 		"gopher://h/app.ova":        files.ErrNotAPackage,
 		filepath.Join("no", "such"): os.ErrNotExist,
 	} {
-		if _, err := files.Open(context.Background(), arg, files.OpenOptions{}); !errors.Is(err, want) || arg != "" && !strings.Contains(err.Error(), arg) {
+		if p, err := files.Open(context.Background(), arg, files.OpenOptions{}); p != nil || !errors.Is(err, want) || arg != "" && !strings.Contains(err.Error(), arg) {
 			t.Errorf("%q: %v", arg, err)
 		}
 	}
 	empty := t.TempDir()
 	if _, err := files.Open(t.Context(), empty, files.OpenOptions{}); !errors.Is(err, ovf.ErrNoDescriptor) {
 		t.Errorf("empty folder: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(empty, "broken.ovf"), []byte("<Envelope"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := files.Open(t.Context(), empty, files.OpenOptions{}); p != nil || err == nil {
+		t.Errorf("broken descriptor: %v, %v", p, err)
+	}
+	if err := os.Remove(filepath.Join(empty, "broken.ovf")); err != nil {
+		t.Fatal(err)
 	}
 	for _, n := range []string{"a.ovf", "b.ovf"} {
 		if err := os.WriteFile(filepath.Join(empty, n), ovftest.Spec{}.Descriptor(t), 0o600); err != nil {

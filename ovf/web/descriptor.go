@@ -39,7 +39,11 @@ func openDescriptor(ctx context.Context, rawURL string, opts Options) (ovf.Packa
 		s.Close()
 		return nil, err
 	}
-	return members.Open(ctx, s.name, s, members.Options{Descriptor: descriptor, Manifest: opts.Manifest})
+	p, err := members.Open(ctx, s.name, s, members.Options{Descriptor: descriptor, Manifest: opts.Manifest})
+	if err != nil {
+		return nil, err // not a nil *members.Package in an interface
+	}
+	return p, nil
 }
 
 // folder is a descriptor's folder on a web server, as far as References and
