@@ -112,7 +112,7 @@ func (x *export) freeze(ctx context.Context, s *System, caps Capabilities) error
 		return fmt.Errorf("system %s: the kept descriptor: %w", s.Name, err)
 	}
 	finding := func(f ovf.Finding) { x.state.Findings = append(x.state.Findings, f) }
-	if err := edit(env, s, caps.VirtualSystemTypes, finding); err != nil {
+	if env, err = edit(env, s, caps.VirtualSystemTypes, finding); err != nil {
 		return fmt.Errorf("system %s: %w", s.Name, err)
 	}
 	if err := x.freezeFiles(ctx, env, s); err != nil {

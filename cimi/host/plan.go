@@ -78,7 +78,7 @@ func (a *Arrival) rename() error {
 	if a.opts.Name == "" {
 		return nil
 	}
-	name := oneLine(a.opts.Name)
+	name := oneLine(a.opts.Name, "")
 	if name == "" {
 		return fmt.Errorf("the name %q: %w", a.opts.Name, ErrUnsupported)
 	}
