@@ -112,9 +112,9 @@ func (c *blockCode) body(w *bitWriter, src []byte, seqs []sequence) {
 			}
 			c0, c1, c2, c3 := lit[v&0xff], lit[v>>8&0xff], lit[v>>16&0xff], lit[v>>24]
 			left := end - at
-			c1 &= codeword((1 - left) >> 63)
-			c2 &= codeword((2 - left) >> 63)
-			c3 &= codeword((3 - left) >> 63)
+			c1 &= codeword(int64(1-left) >> 63)
+			c2 &= codeword(int64(2-left) >> 63)
+			c3 &= codeword(int64(3-left) >> 63)
 			at += 4
 			buf |= c0.bits() << (n & 63)
 			n += c0.len()
