@@ -112,3 +112,16 @@ func referenced(href string) (string, bool) {
 	}
 	return s, true
 }
+
+// InstanceNames are the names of the components that a descriptor with a
+// quantity makes (DSP0263 5.13.4): the name itself, or name1, name2, …
+func InstanceNames(name string, quantity int) []string {
+	if quantity <= 1 {
+		return []string{name}
+	}
+	out := make([]string, quantity)
+	for i := range out {
+		out[i] = name + strconv.Itoa(i+1)
+	}
+	return out
+}

@@ -99,15 +99,23 @@ func (p *parser) declare(s *System, t *cimi.SystemTemplate, outer *nameScope, de
 			quantity = max(1, int(*d.Quantity))
 		}
 		switch {
-		case value(d.SystemTemplate) != nil:
+		case d.SystemTemplate != nil:
+			v, err := given(d.SystemTemplate, "component "+d.Name)
+			if err != nil {
+				return err
+			}
 			inner := &System{Name: d.Name, Description: d.Description, Quantity: quantity}
-			if err := p.declare(inner, d.SystemTemplate.Value, scope, depth+1); err != nil {
+			if err := p.declare(inner, v, scope, depth+1); err != nil {
 				return err
 			}
 			inner.Attributes.Properties = plainProperties(d.Properties)
 			s.Children = append(s.Children, Child{System: inner})
-		case value(d.MachineTemplate) != nil:
-			mt := d.MachineTemplate.Value
+		case d.MachineTemplate != nil:
+			v, err := given(d.MachineTemplate, "component "+d.Name)
+			if err != nil {
+				return err
+			}
+			mt := v
 			m := &Machine{Name: d.Name, Description: d.Description, Quantity: quantity, MemoryBytes: 0}
 			if m.OVFID, m.Startup, m.Properties, err = extensionsOf(&mt.Common); err != nil {
 				return fmt.Errorf("machine %q: %w", d.Name, err)
@@ -115,29 +123,38 @@ func (p *parser) declare(s *System, t *cimi.SystemTemplate, outer *nameScope, de
 			m.Attributes.Properties = plainProperties(d.Properties)
 			scope.machines = append(scope.machines, machineTemplate{m, mt})
 			s.Children = append(s.Children, Child{Machine: m})
-		case value(d.VolumeTemplate) != nil:
-			for i := range quantity {
-				v, err := p.volume(d.VolumeTemplate.Value)
+		case d.VolumeTemplate != nil:
+			v, err := given(d.VolumeTemplate, "component "+d.Name)
+			if err != nil {
+				return err
+			}
+			for _, name := range InstanceNames(d.Name, quantity) {
+				x, err := p.volume(v)
 				if err != nil {
 					return fmt.Errorf("volume %q: %w", d.Name, err)
 				}
-				v.Name, v.Description = d.Name, d.Description
-				if quantity > 1 {
-					v.Name += strconv.Itoa(i + 1)
-				}
-				v.Attributes.Properties = plainProperties(d.Properties)
-				scope.volumes[v.Name] = v
-				p.view.Volumes = append(p.view.Volumes, v)
+				x.Name, x.Description = name, d.Description
+				x.Attributes.Properties = plainProperties(d.Properties)
+				scope.volumes[x.Name] = x
+				p.view.Volumes = append(p.view.Volumes, x)
 			}
-		case value(d.NetworkTemplate) != nil:
+		case d.NetworkTemplate != nil:
+			v, err := given(d.NetworkTemplate, "component "+d.Name)
+			if err != nil {
+				return err
+			}
 			n := &Network{Name: d.Name, Description: d.Description}
-			n.OVFID = idOf(&d.NetworkTemplate.Value.Extensions, d.NetworkTemplate.Value.Properties)
+			n.OVFID = idOf(&v.Extensions, v.Properties)
 			n.Attributes.Properties = plainProperties(d.Properties)
 			scope.networks[n.Name] = n
-			scope.segments = append(scope.segments, segmentTemplate{n, d.NetworkTemplate.Value})
+			scope.segments = append(scope.segments, segmentTemplate{n, v})
 			p.view.Networks = append(p.view.Networks, n)
-		case value(d.ProtocolEndpointTemplate) != nil:
-			e := endpointOf(d.ProtocolEndpointTemplate.Value)
+		case d.ProtocolEndpointTemplate != nil:
+			v, err := given(d.ProtocolEndpointTemplate, "component "+d.Name)
+			if err != nil {
+				return err
+			}
+			e := endpointOf(v)
 			e.Name = d.Name
 			scope.endpoints[e.Name] = e
 		default:
@@ -168,8 +185,23 @@ func value[T any](r *cimi.Ref[T]) *T {
 	return r.Value
 }
 
+// given is what a reference stands for: what it gives by value, or what it was
+// expanded to (DSP0263 4.1.6.4). A mere href, with overrides or without, would
+// be taken for a removal of what it does not show.
+func given[T any](r *cimi.Ref[T], object string) (*T, error) {
+	if r == nil {
+		return nil, nil
+	}
+	if r.Value != nil {
+		if res, ok := any(r.Value).(cimi.Resource); r.Href == "" || ok && res.Base().ID != "" {
+			return r.Value, nil
+		}
+	}
+	return nil, refuse(object, "DSP0263 4.1.6.4", "%s is a reference: expand it first", r.Href)
+}
+
 func endpointOf(t *cimi.ProtocolEndpointTemplate) *Endpoint {
-	e := &Endpoint{Parameters: t.Parameters}
+	e := &Endpoint{Parameters: t.Parameters, disabled: t.InitialState == cimi.StateDisabled}
 	if !strings.EqualFold(t.Origin, "DYNAMIC") {
 		e.Address = t.Address
 	}
@@ -195,11 +227,13 @@ func (p *parser) volume(t *cimi.VolumeTemplate) (*Volume, error) {
 	} else if t.VolumeConfig != nil {
 		p.findings.add(ResourceDropped, "volume "+v.Name, "its configuration %s is not given by value", t.VolumeConfig.Href)
 	}
-	if image := value(t.VolumeImage); image != nil {
+	image, err := given(t.VolumeImage, "image of volume "+v.Name)
+	if err != nil {
+		return nil, err
+	}
+	if image != nil {
 		d.Href = image.ImageLocation
 		v.Bootable = cimi.BoolValue(image.Bootable)
-	} else if t.VolumeImage != nil {
-		p.findings.add(ResourceDropped, "volume "+v.Name, "its image %s is not given by value", t.VolumeImage.Href)
 	}
 	v.Disk = p.disk(d)
 	return v, nil
@@ -228,7 +262,9 @@ func scaled(n, unit int64, what string) (int64, error) {
 func (p *parser) resolve() error {
 	for _, s := range p.scopes {
 		for _, g := range s.segments {
-			p.segmentsOf(s, g.n, g.t)
+			if err := p.segmentsOf(s, g.n, g.t); err != nil {
+				return err
+			}
 		}
 	}
 	for _, s := range p.scopes {
@@ -241,16 +277,15 @@ func (p *parser) resolve() error {
 	return nil
 }
 
-func (p *parser) segmentsOf(s *nameScope, n *Network, t *cimi.NetworkTemplate) {
+func (p *parser) segmentsOf(s *nameScope, n *Network, t *cimi.NetworkTemplate) error {
 	object := "network " + n.Name
 	if len(t.Services)+len(t.ServiceTemplates)+len(t.Subnetworks)+len(t.SubnetworkTemplates) > 0 {
 		p.findings.add(NetworkUnmapped, object, "services or subnetworks")
 	}
 	for _, r := range t.SegmentTemplates {
-		g := r.Value
-		if g == nil {
-			p.findings.add(ResourceDropped, object, "segment %s is not given by value", r.Href)
-			continue
+		g, err := given(&r, "segment of "+object)
+		if err != nil {
+			return err
 		}
 		if g.Protocol != "" && g.Protocol != "Ethernet" {
 			p.findings.add(NetworkUnmapped, object, "a segment of %s", g.Protocol)
@@ -275,6 +310,7 @@ func (p *parser) segmentsOf(s *nameScope, n *Network, t *cimi.NetworkTemplate) {
 			}
 		}
 	}
+	return nil
 }
 
 func (p *parser) machine(s *nameScope, m *Machine, t *cimi.MachineTemplate) error {
@@ -301,11 +337,14 @@ func (p *parser) machine(s *nameScope, m *Machine, t *cimi.MachineTemplate) erro
 		p.findings.add(ResourceDropped, object, "its configuration %s is not given by value", t.MachineConfig.Href)
 	}
 	for _, v := range t.VolumeTemplates {
-		if value(v.VolumeTemplate) == nil {
-			p.findings.add(ResourceDropped, object, "a volume template is not given by value: %s", cimi.HrefOf(v.VolumeTemplate))
+		vt, err := given(v.VolumeTemplate, "volume of "+object)
+		if err != nil {
+			return err
+		}
+		if vt == nil {
 			continue
 		}
-		x, err := p.volume(v.VolumeTemplate.Value)
+		x, err := p.volume(vt)
 		if err != nil {
 			return err
 		}
@@ -320,13 +359,11 @@ func (p *parser) machine(s *nameScope, m *Machine, t *cimi.MachineTemplate) erro
 		m.Attachments = append(m.Attachments, &Attachment{OVFID: idOf(&v.Extensions, nil), Volume: x, Unit: -1, InitialLocation: v.InitialLocation})
 	}
 	for _, r := range t.InterfaceTemplates {
-		if r.Value == nil {
-			p.findings.add(ResourceDropped, object, "interface %s is not given by value", r.Href)
-			continue
-		}
-		if err := p.nic(s, m, r.Value, object); err != nil {
+		nt, err := given(&r, "interface of "+object)
+		if err != nil {
 			return err
 		}
+		p.nic(s, m, nt, object)
 	}
 	if t.Credential != nil {
 		p.findings.add(ResourceDropped, object, "its credential")
@@ -340,7 +377,7 @@ func (p *parser) machine(s *nameScope, m *Machine, t *cimi.MachineTemplate) erro
 	return nil
 }
 
-func (p *parser) nic(s *nameScope, m *Machine, t *cimi.NetworkInterfaceTemplate, object string) error {
+func (p *parser) nic(s *nameScope, m *Machine, t *cimi.NetworkInterfaceTemplate, object string) {
 	n := &NIC{OVFID: idOf(&t.Extensions, t.Properties), Disabled: t.InitialState == cimi.StateDisabled}
 	for _, r := range t.Endpoints {
 		e := find(s, func(s *nameScope) map[string]*Endpoint { return s.endpoints }, r.Href)
@@ -354,11 +391,14 @@ func (p *parser) nic(s *nameScope, m *Machine, t *cimi.NetworkInterfaceTemplate,
 			p.findings.add(NetworkUnmapped, object, "endpoint %s is in no segment", e.Name)
 			continue
 		}
+		if x.disabled != n.Disabled {
+			// OVF has one switch for both: that of the card counts.
+			p.findings.add(StateDropped, object, "that of endpoint %s", e.Name)
+		}
 		n.MAC = or(n.MAC, x.Address)
 		n.Endpoints = append(n.Endpoints, &x)
 	}
 	m.NICs = append(m.NICs, n)
-	return nil
 }
 
 // localDisk reads machineConfig.disks: the first one holds the MachineImage.

@@ -91,10 +91,23 @@ func (r *reader) system(s *System, c ovf.Content, startup map[string]*Startup) e
 	}
 	r.contentFindings(c, "system "+s.Name)
 	order := startupOf(c)
+	scaled := map[string]bool{}
+	for _, sec := range c.Sections() {
+		if sec.Kind == "ScaleOutSection" {
+			for a := range sec.Node().Attrs() {
+				if a.Name.Local == "id" {
+					scaled[strings.TrimSpace(a.Value)] = true
+				}
+			}
+		}
+	}
 	for _, k := range c.Children() {
-		quantity, err := scaleOut(c, k.ID, r.config)
-		if err != nil {
-			return err
+		quantity := 1
+		if scaled[k.ID] {
+			var err error
+			if quantity, err = scaleOut(c, k.ID, r.config); err != nil {
+				return err
+			}
 		}
 		if k.Collection {
 			inner := &System{Quantity: quantity}

@@ -1,6 +1,8 @@
 package systemtemplate
 
 import (
+	"net/url"
+
 	"github.com/cimimove/cimimove/ovf"
 )
 
@@ -47,8 +49,15 @@ func (r *reader) elsewhere() {
 		for _, h := range c.Hardware() {
 			for _, it := range h.Items() {
 				for _, res := range it.HostResource {
-					if kind, id, ok := ovf.HostResource(res); ok && kind == "disk" && r.disks[id] != nil {
-						r.disks[id].Elsewhere = true
+					kind, id, ok := ovf.HostResource(res)
+					if !ok || kind != "disk" {
+						continue
+					}
+					decoded, _ := url.PathUnescape(id)
+					for _, id := range []string{id, decoded} {
+						if d := r.disks[id]; d != nil {
+							d.Elsewhere = true
+						}
 					}
 				}
 			}

@@ -162,6 +162,8 @@ type Endpoint struct {
 	Network    *Network
 	Address    string // MAC of the NIC; empty when dynamic
 	Parameters map[string]string
+
+	disabled bool
 }
 
 // Network is an entry of NetworkSection (DSP0243 9.2).
