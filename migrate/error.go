@@ -97,3 +97,15 @@ func also(err, more error) error {
 func refuse(step Step, side Side, object string, err error, advice string) error {
 	return &Error{Step: step, Side: side, Object: object, Class: ClassRefused, Err: err, Advice: advice}
 }
+
+// fetching is at for bytes that could not be had: what is neither wrong with
+// them nor refused may go well when the run is resumed.
+func fetching(step Step, side Side, object string, err error) error {
+	err = at(step, side, object, err)
+	if e, ok := err.(*Error); ok && e.Class == 0 {
+		if c := ClassOf(err); c == ClassOther || c == ClassRemote {
+			e.Class = ClassTransfer
+		}
+	}
+	return err
+}

@@ -45,10 +45,10 @@ func (r *run) export(ctx context.Context) error {
 	}
 	n := exportNotes{Job: acc.Job, Location: acc.Location}
 	if r.content, err = r.src.Provider.Open(ctx, acc.Location); err != nil {
-		return at(StepExport, Source, r.System, err)
+		return fetching(StepExport, Source, r.System, err)
 	}
 	if err := r.identify(ctx, &n); err != nil {
-		return at(StepExport, Source, r.System, err)
+		return fetching(StepExport, Source, r.System, err)
 	}
 	return r.end(ctx, StepExport, journal.Ended, n)
 }
@@ -91,11 +91,11 @@ func (r *run) openSource(ctx context.Context) error {
 		content, err = r.src.Provider.Open(ctx, acc.Location)
 	}
 	if err != nil {
-		return at(StepExport, Source, r.System, err)
+		return fetching(StepExport, Source, r.System, err)
 	}
 	r.content = content
 	if err := r.identify(ctx, &got); err != nil {
-		return at(StepExport, Source, r.System, err)
+		return fetching(StepExport, Source, r.System, err)
 	}
 	if d := want.differs(got); d != "" {
 		return refuse(StepExport, Source, r.System, fmt.Errorf("%w: %s", ErrSourceChanged, d),

@@ -81,6 +81,7 @@ type transferNotes struct {
 type diskNote struct {
 	Digest string `json:"digest"`
 	Size   int64  `json:"size"`
+	Blank  bool   `json:"blank,omitempty"` // it has no file: all zeros
 }
 
 type importNotes struct {

@@ -37,7 +37,7 @@ func (t *transfer) digests(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				t.keep(d.ID, relay.Blank(d.ID, capacity, capacity).Digest)
+				t.notes.Disks[d.ID] = diskNote{Digest: relay.Blank(d.ID, capacity, capacity).Digest.String(), Size: capacity, Blank: true}
 				continue
 			}
 			missing[d.ID] = true

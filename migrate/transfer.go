@@ -34,7 +34,7 @@ func (r *run) transfer(ctx context.Context) error {
 	}
 	t := &transfer{run: r, notes: tn}
 	if err := t.index(ctx); err != nil {
-		return at(StepTransfer, Source, r.System, err)
+		return fetching(StepTransfer, Source, r.System, err)
 	}
 	tap := relay.NewTap(context.WithoutCancel(ctx), r.content, t.disks, relay.TapOptions{Blocks: t.blocks, Progress: t.progress})
 	t.tap = tap
@@ -45,7 +45,7 @@ func (r *run) transfer(ctx context.Context) error {
 		return also(err, r.note(context.WithoutCancel(ctx), StepTransfer, t.notes))
 	}
 	if err := t.digests(ctx); err != nil {
-		return at(StepTransfer, Source, r.System, err)
+		return fetching(StepTransfer, Source, r.System, err)
 	}
 	return r.end(ctx, StepTransfer, journal.Ended, t.notes)
 }
@@ -206,7 +206,7 @@ func (t *transfer) importAnew(ctx context.Context) error {
 		}
 		pkg, err := relay.Open(context.WithoutCancel(ctx), t.tap, t.System, manifest.Verify)
 		if err != nil {
-			return nil, at(StepTransfer, Source, t.System, err)
+			return nil, fetching(StepTransfer, Source, t.System, err)
 		}
 		return hand.ImportPackage(ctx, systems, pkg, action)
 	}

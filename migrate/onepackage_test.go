@@ -1,0 +1,85 @@
+package migrate_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/cimimove/cimimove/cimi/hosttest"
+	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/ovf"
+)
+
+// TestImportPackage takes a package in, from a file that can seek and from a
+// stream that cannot, and out again.
+func TestImportPackage(t *testing.T) {
+	for name, open := range map[string]func(t *testing.T, b []byte) ovf.Package{
+		"file":   func(t *testing.T, b []byte) ovf.Package { return hosttest.Package(t, b) },
+		"stream": func(t *testing.T, b []byte) ovf.Package { return hosttest.Stream(t, bytes.NewReader(b)) },
+	} {
+		for way, endpoint := range map[string]func(*cloud) migrate.Endpoint{"in process": (*cloud).inProcess, "over HTTP": (*cloud).remote} {
+			t.Run(name+" "+way, func(t *testing.T) {
+				c := newCloud(t)
+				s := hosttest.NewSample(t, "shop", 1)
+				res, err := migrate.ImportPackage(t.Context(), open(t, s.OVA(t)), endpoint(c), migrate.ImportOptions{Name: "store"})
+				if err != nil || res.System != "store" || res.ID == "" {
+					t.Fatalf("%+v: %v", res, err)
+				}
+				x, err := migrate.ExportPackage(t.Context(), endpoint(c), "store")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer x.Close()
+				var out bytes.Buffer
+				if err := x.WriteOVA(t.Context(), &out, nil); err != nil {
+					t.Fatal(err)
+				}
+				if int64(out.Len()) != x.Content.Size() {
+					t.Errorf("%d bytes written, the export has %d", out.Len(), x.Content.Size())
+				}
+			})
+		}
+	}
+}
+
+// TestImportDamaged: a flipped byte exits with 4, names the file and leaves
+// nothing.
+func TestImportDamaged(t *testing.T) {
+	s := hosttest.NewSample(t, "shop", 1)
+	for name, open := range map[string]func(t *testing.T, b []byte) ovf.Package{
+		"file":   func(t *testing.T, b []byte) ovf.Package { return hosttest.Package(t, b) },
+		"stream": func(t *testing.T, b []byte) ovf.Package { return hosttest.Stream(t, bytes.NewReader(b)) },
+	} {
+		for way, endpoint := range map[string]func(*cloud) migrate.Endpoint{"in process": (*cloud).inProcess, "over HTTP": (*cloud).remote} {
+			t.Run(name+" "+way, func(t *testing.T) {
+				c := newCloud(t)
+				b := bytes.Clone(s.OVA(t))
+				off, size := s.File(t, "disk2.vmdk")
+				b[off+size/2] ^= 1
+				_, err := migrate.ImportPackage(t.Context(), open(t, b), endpoint(c), migrate.ImportOptions{})
+				if migrate.ExitCode(err) != 4 || !bytes.Contains([]byte(err.Error()), []byte("disk2.vmdk")) {
+					t.Errorf("exit %d: %v", migrate.ExitCode(err), err)
+				}
+				if got := c.systems(); len(got) != 0 {
+					t.Errorf("the cloud holds %v", got)
+				}
+			})
+		}
+	}
+}
+
+// TestImportExists: a name that is taken refuses before anything is sent.
+func TestImportExists(t *testing.T) {
+	c := newCloud(t)
+	s := hosttest.NewSample(t, "shop", 1)
+	c.load(s)
+	_, err := migrate.ImportPackage(t.Context(), hosttest.Package(t, s.OVA(t)), c.remote(), migrate.ImportOptions{})
+	var e *migrate.Error
+	if !errors.As(err, &e) || e.Class != migrate.ClassRefused {
+		t.Errorf("%v", err)
+	}
+	res, err := migrate.ImportPackage(t.Context(), hosttest.Package(t, s.OVA(t)), c.remote(), migrate.ImportOptions{IfExists: migrate.ExistsRename})
+	if err != nil || res.System != "shop-2" {
+		t.Errorf("%+v: %v", res, err)
+	}
+}
