@@ -1,7 +1,9 @@
 package ovf
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/cimimove/cimimove/ovf/xmltree"
@@ -290,7 +292,10 @@ func (w *draftWriter) hardware(h DraftHardware, id string) xmltree.Fragment {
 		x.Children = append(x.Children, w.el("System", v("ElementName", "Virtual Hardware Family"), v("InstanceID", "0"),
 			v("VirtualSystemIdentifier", id), v("VirtualSystemType", h.SystemType)))
 	}
-	for _, it := range h.Items {
+	items := slices.Clone(h.Items)
+	// OVF 2's schema has Items first, then adapters, then storage.
+	slices.SortStableFunc(items, func(a, b Item) int { return cmp.Compare(itemOrder[a.Kind], itemOrder[b.Kind]) })
+	for _, it := range items {
 		x.Children = append(x.Children, w.item(it))
 	}
 	if h.Firmware != "" {
@@ -301,6 +306,8 @@ func (w *draftWriter) hardware(h DraftHardware, id string) xmltree.Fragment {
 	}
 	return x
 }
+
+var itemOrder = map[string]int{"EthernetPortItem": 1, "StorageItem": 2}
 
 // NewItem is the fragment of an Item, for a hardware section of e.
 func (e *Envelope) NewItem(it Item) xmltree.Fragment {
