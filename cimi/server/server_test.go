@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -389,6 +391,42 @@ func TestBytes(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
+}
+
+// TestNoLostUpdate: writers that say what they read never undo each other.
+func TestNoLostUpdate(t *testing.T) {
+	c := serve(t, server.Options{})
+	r := c.do("POST", "/machineConfigs", `{"resourceURI":"http://schemas.dmtf.org/cimi/2/MachineConfiguration","cpu":0}`)
+	c.want(r, 201)
+	id := r.Header.Get("Location")
+	const writers, each = 8, 5
+	var wg sync.WaitGroup
+	var refused atomic.Int32
+	for range writers {
+		wg.Go(func() {
+			for done := 0; done < each; {
+				got := c.do("GET", id, "")
+				var m struct{ CPU int }
+				if err := json.Unmarshal([]byte(got.body), &m); err != nil {
+					t.Error(err)
+					return
+				}
+				put := c.do("PUT", id+"?$select=cpu", fmt.Sprintf(`{"cpu":%d}`, m.CPU+1), "If-Match", got.Header.Get("ETag"))
+				switch put.StatusCode {
+				case 200:
+					done++
+				case 412:
+					refused.Add(1)
+				default:
+					t.Errorf("PUT: %d %s", put.StatusCode, put.body)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	c.want(c.do("GET", id, ""), 200, fmt.Sprintf(`"cpu": %d`, writers*each))
+	t.Logf("%d writes were refused and made again", refused.Load())
 }
 
 // TestCrossOrigin: a page of another site cannot change anything through a browser.
