@@ -15,8 +15,8 @@ const (
 )
 
 // Encoder compresses grains, one after another, each on its own. It holds
-// about a megabyte of tables that are reused; one goroutine may use it at a
-// time. Create it with NewEncoder.
+// some 300 KiB of tables that are reused; one goroutine may use it at a time.
+// Create it with NewEncoder.
 type Encoder struct {
 	_ [64]byte // keeps workers' encoders off each other's cache lines
 
