@@ -232,11 +232,15 @@ func (e *editor) formerSystem(w *System) *System {
 	return nil
 }
 
+// maxCopies bounds the VirtualSystems that stand for a quantity.
+const maxCopies = 1000
+
 // expand replaces a quantity by machines where the version has no ScaleOut.
 func (e *editor) expand(v *View) error {
 	if e.env.Version() == ovf.V2 {
 		return nil
 	}
+	copies := 0
 	var walk func(s *System) error
 	walk = func(s *System) error {
 		var out []Child
@@ -257,6 +261,9 @@ func (e *editor) expand(v *View) error {
 			// Some producers put ScaleOutSection into version 1.
 			if old := e.formerMachine(m); old != nil && old.Quantity > 1 {
 				continue
+			}
+			if copies += m.Quantity; copies > maxCopies {
+				return refuse("machine "+m.Name, "DSP0263 5.13.4", "more than %d instances need OVF 2", maxCopies)
 			}
 			for i := 2; i <= m.Quantity; i++ {
 				x := *m

@@ -3,7 +3,6 @@ package systemtemplate
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -183,74 +182,6 @@ func (r *reader) machine(c ovf.Content, startup map[string]*Startup, quantity in
 	return m, nil
 }
 
-// ranges reads the range markers of processors and memory (DSP0243 8.4).
-func (r *reader) ranges(m *Machine) error {
-	for _, g := range m.Hardware.Ranges(r.config) {
-		var out **Range
-		value := func(it *ovf.Item) (int64, error) {
-			if it.VirtualQuantity == nil || *it.VirtualQuantity > math.MaxInt64 {
-				return 0, errNoBound
-			}
-			return int64(*it.VirtualQuantity), nil
-		}
-		switch g.ResourceType {
-		case ovf.ResourceProcessor:
-			out = &m.CPURange
-		case ovf.ResourceMemory:
-			out = &m.MemoryRange
-			units := m.unitsOf(g.InstanceID, r.config)
-			value = func(it *ovf.Item) (int64, error) {
-				if it.Field("VirtualQuantity") == "" {
-					return 0, errNoBound
-				}
-				if it.AllocationUnits == "" {
-					n, err := ovf.Quantity(it.Field("VirtualQuantity"), units, "byte")
-					return n, err
-				}
-				return it.MemoryBytes()
-			}
-		default:
-			continue
-		}
-		var got Range
-		for _, b := range []struct {
-			it *ovf.Item
-			to **int64
-		}{{g.Min, &got.Min}, {g.Max, &got.Max}} {
-			if b.it == nil {
-				continue
-			}
-			v, err := value(b.it)
-			if err == errNoBound {
-				continue // it bounds a reservation
-			}
-			if err != nil {
-				return err
-			}
-			*b.to = &v
-		}
-		// Several Items of one type make no single range.
-		if *out != nil || got == (Range{}) {
-			continue
-		}
-		*out = &got
-	}
-	return nil
-}
-
-var errNoBound = fmt.Errorf("the range marker has no VirtualQuantity")
-
-// unitsOf is the unit of a memory Item, for a marker without one: the marker
-// overrides only what it names.
-func (m *Machine) unitsOf(instance, config string) string {
-	for _, it := range m.Hardware.EffectiveItems(config) {
-		if it.InstanceID == instance && it.AllocationUnits != "" {
-			return it.AllocationUnits
-		}
-	}
-	return "byte * 2^20"
-}
-
 func startupOf(c ovf.Content) map[string]*Startup {
 	out := map[string]*Startup{}
 	for _, it := range c.Startup() {
@@ -260,59 +191,6 @@ func startupOf(c ovf.Content) map[string]*Startup {
 		}
 	}
 	return out
-}
-
-// title is Name in the language of the Envelope, else ovf:id.
-func (r *reader) title(c ovf.Content) string {
-	if c.Name != "" {
-		return c.Name
-	}
-	if s := r.localized(c.Node(), "Name"); s != "" {
-		return s
-	}
-	return c.ID
-}
-
-func (r *reader) annotation(c ovf.Content) string {
-	if s := c.Annotation(); s != "" {
-		return s
-	}
-	for _, sec := range c.Sections() {
-		if sec.Kind == "AnnotationSection" {
-			return r.localized(sec.Node(), "Annotation")
-		}
-	}
-	return ""
-}
-
-// localized is the message of an element that has only ovf:msgid, in the
-// Envelope's own language (DSP0243 10).
-func (r *reader) localized(n *xmltree.Node, child string) string {
-	for k := range n.Children() {
-		if k.Name().Local != child {
-			continue
-		}
-		id, ok := k.Attr(r.env.Namespace(), "msgid")
-		if !ok {
-			return ""
-		}
-		text := ""
-		for s := range r.env.Tree().Root().Children() {
-			if s.Name().Local != "Strings" {
-				continue
-			}
-			if lang, ok := s.Attr(ovf.NSXML, "lang"); ok && !strings.EqualFold(lang, r.env.Lang()) {
-				continue
-			}
-			for msg := range s.Children() {
-				if v, _ := msg.Attr(r.env.Namespace(), "msgid"); v == id {
-					text = strings.TrimSpace(msg.Text())
-				}
-			}
-		}
-		return text
-	}
-	return ""
 }
 
 // attributesOf reads cimimove:attributes; what does not parse is not ours.
