@@ -224,7 +224,7 @@ func (p *Provider) members(w *world, kind, id, name string) (out []cimi.Resource
 		case "volumes":
 			for _, a := range m.Attachments {
 				if _, ok := w.disk[a.DiskID]; ok {
-					out = append(out, w.showLocated(m, a))
+					out = append(out, w.showLocated(a))
 				}
 			}
 			return out, "locatedVolume", nil

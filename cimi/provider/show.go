@@ -151,13 +151,10 @@ func (w *world) showVolume(d diskAt) *cimi.Volume {
 	return r
 }
 
-// showLocated is a Volume as an entry of Machine.volumes (T18).
-func (w *world) showLocated(m machineAt, a host.Attachment) *cimi.LocatedVolume {
-	r := &cimi.LocatedVolume{Volume: *w.showVolume(w.disk[a.DiskID])}
-	if a.Controller != "" {
-		r.InitialLocation = fmt.Sprintf("%s%d:%d", a.Controller, a.Bus, a.Unit)
-	}
-	return r
+// showLocated is a Volume as an entry of Machine.volumes (T18). Where the
+// guest's system sees it first, its path there, nobody knows who does not run it.
+func (w *world) showLocated(a host.Attachment) *cimi.LocatedVolume {
+	return &cimi.LocatedVolume{Volume: *w.showVolume(w.disk[a.DiskID])}
 }
 
 func (w *world) showNetwork(n networkAt) *cimi.Network {

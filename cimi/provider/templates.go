@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"net/http"
 
@@ -48,7 +47,7 @@ func (p *Provider) importTemplate(ctx context.Context, open opener, r *importReq
 }
 
 // createHeld adds to a collection of what the host holds: a System from a
-// SystemTemplate that carries the descriptor of a package.
+// SystemTemplate, all of it by value, whose disks are blank.
 func (p *Provider) createHeld(ctx context.Context, collection string, r cimi.Resource) (*cimi.Accepted, error) {
 	if collection != "systems" {
 		if _, _, err := p.entries(ctx, collection); err != nil {
@@ -73,9 +72,11 @@ func (p *Provider) createHeld(ctx context.Context, collection string, r cimi.Res
 	if c.SystemTemplate.Value != nil {
 		template = cimi.Overlay(template, c.SystemTemplate.Value)
 	}
-	env, err := envelopeOf(template)
+	// Edits of the template, and templates that never had a descriptor, are
+	// written into one; what that loses, the Job tells.
+	env, findings, err := systemtemplate.ToEnvelope(template, systemtemplate.Options{Supports: p.host.Capabilities().VirtualSystemTypes})
 	if err != nil {
-		return nil, err
+		return nil, cimi.Errorf(http.StatusBadRequest, "systemTemplate: %w", err)
 	}
 	for _, d := range env.Disks() {
 		if !d.Blank() {
@@ -88,23 +89,6 @@ func (p *Provider) createHeld(ctx context.Context, collection string, r cimi.Res
 	}
 	req.options.Name = c.Name
 	req.options.Configuration = template.ExtraString(cimi.OVFConfiguration)
-	pkg := &bare{env: env}
+	pkg := &bare{env: env, findings: findings}
 	return p.importSystem(ctx, func(context.Context) (ovf.Package, error) { return pkg, nil }, req)
-}
-
-// envelopeOf is the descriptor that a template carries, with what was edited.
-func envelopeOf(t *cimi.SystemTemplate) (*ovf.Envelope, error) {
-	s := t.ExtraString(cimi.OVFDescriptor)
-	if s == "" {
-		return nil, cimi.Errorf(http.StatusBadRequest, "the template carries no ovfDescriptor")
-	}
-	b, err := base64.StdEncoding.DecodeString(s)
-	if err != nil {
-		return nil, cimi.Errorf(http.StatusBadRequest, "ovfDescriptor: not Base64: %w", err)
-	}
-	env, err := ovf.Parse(b)
-	if err != nil {
-		return nil, cimi.Errorf(http.StatusBadRequest, "ovfDescriptor: %w", err)
-	}
-	return env, nil
 }

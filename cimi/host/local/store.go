@@ -10,7 +10,8 @@ import (
 	"net/url"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/cimimove/cimimove/cimi/host"
 )
@@ -71,12 +72,22 @@ func openStore(ctx context.Context, path string) (*sql.DB, error) {
 func transact(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return err
+		return full(err)
 	}
 	if err := f(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		tx.Rollback() // the error before it is the one that counts
+		return full(err)
 	}
-	return tx.Commit()
+	return full(tx.Commit())
+}
+
+// full makes a full file system under the database an ErrNoSpace.
+func full(err error) error {
+	var se *sqlite.Error
+	if errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_FULL {
+		return fmt.Errorf("state.db: %w: %w", host.ErrNoSpace, err)
+	}
+	return err
 }
 
 func unowned(ctx context.Context, db *sql.DB) ([]string, error) {
