@@ -201,17 +201,15 @@ func (b *batch) move(ctx context.Context, item runbook.Item, row *journal.Item) 
 			return engine.Resume(ctx, row.Run, ResumeOptions{Properties: item.Properties})
 		}
 	}
-	src, err := b.dial(ctx, b.endpoint(item.Source), Source)
+	src, err := b.dial(ctx, endpointOf(b.rb, item.Source), Source)
 	if err != nil {
 		return nil, at(StepDiscover, Source, item.Source, err)
 	}
-	dst, err := b.dial(ctx, b.endpoint(item.Destination), Destination)
+	dst, err := b.dial(ctx, endpointOf(b.rb, item.Destination), Destination)
 	if err != nil {
 		return nil, at(StepDiscover, Destination, item.Destination, err)
 	}
-	plan, err := NewPlan(ctx, Options{Source: src, Destination: dst, System: item.System, Name: item.Name, Nets: item.Net, Storage: item.Storage,
-		Properties: item.Properties, MAC: item.MAC, Verify: Verify(item.Verify), Via: Via(item.Via), IfExists: IfExists(item.IfExists),
-		OnFailure: OnFailure(item.OnFailure), PowerOn: item.PowerOn, Allow: b.opts.Allow, Deny: b.opts.Deny, Strict: b.opts.Strict, Relay: engine.Relay})
+	plan, err := NewPlan(ctx, itemOptions(item, src, dst, b.opts, engine.Relay))
 	if err != nil {
 		return nil, err
 	}
@@ -219,9 +217,31 @@ func (b *batch) move(ctx context.Context, item runbook.Item, row *journal.Item) 
 	return engine.startItem(ctx, plan, row)
 }
 
-// endpoint is what the Dialer takes for a name of the runbook.
-func (b *batch) endpoint(name string) string {
-	if e, ok := b.rb.Endpoints[name]; ok {
+func itemOptions(item runbook.Item, src, dst Endpoint, o BatchOptions, relay RelayOptions) Options {
+	return Options{Source: src, Destination: dst, System: item.System, Name: item.Name, Nets: item.Net, Storage: item.Storage,
+		Properties: item.Properties, MAC: item.MAC, Verify: Verify(item.Verify), Via: Via(item.Via), IfExists: IfExists(item.IfExists),
+		OnFailure: OnFailure(item.OnFailure), PowerOn: item.PowerOn, Allow: o.Allow, Deny: o.Deny, Strict: o.Strict, Relay: relay}
+}
+
+// PlanItem plans one System of a runbook and writes nothing; see NewPlan. The
+// Providers that it dials are closed again.
+func (e *Engine) PlanItem(ctx context.Context, rb *runbook.Runbook, item runbook.Item, o BatchOptions) (*Plan, error) {
+	src, err := e.Dial(ctx, endpointOf(rb, item.Source), Source)
+	if err != nil {
+		return nil, at(StepDiscover, Source, item.Source, err)
+	}
+	defer src.Provider.Close()
+	dst, err := e.Dial(ctx, endpointOf(rb, item.Destination), Destination)
+	if err != nil {
+		return nil, at(StepDiscover, Destination, item.Destination, err)
+	}
+	defer dst.Provider.Close()
+	return NewPlan(ctx, itemOptions(item, src, dst, o, e.Relay))
+}
+
+// endpointOf is what the Dialer takes for a name of the runbook.
+func endpointOf(rb *runbook.Runbook, name string) string {
+	if e, ok := rb.Endpoints[name]; ok {
 		return e.URL
 	}
 	return name

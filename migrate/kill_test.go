@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -48,9 +49,9 @@ func child(dir string) error {
 	if err != nil {
 		return err
 	}
-	writes := 0
+	var writes atomic.Int64
 	j.AfterWrite(func(what string) {
-		if writes++; writes == at {
+		if writes.Add(1) == int64(at) {
 			fmt.Println(what)
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
