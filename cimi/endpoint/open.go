@@ -1,0 +1,135 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/cimi/client"
+	"github.com/cimimove/cimimove/cimi/host"
+	"github.com/cimimove/cimimove/cimi/host/local"
+	"github.com/cimimove/cimimove/cimi/provider"
+	"github.com/cimimove/cimimove/ovf/web/fetch"
+)
+
+// Options of Open. The zero value opens without credentials and trusts the
+// system's certificate authorities.
+type Options struct {
+	Side Side
+	// ConfigFile names the configuration file; empty is the default one, which
+	// need not exist.
+	ConfigFile string
+	// PasswordFile holds the password; its last line end does not count.
+	PasswordFile string
+	// Getenv reads the environment; nil is os.Getenv.
+	Getenv func(string) string
+
+	CAFile   string
+	Pin      string
+	Insecure bool
+	Proxy    string
+	// StallTimeout is how long a server may give nothing before it is given up.
+	StallTimeout time.Duration
+	// AllowSources and AllowDirs say what an import into an embedded cloud may
+	// fetch from (provider.Options).
+	AllowSources []netip.Prefix
+	AllowDirs    []string
+}
+
+// ErrNotOffered: a kind of cloud that this version does not open.
+var ErrNotOffered = errors.New("this kind of endpoint is not offered by this version; put the workload into an OVA or a local cloud first")
+
+// Opened is a cloud that is ready.
+type Opened struct {
+	cimi.Provider
+	Endpoint
+}
+
+// Open opens the cloud that a user names.
+func Open(ctx context.Context, name string, o Options) (*Opened, error) {
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	var named Named
+	target := name
+	if strings.HasPrefix(name, "@") {
+		file, required := o.ConfigFile, o.ConfigFile != ""
+		if !required {
+			file = DefaultConfigFile(o.Getenv)
+		}
+		c, err := LoadConfig(file, required)
+		if err != nil {
+			return nil, err
+		}
+		if named, err = c.Lookup(name); err != nil {
+			return nil, err
+		}
+		target = named.URL
+	}
+	e, err := Parse(target)
+	if err != nil {
+		return nil, err
+	}
+	e.Name = name
+	var p cimi.Provider
+	switch e.Kind {
+	case CIMI:
+		p, err = openCIMI(ctx, e, o, named)
+	case Local:
+		p, err = openLocal(ctx, e, o)
+	default:
+		err = ErrNotOffered
+	}
+	if err != nil {
+		return nil, &NameError{e.Name, err}
+	}
+	return &Opened{Provider: p, Endpoint: e}, nil
+}
+
+func openCIMI(ctx context.Context, e Endpoint, o Options, n Named) (cimi.Provider, error) {
+	c, err := gather(ctx, o.Side, o, n)
+	if err != nil {
+		return nil, err
+	}
+	opts := client.Options{User: c.User, Password: c.Password, Token: c.Token, Pin: first(o.Pin, n.TLSPin),
+		Insecure: o.Insecure || n.Insecure, Proxy: first(o.Proxy, n.Proxy), Retry: fetch.Options{StallTimeout: o.StallTimeout}}
+	if file := first(o.CAFile, n.CAFile); file != "" {
+		if opts.CA, err = os.ReadFile(file); err != nil {
+			return nil, &ConfigError{file, err}
+		}
+	}
+	return client.New(ctx, e.URL, opts)
+}
+
+func openLocal(ctx context.Context, e Endpoint, o Options) (cimi.Provider, error) {
+	h, err := local.Open(ctx, e.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return overHost(ctx, h, e, o, filepath.Join(e.Dir, "cimi.db"))
+}
+
+// overHost shows a host as a cloud, whose own state lies in database.
+func overHost(ctx context.Context, h host.Host, e Endpoint, o Options, database string) (cimi.Provider, error) {
+	p, err := provider.New(ctx, h, provider.Options{
+		Database: database, Name: filepath.Base(e.Dir), Description: fmt.Sprintf("the cloud %s", e.Name),
+		AllowSources: o.AllowSources, AllowDirs: o.AllowDirs, StallTimeout: o.StallTimeout,
+	})
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return p, nil
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

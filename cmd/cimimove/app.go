@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/cimimove/cimimove/cimi/endpoint"
+	"github.com/cimimove/cimimove/migrate"
+)
+
+// result is what a command found out: a document for json and yaml, the same
+// as text. It may come together with an error.
+type result struct {
+	doc  any
+	text func(io.Writer) error
+}
+
+// action is a command: what it returns is printed and turned into an exit code
+// by run, in one place.
+type action func(ctx context.Context, c *call) (result, error)
+
+// call is one invocation: options, arguments and the three streams.
+type call struct {
+	*cli.Context
+	in       io.Reader
+	out, err io.Writer
+	printer  printer
+	clouds   *endpoint.Pool
+}
+
+// usageError is a command line or configuration that cannot be carried out (exit 2).
+type usageError struct{ message string }
+
+func (e usageError) Error() string { return e.message }
+
+func usage(format string, a ...any) error { return usageError{fmt.Sprintf(format, a...)} }
+
+// run is the whole program but for signals and exit.
+func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) int {
+	p := printer{w: out, form: outputForm(args)}
+	var code int
+	app := newApp(out, stderr, func(command string, act action) cli.ActionFunc {
+		return func(c *cli.Context) error {
+			clouds := &endpoint.Pool{}
+			r, err := invoke(ctx, &call{c, in, out, stderr, p, clouds}, act)
+			err = errors.Join(err, clouds.Close())
+			fail := failed(ctx, err)
+			if printErr := p.result(r.doc, r.text, fail); printErr != nil && err == nil {
+				err, fail = printErr, failed(ctx, printErr)
+			}
+			if fail != nil {
+				explain(stderr, fail, err)
+				code = fail.Code
+			}
+			return nil
+		}
+	})
+	if err := checkForm(p.form); err != nil {
+		explain(stderr, failed(ctx, err), err)
+		return 2
+	}
+	if err := app.RunContext(ctx, arrange(app, args)); err != nil {
+		var u usageError
+		if !errors.As(err, &u) {
+			err = usageError{err.Error()}
+		}
+		fail := failed(ctx, err)
+		if p.form != "text" {
+			_ = p.result(nil, nil, fail)
+		}
+		explain(stderr, fail, err)
+		return fail.Code
+	}
+	return code
+}
+
+func invoke(ctx context.Context, c *call, act action) (result, error) {
+	want := c.Command.ArgsUsage
+	least, most := arity(want)
+	if n := c.NArg(); n < least || most >= 0 && n > most {
+		return result{}, usage("%s takes %s; %d given (cimimove %s --help shows an example)",
+			c.Command.HelpName[strings.LastIndex(c.Command.HelpName, "cimimove ")+len("cimimove "):], orNothing(want), n, strings.TrimPrefix(c.Command.HelpName, "cimimove "))
+	}
+	return act(ctx, c)
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "no arguments"
+	}
+	return s
+}
+
+// arity reads how many arguments a usage such as "PACKAGE [OUT]" allows;
+// most is -1 where there is no limit.
+func arity(usage string) (least, most int) {
+	for _, w := range strings.Fields(usage) {
+		switch {
+		case strings.HasSuffix(w, "…"):
+			return least, -1
+		case strings.HasPrefix(w, "["):
+			most++
+		default:
+			least++
+			most++
+		}
+	}
+	return least, most
+}
+
+func outputForm(args []string) string {
+	for i, a := range args {
+		switch {
+		case a == "--":
+			return "text"
+		case (a == "--output" || a == "-o") && i+1 < len(args):
+			return args[i+1]
+		case strings.HasPrefix(a, "--output="), strings.HasPrefix(a, "-o="):
+			return a[strings.Index(a, "=")+1:]
+		}
+	}
+	return "text"
+}
+
+func checkForm(form string) error {
+	switch form {
+	case "text", "json", "yaml":
+		return nil
+	}
+	return usage("--output is text, json or yaml, not %q", form)
+}
+
+// failed makes the error of a result document; nil for no error. A signal wins
+// over what the interrupted work said about it.
+func failed(ctx context.Context, err error) *failure {
+	if err == nil {
+		return nil
+	}
+	var cause interruption
+	if ctx.Err() != nil && errors.As(context.Cause(ctx), &cause) {
+		return &failure{Code: cause.code(), Class: cause.Error(), Message: err.Error()}
+	}
+	var u usageError
+	if errors.As(err, &u) {
+		return &failure{Code: int(migrate.ClassUsage), Class: migrate.ClassUsage.String(), Message: err.Error()}
+	}
+	class := migrate.ClassOf(err)
+	f := &failure{Code: int(class), Class: class.String(), Message: err.Error()}
+	var m *migrate.Error
+	if errors.As(err, &m) {
+		f.Side, f.Object = string(m.Side), m.Object
+	}
+	return f
+}
+
+// explain writes the one line that a person reads, and the next command where there is one.
+func explain(w io.Writer, f *failure, err error) {
+	fmt.Fprintf(w, "cimimove: %s\n", strings.TrimSpace(f.Message))
+	var h interface{ Hint() string }
+	if errors.As(err, &h) && h.Hint() != "" {
+		fmt.Fprintf(w, "  %s\n", h.Hint())
+	}
+}
+
+// terminal tells whether w is a terminal, and how wide it is.
+func terminal(w io.Writer) (width int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 80, false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width <= 0 {
+		width = 80
+	}
+	return width, true
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// ovftoolSpellings are the options that users' fingers know from ovftool,
+// with the name that this tool gives them (cli.md, "Options that many commands share").
+var ovftoolSpellings = map[string]string{
+	"acceptAllEulas":   "accept-eulas",
+	"noSSLVerify":      "insecure",
+	"diskMode":         "disk-mode",
+	"powerOn":          "power-on",
+	"deploymentOption": "deployment-option",
+	"shaAlgorithm":     "sha",
+	"overwrite":        "overwrite",
+}
+
+// arrange puts a command line in the order that urfave/cli parses: command,
+// subcommand, options, "--", arguments. Users may write options anywhere, but
+// that library stops looking for them at the first argument, so they are
+// moved by the flag table of the command itself.
+func arrange(app *cli.App, args []string) []string {
+	if len(args) == 0 {
+		return args
+	}
+	values := valueFlags(app)
+	var options, arguments []string
+	rest := args[1:]
+	for len(rest) > 0 {
+		a := rest[0]
+		rest = rest[1:]
+		if a == "--" {
+			arguments = append(arguments, rest...)
+			break
+		}
+		if a == "-" || !strings.HasPrefix(a, "-") {
+			arguments = append(arguments, a)
+			continue
+		}
+		a = respell(a)
+		options = append(options, a)
+		if strings.Contains(a, "=") || !values[strings.TrimLeft(a, "-")] {
+			continue
+		}
+		if len(rest) > 0 {
+			options = append(options, rest[0])
+			rest = rest[1:]
+		}
+	}
+
+	out := []string{args[0]}
+	commands := app.Commands
+	for len(arguments) > 0 {
+		c := find(commands, arguments[0])
+		if c == nil {
+			break
+		}
+		out = append(out, arguments[0])
+		arguments = arguments[1:]
+		if commands = c.Subcommands; len(commands) == 0 {
+			break
+		}
+	}
+	out = append(out, options...)
+	if len(arguments) > 0 {
+		out = append(out, "--")
+		out = append(out, arguments...)
+	}
+	return out
+}
+
+// respell turns ovftool's --net:A=B into --net=A=B and its camelCase into ours.
+func respell(a string) string {
+	if !strings.HasPrefix(a, "--") {
+		return a
+	}
+	name, value, valued := a[2:], "", false
+	if i := strings.IndexAny(name, ":="); i >= 0 {
+		// Only maps are written with a colon: --tls-pin=sha256:… has its "=" first.
+		name, value, valued = name[:i], name[i+1:], true
+	}
+	if ours, ok := ovftoolSpellings[name]; ok {
+		name = ours
+	}
+	if !valued {
+		return "--" + name
+	}
+	return "--" + name + "=" + value
+}
+
+func find(commands []*cli.Command, name string) *cli.Command {
+	for _, c := range commands {
+		if c.HasName(name) {
+			return c
+		}
+	}
+	return nil
+}
+
+// valueFlags tells which options take a value. A name means the same thing in
+// every command that has it, which TestFlagNamesAgree asserts.
+func valueFlags(app *cli.App) map[string]bool {
+	values := map[string]bool{}
+	each(app, func(_ string, f cli.Flag) {
+		v, ok := f.(cli.DocGenerationFlag)
+		for _, name := range f.Names() {
+			values[name] = values[name] || ok && v.TakesValue()
+		}
+	})
+	return values
+}
+
+func each(app *cli.App, visit func(command string, f cli.Flag)) {
+	for _, f := range app.Flags {
+		visit("", f)
+	}
+	var walk func(prefix string, commands []*cli.Command)
+	walk = func(prefix string, commands []*cli.Command) {
+		for _, c := range commands {
+			for _, f := range c.Flags {
+				visit(prefix+c.Name, f)
+			}
+			walk(prefix+c.Name+" ", c.Subcommands)
+		}
+	}
+	walk("", app.Commands)
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/cimi/client"
+	"github.com/cimimove/cimimove/cimi/endpoint"
+	"github.com/cimimove/cimimove/migrate"
+)
+
+// entry is an element of the document of ls.
+type entry struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Type  string `json:"type"`
+	State string `json:"state"`
+}
+
+func ls(ctx context.Context, c *call) (result, error) {
+	o, err := c.open(ctx, c.Args().Get(0), endpoint.Source)
+	if err != nil {
+		return result{}, err
+	}
+	cep, err := o.EntryPoint(ctx)
+	if err != nil {
+		return result{}, sourced(o.Name, err)
+	}
+	offered := collections(cep)
+	entries := []entry{}
+	what := c.Args().Get(1)
+	if what == "" {
+		for _, e := range offered {
+			entries = append(entries, e)
+		}
+		return result{entries, func(w io.Writer) error { return entriesText(w, entries) }}, nil
+	}
+	id := what
+	if !strings.Contains(what, "/") {
+		id = ""
+		for _, e := range offered {
+			if e.Name == what {
+				id = e.ID
+			}
+		}
+		if id == "" {
+			if cimi.AttributeNamed("CloudEntryPoint", what) == nil {
+				return result{}, usage("%s has no collection %q; it has %s", o.Name, what, names(offered))
+			}
+			fmt.Fprintf(c.err, "cimimove: %s does not offer %s\n", o.Name, what)
+			return result{entries, nil}, nil
+		}
+	}
+	opts := cimi.ListOptions{First: c.Int("first"), Last: c.Int("last"), Filter: c.StringSlice("filter"),
+		ReadOptions: cimi.ReadOptions{Select: split(c.String("select")), Expand: split(c.String("expand"))}, OrderBy: split(c.String("orderby"))}
+	found := []cimi.Resource{}
+	for r, err := range cimi.All(ctx, o, id, opts) {
+		if err != nil {
+			return result{}, sourced(o.Name, err)
+		}
+		found = append(found, r)
+		b := r.Base()
+		state, _ := cimi.Value(r, "state").(string)
+		entries = append(entries, entry{b.ID, b.Name, r.TypeName(), state})
+	}
+	if len(opts.Select) == 0 && len(opts.Expand) == 0 {
+		return result{entries, func(w io.Writer) error { return entriesText(w, entries) }}, nil
+	}
+	// With $select or $expand the resources are what was asked for.
+	documents := []json.RawMessage{}
+	for _, r := range found {
+		b, err := cimi.MarshalJSON(r)
+		if err != nil {
+			return result{}, err
+		}
+		documents = append(documents, b)
+	}
+	return result{documents, func(w io.Writer) error {
+		for _, d := range documents {
+			fmt.Fprintf(w, "%s\n", d)
+		}
+		return nil
+	}}, nil
+}
+
+// collections are those of an entry point, in the order of the standard.
+func collections(cep *cimi.CloudEntryPoint) []entry {
+	var out []entry
+	for _, a := range cimi.Attributes("CloudEntryPoint") {
+		if ref, ok := cimi.Value(cep, a.Name).(*cimi.Ref[cimi.Collection]); ok && ref != nil && ref.Href != "" {
+			out = append(out, entry{ID: ref.Href, Name: a.Name, Type: a.Item + "Collection"})
+		}
+	}
+	return out
+}
+
+func names(entries []entry) string {
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name)
+	}
+	return strings.Join(out, ", ")
+}
+
+func split(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
+
+func entriesText(w io.Writer, entries []entry) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tTYPE\tSTATE\tID")
+	for _, e := range entries {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", e.Name, e.Type, e.State, e.ID)
+	}
+	return t.Flush()
+}
+
+func get(ctx context.Context, c *call) (result, error) {
+	o, err := c.open(ctx, c.Args().Get(0), endpoint.Source)
+	if err != nil {
+		return result{}, err
+	}
+	id := c.Args().Get(1)
+	if c.Bool("raw") {
+		if cl, ok := o.Provider.(interface{ Unwrap() cimi.Provider }); ok {
+			if cl, ok := cl.Unwrap().(*client.Client); ok {
+				body, _, err := cl.Raw(ctx, id)
+				if err != nil {
+					return result{}, sourced(o.Name, err)
+				}
+				_, err = c.out.Write(body)
+				return result{}, err
+			}
+		}
+		return result{}, usage("--raw shows what came over the wire; %s is not on a network", o.Name)
+	}
+	r, err := o.Get(ctx, id, cimi.ReadOptions{Select: split(c.String("select")), Expand: split(c.String("expand"))})
+	if err != nil {
+		return result{}, sourced(o.Name, err)
+	}
+	encode, err := c.encoder()
+	if err != nil {
+		return result{}, err
+	}
+	return result{}, encode(c.out, r)
+}
+
+func sourced(name string, err error) error {
+	return &migrate.Error{Side: migrate.Source, Object: name, Err: err}
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// newApp is the table of commands (cli.md, "Commands"): each with what it
+// takes, an example, and its options.
+func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc) *cli.App {
+	command := func(name, args, usage, example string, a action, options ...[]cli.Flag) *cli.Command {
+		return &cli.Command{
+			Name: name, ArgsUsage: args, Usage: usage, Description: "Example:\n  " + strings.ReplaceAll(example, "\n", "\n  "),
+			Flags: flags(options...), Action: do(name, a), OnUsageError: usageFault, HideHelpCommand: true,
+		}
+	}
+	str := func(name, value, usage string) cli.Flag {
+		return &cli.StringFlag{Name: name, Value: value, Usage: usage}
+	}
+	boolean := func(name, usage string) cli.Flag { return &cli.BoolFlag{Name: name, Usage: usage} }
+	list := func(name, usage string) cli.Flag { return &cli.StringSliceFlag{Name: name, Usage: usage} }
+	number := func(name, usage string) cli.Flag { return &cli.IntFlag{Name: name, Usage: usage} }
+
+	packing := []cli.Flag{
+		str("disk-format", "", "encode disks as `FORMAT`: raw, vmdk, qcow2, …"), number("compress", "compression `LEVEL`: 0 stored, 1 fastest, 9 smallest"),
+		str("sha", "", "`ALGORITHM` of the manifest: sha1, sha256 or sha512"), str("ovf-version", "", "`VERSION` of the descriptor"),
+		str("sign-key", "", "PEM `FILE` of the key to sign with"), str("sign-cert", "", "PEM `FILE` of its certificate"),
+		&cli.StringFlag{Name: "disk-mode", Hidden: true},
+	}
+	via := []cli.Flag{
+		str("via", "auto", "the way: auto, direct, relay, stage or resources"), str("verify", "full", "proof: none, digest (as the cloud says) or full (read anew)"),
+		boolean("dry-run", "show what would be done; write nothing"),
+	}
+	query := []cli.Flag{
+		list("filter", "`EXPRESSION` of DSP0263 4.1.6.1, such as \"state='STARTED'\""), str("select", "", "`ATTRIBUTES` to read, separated by commas"),
+		str("expand", "", "`ATTRIBUTES` whose references to expand"), number("first", "first entry, from 1"), number("last", "last entry"),
+		str("orderby", "", "`ATTRIBUTE:asc` or :desc, separated by commas"),
+	}
+	from := []cli.Flag{str("from", "", "the input is of this `FORMAT`; else its content decides")}
+
+	app := &cli.App{
+		Name: "cimimove", Usage: "move workloads between clouds: OVF packages in and out, CIMI Systems from one to another", UsageText: "cimimove COMMAND [options] [arguments]",
+		Writer: out, ErrWriter: stderr, HideVersion: true, HideHelpCommand: true, DisableSliceFlagSeparator: true, OnUsageError: usageFault,
+		ExitErrHandler: func(*cli.Context, error) {},
+		Flags:          append(outputFlags(), &cli.BoolFlag{Name: "version", Aliases: []string{"V"}, Usage: "print the version"}),
+		Commands: []*cli.Command{
+			command("inspect", "PACKAGE", "what is in a package, reading no more than its descriptor", "cimimove inspect app.ova\ncimimove inspect https://host/app.ova --output json", inspect, packageFlags(), connectionFlags()),
+			command("validate", "PACKAGE", "every finding; checks digests, references and disks", "cimimove validate app.ova --strict", validatePackage, packageFlags(), connectionFlags(), policyFlags()),
+			command("convert", "PACKAGE OUT", "folder to OVA and back, disks in another format", "cimimove convert app.ova folder/ --disk-format raw\ncimimove convert app.ovf app.ova --compress 9", convertPackage, packageFlags(), connectionFlags(), packing),
+			command("template", "[PACKAGE] [OUT]", "OVF to CIMI SystemTemplate and back", "cimimove template app.ovf --format xml\ncimimove template --to-ovf template.json app.ovf", template,
+				packageFlags(), connectionFlags(), []cli.Flag{str("format", "json", "json or xml"), str("to-ovf", "", "SystemTemplate `FILE` to turn into a descriptor"), str("deployment-option", "", "`ID` of the configuration")}),
+			{Name: "disk", Usage: "virtual disks by themselves", HideHelpCommand: true, OnUsageError: usageFault, Action: needsCommand, Subcommands: []*cli.Command{
+				command("info", "IMAGE", "format, sizes, and the content digest on request", "cimimove disk info disk.vmdk --digest", diskInfo, from, []cli.Flag{str("digest", "", "`KIND` of digest: content (the same in every format) or sha256")}),
+				command("convert", "IN OUT", "to another format; - is a stream", "cimimove disk convert disk.vmdk disk.raw --to raw\ncat disk.vmdk | cimimove disk convert - disk.raw --to raw", diskConvert, from,
+					[]cli.Flag{str("to", "", "`FORMAT`: raw, qcow2, vmdk, vmdk-sparse, vhd, vhdx or vdi"), number("compress", "compression `LEVEL`: 0 stored, 1 fastest, 9 smallest"), str("size", "", "virtual `SIZE` of a raw disk on standard input")}),
+				command("compare", "A B", "same content? the first differing offset otherwise", "cimimove disk compare disk.vmdk disk.raw", diskCompare, from),
+			}},
+			command("ls", "ENDPOINT [COLLECTION]", "what a cloud holds", "cimimove ls http://127.0.0.1:8780/cloudEntryPoint systems", ls, connectionFlags(), query),
+			command("get", "ENDPOINT ID", "one resource as the cloud gives it", "cimimove get local:cloud systems/ID --format xml", get, connectionFlags(),
+				[]cli.Flag{str("format", "json", "json or xml"), str("select", "", "`ATTRIBUTES` to read"), str("expand", "", "`ATTRIBUTES` whose references to expand"), boolean("raw", "what came over the wire, undecoded")}),
+			command("import", "PACKAGE ENDPOINT", "a package becomes a System", "cimimove import app.ova local:cloud --net lan=prod", importPackage, packageFlags(), connectionFlags(), mappingFlags(), transferFlags(), policyFlags(),
+				[]cli.Flag{str("as", "system", "system, or template for a SystemTemplate")}),
+			command("export", "ENDPOINT SYSTEM OUT", "a System becomes a package", "cimimove export local:cloud webshop webshop.ova", exportSystem, connectionFlags(), packing),
+			command("migrate", "SOURCE SYSTEM DESTINATION", "a System leaves one cloud and arrives, proved, in another",
+				"cimimove migrate http://127.0.0.1:8780/cloudEntryPoint webshop http://127.0.0.1:8781/cloudEntryPoint --verify full", migrateSystem, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), via),
+			command("plan", "RUNBOOK | SOURCE SYSTEM DESTINATION", "what would be done; nothing is written", "cimimove plan local:east webshop local:west\ncimimove plan runbook.yaml", plan, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), via),
+			command("run", "RUNBOOK", "move what a runbook lists; what was done before is not done again", "cimimove run evacuation.yaml --output json", runRunbook, connectionFlags(), transferFlags(), policyFlags(), stateFlags(),
+				[]cli.Flag{number("parallel-systems", "Systems moved at the same time")}),
+			command("status", "[RUN]", "runs and how far they are", "cimimove status --output json", status, stateFlags()),
+			command("resume", "RUN", "go on with a run that was interrupted", "cimimove resume 20261124-031500-a1b2", resume, connectionFlags(), transferFlags(), stateFlags(),
+				[]cli.Flag{list("prop", "`KEY=VALUE` of an OVF property, when the import begins anew"), str("props", "", "`FILE` of OVF properties")}),
+			command("rollback", "RUN", "undo a run: nothing of it stays at the destination", "cimimove rollback 20261124-031500-a1b2", rollback, connectionFlags(), stateFlags()),
+			command("gc", "", "remove what failed runs have left at their destinations", "cimimove gc --dry-run", gc, connectionFlags(), stateFlags(), []cli.Flag{str("run", "", "this `RUN` only"), boolean("dry-run", "list, remove nothing")}),
+			command("serve", "ENDPOINT", "an endpoint as a CIMI cloud on the network", "cimimove serve local:cloud --listen 127.0.0.1:8780", serve, connectionFlags(), []cli.Flag{
+				str("listen", "127.0.0.1:8780", "`ADDRESS` to listen on"), str("tls-cert", "", "PEM `FILE` of the server's certificate"), str("tls-key", "", "PEM `FILE` of its key"),
+				str("users", "", "`FILE` of users, NAME:ROLE:PASSWORD a line"), str("base-url", "", "`URL` by which clients reach this server"),
+				list("allow-source", "`NETWORK` that imports may fetch from; loopback when serving on loopback"), list("allow-source-dir", "`DIR` below which file: sources may lie"),
+			}),
+			command("demo", "", "two clouds, a sample System, one verified migration", "cimimove demo", demo, []cli.Flag{str("folder", "", "`DIR` for it all; default a new one")}, stateFlags(), connectionFlags(), transferFlags()),
+			completionCommand(do),
+			command("version", "", "print the version", "cimimove version", version),
+		},
+	}
+	app.Action = func(c *cli.Context) error {
+		if c.Bool("version") {
+			return do("version", version)(c)
+		}
+		if c.NArg() > 0 {
+			return usage("%s is not a command; cimimove --help lists them", c.Args().First())
+		}
+		return cli.ShowAppHelp(c)
+	}
+	return app
+}
+
+// needsCommand answers "cimimove disk" without a subcommand.
+func needsCommand(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usage("%s %s is not a command; cimimove %s --help lists them", c.Command.Name, c.Args().First(), c.Command.Name)
+	}
+	return cli.ShowSubcommandHelp(c)
+}
+
+func usageFault(_ *cli.Context, err error, _ bool) error {
+	return usageError{strings.TrimPrefix(fmt.Sprint(err), "flag provided but ")}
+}
+
+// build says which version this is, from what the Go tools record.
+func build() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 && (v == "" || v == "(devel)") {
+			v = s.Value[:12]
+		}
+	}
+	if v == "" {
+		v = "(devel)"
+	}
+	return v
+}

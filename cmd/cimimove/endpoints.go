@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"github.com/cimimove/cimimove/cimi/endpoint"
+	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/migrate/journal"
+)
+
+// open opens a cloud for one side of an operation.
+func (c *call) open(ctx context.Context, name string, side endpoint.Side) (*endpoint.Opened, error) {
+	e, err := c.clouds.Open(ctx, name, c.endpointOptions(side))
+	return e, c.endpointError(err, side, name)
+}
+
+func (c *call) endpointOptions(side endpoint.Side) endpoint.Options {
+	return endpoint.Options{
+		Side: side, ConfigFile: c.String("config"), PasswordFile: c.String(string(side) + "-password-file"),
+		CAFile: c.String("ca-file"), Pin: c.String("tls-pin"), Insecure: c.Bool("insecure"), Proxy: c.String("proxy"),
+		StallTimeout: c.Duration("stall-timeout"),
+	}
+}
+
+// endpointError says which of an endpoint's errors are the user's.
+func (c *call) endpointError(err error, side endpoint.Side, name string) error {
+	if err == nil {
+		return nil
+	}
+	var config *endpoint.ConfigError
+	switch {
+	case errors.As(err, &config), errors.Is(err, endpoint.ErrUserInfo), errors.Is(err, endpoint.ErrUnknownKind):
+		return usageError{err.Error()}
+	case errors.Is(err, endpoint.ErrNotOffered):
+		return &migrate.Error{Step: migrate.StepDiscover, Side: migrate.Side(side), Object: name, Class: migrate.ClassRefused, Err: endpoint.ErrNotOffered}
+	}
+	var named *endpoint.NameError
+	if errors.As(err, &named) {
+		err = named.Err
+	}
+	return &migrate.Error{Step: migrate.StepDiscover, Side: migrate.Side(side), Object: name, Err: err}
+}
+
+// isEndpoint tells a cloud from a package: cli.md, "Naming a package and an endpoint".
+func isEndpoint(s string) bool {
+	if strings.HasPrefix(s, "@") {
+		return true
+	}
+	_, err := endpoint.Parse(s)
+	return err == nil
+}
+
+// cloud opens an endpoint as the engine takes it. A local cloud is named by its
+// whole path, so that a run can be taken up again from another folder.
+func (c *call) cloud(ctx context.Context, name string, side endpoint.Side) (migrate.Endpoint, error) {
+	o, err := c.open(ctx, name, side)
+	if err != nil {
+		return migrate.Endpoint{}, err
+	}
+	e := migrate.Endpoint{Name: o.Name, Provider: o.Provider}
+	switch {
+	case o.Kind == endpoint.CIMI:
+		e.URL = o.URL
+	case o.Kind == endpoint.Local && o.Name[0] != '@':
+		e.Name = "local:" + o.Dir
+	}
+	return e, nil
+}
+
+// sides opens source and destination.
+func (c *call) sides(ctx context.Context, source, destination string) (src, dst migrate.Endpoint, err error) {
+	if src, err = c.cloud(ctx, source, endpoint.Source); err == nil {
+		dst, err = c.cloud(ctx, destination, endpoint.Destination)
+	}
+	return src, dst, err
+}
+
+// engine opens the journal; done closes it.
+func (c *call) engine(ctx context.Context, events func(migrate.Event)) (e *migrate.Engine, done func(), err error) {
+	dir := c.String("state-dir")
+	if dir == "" {
+		if dir, err = journal.DefaultDir(); err != nil {
+			return nil, nil, usageError{err.Error()}
+		}
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, nil, usageError{err.Error()}
+	}
+	j, err := journal.Open(ctx, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	e = &migrate.Engine{
+		Journal: j, Events: events, StallTimeout: c.Duration("stall-timeout"),
+		Relay: migrate.RelayOptions{Listen: c.String("relay-listen"), URL: c.String("relay-url")},
+		Dial: func(ctx context.Context, name string, side migrate.Side) (migrate.Endpoint, error) {
+			return c.cloud(ctx, name, endpoint.Side(side))
+		},
+	}
+	return e, func() {
+		if err := j.Close(); err != nil {
+			slog.Warn("journal", "error", err)
+		}
+	}, nil
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+// The options that many commands share, by what they are about (cli.md,
+// "Options that many commands share"). A command takes the groups it uses.
+
+func outputFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "form of the result: text, json or yaml"},
+		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "auto, tty, plain, json or none"},
+		&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "debug, info, warn or error"},
+		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress, errors only"},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log at level info"},
+		&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "answer yes to questions"},
+		&cli.StringFlag{Name: "config", Usage: "configuration `FILE` (default ~/.config/cimimove/config.yaml)"},
+	}
+}
+
+func connectionFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "ca-file", Usage: "PEM `FILE` of certificate authorities to trust"},
+		&cli.StringFlag{Name: "tls-pin", Usage: "accept only the server certificate with this digest, `sha256:HEX`"},
+		&cli.BoolFlag{Name: "insecure", Usage: "do not check server certificates (warned of, and recorded in the report)"},
+		&cli.StringFlag{Name: "proxy", Usage: "HTTP proxy `URL`; default from the environment"},
+		&cli.StringFlag{Name: "source-password-file", Usage: "`FILE` holding the source's password"},
+		&cli.StringFlag{Name: "destination-password-file", Usage: "`FILE` holding the destination's password"},
+		&cli.DurationFlag{Name: "stall-timeout", Value: time.Minute, Usage: "give up on a transfer that moves no byte for this long"},
+	}
+}
+
+func packageFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "manifest", Value: "verify", Usage: "digests: require, verify (where there are any) or ignore"},
+		&cli.StringFlag{Name: "signature", Value: "verify", Usage: "signature: require, verify (where there is one) or ignore"},
+		&cli.StringFlag{Name: "trust", Usage: "PEM `FILE` of signers to trust"},
+	}
+}
+
+func mappingFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "name", Usage: "`NAME` of the System at the destination"},
+		&cli.StringSliceFlag{Name: "net", Usage: "`OVFNET=TARGET`: connect a network of the package to one of the cloud; *=TARGET for all others"},
+		&cli.StringSliceFlag{Name: "storage", Usage: "`DISK=TARGET`: where a disk goes; *=TARGET for all others"},
+		&cli.StringFlag{Name: "mac", Value: "keep", Usage: "MAC addresses: keep, regenerate or strip"},
+		&cli.StringSliceFlag{Name: "prop", Usage: "`KEY=VALUE` (or KEY@FILE) of an OVF property"},
+		&cli.StringFlag{Name: "props", Usage: "`FILE` of OVF properties, KEY=VALUE a line"},
+		&cli.StringFlag{Name: "deployment-option", Usage: "`ID` of the configuration to deploy"},
+		&cli.BoolFlag{Name: "power-on", Usage: "start the machines when all is verified"},
+		&cli.BoolFlag{Name: "accept-eulas", Usage: "accept the licences of the package"},
+		&cli.StringFlag{Name: "if-exists", Value: "fail", Usage: "a System of that name: fail, skip, replace or rename"},
+		&cli.StringFlag{Name: "controller-map", Usage: "`FROM=TO`: put disks on another controller, such as sata=scsi"},
+	}
+}
+
+func transferFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "parallel-disks", Value: 2, Usage: "disks moved at the same time"},
+		&cli.StringFlag{Name: "bandwidth", Usage: "limit such as `50MiB` a second"},
+		&cli.StringFlag{Name: "relay-listen", Usage: "`ADDRESS` on which the destination fetches from us"},
+		&cli.StringFlag{Name: "relay-url", Usage: "`URL` by which the destination reaches that address"},
+		&cli.StringFlag{Name: "on-failure", Value: "rollback", Usage: "what was made at the destination: rollback or keep"},
+	}
+}
+
+func policyFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "allow", Usage: "go on in spite of findings of this `RULE`"},
+		&cli.StringSliceFlag{Name: "deny", Usage: "refuse on findings of this `RULE`"},
+		&cli.BoolFlag{Name: "strict", Usage: "refuse on warnings too"},
+	}
+}
+
+func stateFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "state-dir", EnvVars: []string{"CIMIMOVE_STATE_DIR"}, Usage: "`DIR` of the journal (default under XDG_STATE_HOME)"},
+	}
+}
+
+func flags(groups ...[]cli.Flag) []cli.Flag {
+	all := outputFlags()
+	for _, g := range groups {
+		all = append(all, g...)
+	}
+	return all
+}

@@ -1,0 +1,57 @@
+// Command cimimove moves workloads between clouds: OVF packages in and out
+// (DSP0243), Systems from one CIMI cloud to another (DSP0263).
+//
+// This folder only parses and prints. Standard output is the result and
+// nothing else; progress, logs and prompts go to standard error; the exit code
+// says what kind of end it was (package migrate, ExitCode).
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := interruptible(context.Background())
+	defer stop()
+	os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// interruption is the cause of a context that a signal ended.
+type interruption struct{ signal syscall.Signal }
+
+func (i interruption) Error() string {
+	if i.signal == syscall.SIGTERM {
+		return "terminated"
+	}
+	return "interrupted"
+}
+
+// code is the exit code a shell expects: 130 for SIGINT, 143 for SIGTERM.
+func (i interruption) code() int { return 128 + int(i.signal) }
+
+// interruptible ends the context at the first SIGINT or SIGTERM, so that work
+// stops at a safe edge; a second one ends the process at once.
+func interruptible(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		s, ok := <-signals
+		if !ok {
+			return
+		}
+		cause := interruption{s.(syscall.Signal)}
+		cancel(cause)
+		if _, ok := <-signals; ok {
+			os.Exit(cause.code())
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel(nil)
+	}
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/files"
+	"github.com/cimimove/cimimove/ovf/manifest"
+	"github.com/cimimove/cimimove/ovf/web"
+	"github.com/cimimove/cimimove/ovf/web/fetch"
+)
+
+// pkg opens the package that a user names.
+func (c *call) pkg(ctx context.Context, name string) (ovf.Package, error) {
+	policy, err := c.manifestPolicy()
+	if err != nil {
+		return nil, err
+	}
+	pkg, err := files.Open(ctx, name, files.OpenOptions{
+		Manifest: policy, Stdin: c.in,
+		Web: web.Options{Fetch: fetch.Options{StallTimeout: c.Duration("stall-timeout")}},
+	})
+	switch {
+	case errors.Is(err, files.ErrNotAPackage), errors.Is(err, os.ErrNotExist), errors.Is(err, fetch.ErrUserInfo):
+		return nil, usageError{err.Error()}
+	}
+	return pkg, err
+}
+
+func (c *call) manifestPolicy() (manifest.Policy, error) {
+	p, err := manifest.ParsePolicy(c.String("manifest"))
+	if err != nil {
+		return p, usageError{err.Error()}
+	}
+	return p, nil
+}

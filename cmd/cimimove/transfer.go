@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/cimimove/cimimove/cimi/endpoint"
+	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/disk"
+)
+
+// transferred is the document of import and export.
+type transferred struct {
+	System   string        `json:"system"`
+	ID       string        `json:"id"`
+	Out      string        `json:"out,omitempty"`
+	Skipped  bool          `json:"skipped,omitempty"`
+	Findings []ovf.Finding `json:"findings"`
+}
+
+func importPackage(ctx context.Context, c *call) (result, error) {
+	o, err := c.importOptions()
+	if err != nil {
+		return result{}, err
+	}
+	pkg, err := c.pkg(ctx, c.Args().Get(0))
+	if err != nil {
+		return result{}, err
+	}
+	if err := c.licences(pkg.Envelope()); err != nil {
+		return result{}, errors.Join(err, pkg.Close())
+	}
+	dst, err := c.cloud(ctx, c.Args().Get(1), endpoint.Destination)
+	if err != nil {
+		return result{}, errors.Join(err, pkg.Close())
+	}
+	show, err := newProgress(c.String("progress"), c.Bool("quiet"), c.err)
+	if err != nil {
+		return result{}, err
+	}
+	o.Events = show.event
+	res, err := migrate.ImportPackage(ctx, pkg, dst, o)
+	show.done(outcome(err))
+	doc := &transferred{Findings: []ovf.Finding{}}
+	if res != nil {
+		doc.System, doc.ID, doc.Skipped = res.System, res.ID, res.Skipped
+		doc.Findings = append(doc.Findings, res.Findings...)
+	}
+	return result{doc, doc.imported}, err
+}
+
+func (t *transferred) imported(w io.Writer) error {
+	switch {
+	case t.Skipped:
+		fmt.Fprintf(w, "%s is there already: %s\n", t.System, t.ID)
+	case t.ID != "":
+		fmt.Fprintf(w, "%s imported: %s\n", t.System, t.ID)
+	}
+	return printFindings(w, t.Findings)
+}
+
+func (c *call) importOptions() (migrate.ImportOptions, error) {
+	o := migrate.ImportOptions{
+		Name: c.String("name"), MAC: c.String("mac"), Configuration: c.String("deployment-option"),
+		IfExists: migrate.IfExists(c.String("if-exists")), PowerOn: c.Bool("power-on"),
+		Relay:        migrate.RelayOptions{Listen: c.String("relay-listen"), URL: c.String("relay-url")},
+		StallTimeout: c.Duration("stall-timeout"),
+	}
+	var err error
+	if o.Manifest, err = c.manifestPolicy(); err != nil {
+		return o, err
+	}
+	if o.Nets, err = c.mapping("net"); err != nil {
+		return o, err
+	}
+	if o.Storage, err = c.mapping("storage"); err != nil {
+		return o, err
+	}
+	if o.Properties, err = c.properties(); err != nil {
+		return o, err
+	}
+	switch as := c.String("as"); as {
+	case "system":
+	case "template":
+		o.Template = true
+	default:
+		return o, usage("--as is system or template, not %q", as)
+	}
+	return o, nil
+}
+
+// mapping reads a repeatable A=B option.
+func (c *call) mapping(name string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, s := range c.StringSlice(name) {
+		k, v, ok := strings.Cut(s, "=")
+		if !ok || k == "" || v == "" {
+			return nil, usage("--%s takes NAME=TARGET (or *=TARGET), not %q", name, s)
+		}
+		out[k] = v
+	}
+	return out, nil
+}
+
+// properties reads --props and --prop; KEY@FILE takes the value from a file,
+// so that secrets need not stand in a command line.
+func (c *call) properties() (map[string]string, error) {
+	out := map[string]string{}
+	lines := c.StringSlice("prop")
+	if file := c.String("props"); file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, usage("--props: %v", err)
+		}
+		var all []string
+		for _, l := range strings.Split(string(b), "\n") {
+			if l = strings.TrimSpace(l); l != "" && !strings.HasPrefix(l, "#") {
+				all = append(all, l)
+			}
+		}
+		lines = append(all, lines...)
+	}
+	for _, s := range lines {
+		i := strings.IndexAny(s, "=@")
+		if i <= 0 {
+			return nil, usage("a property is KEY=VALUE or KEY@FILE, not %q", s)
+		}
+		k, v := s[:i], s[i+1:]
+		if s[i] == '@' {
+			b, err := os.ReadFile(v)
+			if err != nil {
+				return nil, usage("--prop %s: %v", k, err)
+			}
+			v = strings.TrimRight(string(b), "\r\n")
+		}
+		out[k] = v
+	}
+	return out, nil
+}
+
+// licences refuses a package whose licences nobody has accepted.
+func (c *call) licences(env *ovf.Envelope) error {
+	if c.Bool("accept-eulas") {
+		return nil
+	}
+	for content := range env.Contents() {
+		for range content.Eulas() {
+			return &migrate.Error{Side: migrate.PackageSide, Object: content.ID, Class: migrate.ClassRefused,
+				Err:    fmt.Errorf("the package has a licence agreement that was not accepted (MAP-EULA-001)"),
+				Advice: "cimimove inspect --output json shows it; --accept-eulas accepts it"}
+		}
+	}
+	return nil
+}
+
+func exportSystem(ctx context.Context, c *call) (result, error) {
+	out := c.Args().Get(2)
+	opts, err := c.convertOptions()
+	if err != nil {
+		return result{}, err
+	}
+	if strings.HasPrefix(out, "s3://") {
+		return result{}, notOffered(out, "object stores")
+	}
+	src, err := c.cloud(ctx, c.Args().Get(0), endpoint.Source)
+	if err != nil {
+		return result{}, err
+	}
+	e, err := migrate.ExportPackage(ctx, src, c.Args().Get(1))
+	if err != nil {
+		return result{}, err
+	}
+	defer e.Close()
+	doc := &transferred{System: e.System, ID: e.ID, Out: out, Findings: append([]ovf.Finding{}, e.Findings...)}
+	if out == "-" {
+		if err := e.WriteOVA(ctx, c.out, nil); err != nil {
+			return result{}, err
+		}
+		return result{}, printFindings(c.err, doc.Findings)
+	}
+	pkg, err := e.Package(ctx)
+	if err != nil {
+		return result{}, err
+	}
+	defer pkg.Close()
+	if opts.DiskFormat == "" {
+		// What comes has stored grains; a file that can seek gets compressed ones.
+		opts.DiskFormat, opts.Recompress = disk.VMDK, true
+	}
+	written, err := c.write(ctx, pkg, out, opts)
+	if w, ok := written.doc.(*conversion); ok {
+		doc.Findings = append(doc.Findings, w.Findings...)
+	}
+	return result{doc, doc.exported}, err
+}
+
+func (t *transferred) exported(w io.Writer) error {
+	fmt.Fprintf(w, "%s exported: %s\n", t.System, t.Out)
+	return printFindings(w, t.Findings)
+}

@@ -1,0 +1,157 @@
+// Package check checks a package whole: its descriptor by the rules of
+// ovf/validate, the files it names, their digests (DSP0243 5.1), and that every
+// disk can be read from its first byte to its last.
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/formats"
+	"github.com/cimimove/cimimove/ovf/files"
+	"github.com/cimimove/cimimove/ovf/validate"
+)
+
+// Rules of a package's content, beside those of ovf/validate.
+const (
+	RuleDigest  = "OVF-MF-010"   // a digest does not match the manifest
+	RuleContent = "OVF-DISK-020" // a disk cannot be read
+	RulePackage = "OVF-PKG-001"  // the archive or folder cannot be read
+	RuleSize    = "DISK-SIZE-001"
+)
+
+// Quick gives the findings that need the descriptor and the headers of disks
+// only: what inspect shows.
+func Quick(ctx context.Context, pkg ovf.Package) []ovf.Finding {
+	findings := validate.Validate(pkg.Envelope(), validate.Options{Inventory: inventoryOf(ctx, pkg)})
+	return append(findings, reported(pkg)...)
+}
+
+func reported(pkg ovf.Package) []ovf.Finding {
+	if r, ok := pkg.(ovf.Reporter); ok {
+		return r.Findings()
+	}
+	return nil
+}
+
+// Package reads everything once. The findings say all that is wrong as far as
+// reading got; the error, if any, is the first that a package must not have:
+// an *ovf.IntegrityError, or one that wraps an *ovf.DescriptorError,
+// *ovf.MissingFileError or disk.ErrCorrupt. An error of another kind is the
+// reader's: the package could not be judged.
+func Package(ctx context.Context, pkg ovf.Package, progress func(disk string, done, total int64)) ([]ovf.Finding, error) {
+	findings := validate.Validate(pkg.Envelope(), validate.Options{Inventory: inventoryOf(ctx, pkg)})
+	err := read(ctx, pkg, progress, &findings)
+	findings = append(findings, reported(pkg)...)
+	if f, ok := findingOf(err); ok {
+		if !slices.ContainsFunc(findings, func(g ovf.Finding) bool { return g.Severity == ovf.Error && g.Object == f.Object }) {
+			findings = append(findings, f)
+		}
+	}
+	if err == nil {
+		for _, f := range findings {
+			if f.Severity == ovf.Error {
+				return findings, &ovf.DescriptorError{Package: pkg.Name(), Object: f.Object, Offset: -1, Message: f.Message + " (" + f.ID + ")"}
+			}
+		}
+	}
+	return findings, err
+}
+
+func read(ctx context.Context, pkg ovf.Package, progress func(string, int64, int64), findings *[]ovf.Finding) error {
+	disks := map[string][]ovf.Disk{} // by File id
+	for _, d := range pkg.Envelope().Disks() {
+		if d.FileRef != "" {
+			disks[d.FileRef] = append(disks[d.FileRef], d)
+		}
+	}
+	var unreadable error
+	opts := files.Options{MaxSize: func(f ovf.File) int64 { return bound(disks[f.ID]) }}
+	for content, err := range files.Contents(ctx, pkg, opts) {
+		if err != nil {
+			return err
+		}
+		of := disks[content.File.ID]
+		if content.Unreferenced || len(of) == 0 {
+			continue // skipping digests all the same
+		}
+		if err := readDisk(ctx, pkg, content, of[0], progress, findings); err != nil {
+			var integrity *ovf.IntegrityError
+			var descriptor *ovf.DescriptorError
+			if errors.As(err, &integrity) || errors.As(err, &descriptor) || !errors.Is(err, disk.ErrCorrupt) && !errors.Is(err, disk.ErrWrongFormat) && !errors.Is(err, disk.ErrUnsupported) {
+				return err
+			}
+			// A wrong digest says more than what it broke, so the rest of the file
+			// is read before the disk is blamed.
+			if _, drainErr := io.Copy(io.Discard, content.Reader); drainErr != nil {
+				return drainErr
+			}
+			if unreadable == nil {
+				unreadable = err
+			}
+			*findings = append(*findings, ovf.Finding{ID: RuleContent, Severity: ovf.Error, Object: content.Name, Message: err.Error(), Clause: "DSP0243 9.1"})
+		}
+	}
+	return unreadable
+}
+
+func readDisk(ctx context.Context, pkg ovf.Package, content *files.Content, d ovf.Disk, progress func(string, int64, int64), findings *[]ovf.Finding) error {
+	declared, _ := formats.OfURI(d.Format)
+	capacity, err := d.CapacityBytes()
+	if err != nil {
+		capacity = -1 // a finding of its own
+	}
+	opts := disk.DecodeOptions{Name: content.Name, NoDigest: true}
+	if progress != nil {
+		opts.Progress = func(done, total int64) { progress(d.ID, done, total) }
+	}
+	res, err := formats.Decode(ctx, content.Reader, formats.Source{Name: content.Name, Declared: declared}, capacity, discard{}, opts)
+	if err != nil {
+		return fmt.Errorf("%s: %w", pkg.Name(), err)
+	}
+	if capacity >= 0 && res.Info.Size > capacity {
+		*findings = append(*findings, ovf.Finding{ID: RuleSize, Severity: ovf.Warning, Object: d.ID, Clause: "DSP0243 9.1",
+			Message: fmt.Sprintf("the disk in %s has %d bytes, its capacity is given as %d; the larger one counts", content.Name, res.Info.Size, capacity)})
+	}
+	return nil
+}
+
+// bound is how much the content of a disk's file may expand to.
+func bound(disks []ovf.Disk) int64 {
+	most := int64(-1)
+	for _, d := range disks {
+		if c, err := d.CapacityBytes(); err == nil {
+			most = max(most, c+c/8+64<<20)
+		}
+	}
+	return most
+}
+
+// findingOf is an error as a finding, for the document of validate.
+func findingOf(err error) (ovf.Finding, bool) {
+	var (
+		integrity  *ovf.IntegrityError
+		missing    *ovf.MissingFileError
+		descriptor *ovf.DescriptorError
+	)
+	switch {
+	case errors.As(err, &integrity):
+		return ovf.Finding{ID: RuleDigest, Severity: ovf.Error, Object: integrity.File, Message: integrity.Error(), Clause: "DSP0243 5.1"}, true
+	case errors.As(err, &missing):
+		return ovf.Finding{ID: "OVF-REF-003", Severity: ovf.Error, Object: missing.Href, Message: missing.Error(), Clause: "DSP0243 7.1"}, true
+	case errors.As(err, &descriptor):
+		return ovf.Finding{ID: RulePackage, Severity: ovf.Error, Object: descriptor.Object, Message: descriptor.Error()}, true
+	}
+	return ovf.Finding{}, false
+}
+
+// discard is a Sink that keeps nothing.
+type discard struct{}
+
+func (discard) Begin(disk.Info) error                  { return nil }
+func (discard) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
