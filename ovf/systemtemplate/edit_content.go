@@ -40,6 +40,8 @@ func (e *editor) setAnnotation(c ovf.Content, text string) {
 				return
 			}
 		}
+		_, _ = s.Node().Append(e.text("Annotation", text))
+		return
 	}
 	if text != "" {
 		e.insertSection(c.Node(), e.annotation(text))

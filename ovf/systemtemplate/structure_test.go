@@ -234,3 +234,23 @@ func TestSharedDiskNeedsVersion2(t *testing.T) {
 		t.Errorf("%v, want a RefusedError", err)
 	}
 }
+
+// TestEmptyAnnotation: a section without its element gets it.
+func TestEmptyAnnotation(t *testing.T) {
+	env, err := ovf.Parse([]byte(`<Envelope xmlns="` + ovf.NS1 + `" xmlns:ovf="` + ovf.NS1 + `"><References/><VirtualSystem ovf:id="v"><Info/><AnnotationSection/></VirtualSystem></Envelope>`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := read(t, env, "")
+	want.System.Machines()[0].Description = "a note"
+	out, _, err := systemtemplate.Rewrite(env, want, systemtemplate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, out, "").System.Machines()[0].Description; got != "a note" {
+		t.Errorf("%q\n%s", got, out.Bytes())
+	}
+	if env.Edited() {
+		t.Error("the descriptor that was handed in is edited")
+	}
+}
