@@ -656,6 +656,9 @@ func TestDied(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := p.Close(); err != nil { // ends the request that the server waits for
+		t.Error(err)
+	}
 	q := open(t, after, provider.Options{})
 	j := get[*cimi.Job](t, q, acc.Job)
 	if j.State != cimi.JobFailed || *j.ReturnCode != 10007 || *j.Progress != 100 || len(j.AffectedResources) != 1 {
