@@ -33,8 +33,19 @@ func (e *Envelope) Disk(id string) (Disk, bool) {
 	return x.disks[i], true
 }
 
-func (e *Envelope) readDisks() []Disk {
+func (e *Envelope) readDisks(files []File) []Disk {
 	var out []Disk
+	// byHref leads from what oVirt writes as fileRef to the id of the File; an
+	// id leads to itself.
+	byHref := map[string]string{}
+	if e.version == VOVirt {
+		for _, f := range files {
+			byHref[f.Href] = f.ID
+		}
+		for _, f := range files {
+			byHref[f.ID] = f.ID
+		}
+	}
 	for _, s := range [2]struct{ section, element string }{{"DiskSection", "Disk"}, {"SharedDiskSection", "SharedDisk"}} {
 		for _, sec := range e.children(e.doc.Root(), s.section) {
 			for _, n := range e.children(sec, s.element) {
@@ -46,7 +57,7 @@ func (e *Envelope) readDisks() []Disk {
 					d.PopulatedSize = v
 				}
 				if e.version == VOVirt {
-					d = e.ovirtDisk(d)
+					d = e.ovirtDisk(d, byHref)
 				}
 				out = append(out, d)
 			}
@@ -58,7 +69,7 @@ func (e *Envelope) readDisks() []Disk {
 // ovirtDisk reads oVirt's habits: fileRef is the path "image/volume" and not
 // the id of a File, size is in GiB where there is no capacity, and an empty or
 // null parentRef means none.
-func (e *Envelope) ovirtDisk(d Disk) Disk {
+func (e *Envelope) ovirtDisk(d Disk, byHref map[string]string) Disk {
 	if _, ok := e.attr(d.node, "capacity"); !ok {
 		if size := e.attrOr(d.node, "size", ""); size != "" {
 			d.Capacity, d.AllocationUnits = size, "byte * 2^30"
@@ -67,16 +78,8 @@ func (e *Envelope) ovirtDisk(d Disk) Disk {
 	if strings.Trim(d.ParentRef, "0-") == "" {
 		d.ParentRef = ""
 	}
-	for _, f := range e.readFiles() {
-		if f.ID == d.FileRef {
-			return d
-		}
-	}
-	for _, f := range e.readFiles() {
-		if f.Href == d.FileRef {
-			d.FileRef = f.ID
-			break
-		}
+	if id, ok := byHref[d.FileRef]; ok {
+		d.FileRef = id
 	}
 	return d
 }

@@ -72,7 +72,8 @@ func (e *Envelope) lookup() *index {
 		return e.index
 	}
 	x := &index{edits: e.doc.Edits(), fileByID: map[string]int{}, diskByID: map[string]int{}, diskByRef: map[string]int{}}
-	x.files, x.disks, x.networks = e.readFiles(), e.readDisks(), e.readNetworks()
+	x.files, x.networks = e.readFiles(), e.readNetworks()
+	x.disks = e.readDisks(x.files)
 	// The first of several with one id wins; validation reports the others.
 	for i := len(x.files) - 1; i >= 0; i-- {
 		x.fileByID[x.files[i].ID] = i

@@ -16,6 +16,7 @@ package xmltree
 import (
 	"bytes"
 	"fmt"
+	"sync"
 )
 
 // Limits bound what Parse accepts. A zero field takes the value of DefaultLimits.
@@ -76,6 +77,9 @@ type Document struct {
 	src      *source // prologue and epilogue around the root come from here
 	root     *Node
 	edits    int
+
+	lines  sync.Once
+	breaks []int32 // offsets of the line breaks in the text
 }
 
 // Root is the document element.

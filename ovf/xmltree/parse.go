@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unsafe"
 )
@@ -53,9 +54,18 @@ func (d *Document) locate(err error) error {
 	return err
 }
 
+// line finds the line of an offset in the text. Reports name many lines, so
+// the line breaks are looked for once.
 func (d *Document) line(off int64) int {
-	off = min(max(off, 0), int64(len(d.src.text)))
-	return 1 + bytes.Count(d.src.text[:off], []byte("\n"))
+	d.lines.Do(func() {
+		for i, c := range d.src.text {
+			if c == '\n' {
+				d.breaks = append(d.breaks, int32(i))
+			}
+		}
+	})
+	n, _ := slices.BinarySearch(d.breaks, int32(min(max(off, 0), int64(len(d.src.text)))))
+	return n + 1
 }
 
 // parser builds the tree of one source. Nodes come from slabs, names are
