@@ -157,8 +157,8 @@ func (e *editor) nics(b, w *Machine) error {
 }
 
 func (e *editor) nic(b *Machine, x, y *NIC) error {
-	// A card without network has no endpoint: its address is not shown.
-	if y.MAC != x.MAC && len(x.Endpoints)+len(y.Endpoints) > 0 {
+	// A template shows no address of a card without endpoint.
+	if y.MAC != x.MAC && (y.MAC != "" || len(y.Endpoints) > 0) {
 		name := "Address"
 		if x.Item.FieldNode(name) == nil && x.Item.FieldNode("MACAddress") != nil {
 			name = "MACAddress" // oVirt

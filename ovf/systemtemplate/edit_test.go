@@ -212,7 +212,7 @@ func TestEditAndImport(t *testing.T) {
 		}
 		n := len(sites(st))
 		for k := range n {
-			if !strings.HasPrefix(path, "testdata") && k%7 != i%7 {
+			if !strings.HasPrefix(path, "testdata") && k%15 != i%15 {
 				continue
 			}
 			st := fresh()

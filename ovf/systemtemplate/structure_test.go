@@ -254,3 +254,32 @@ func TestEmptyAnnotation(t *testing.T) {
 		t.Error("the descriptor that was handed in is edited")
 	}
 }
+
+// TestCardWithoutNetwork: its address, which a template does not show, stays;
+// a host that knows better can change it.
+func TestCardWithoutNetwork(t *testing.T) {
+	text := `<Envelope xmlns="` + ovf.NS1 + `" xmlns:ovf="` + ovf.NS1 + `" xmlns:rasd="` + ovf.NSRASD + `"><References/><VirtualSystem ovf:id="v"><Info/><VirtualHardwareSection><Info/>` +
+		`<Item><rasd:Address>00:50:56:00:00:01</rasd:Address><rasd:InstanceID>1</rasd:InstanceID><rasd:ResourceType>10</rasd:ResourceType></Item>` +
+		`</VirtualHardwareSection></VirtualSystem></Envelope>`
+	env, err := ovf.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, _, err := systemtemplate.FromEnvelope(env, systemtemplate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, _, err := systemtemplate.ToEnvelope(st, systemtemplate.Options{})
+	if err != nil || string(back.Bytes()) != text {
+		t.Errorf("%v\n%s", err, back.Bytes())
+	}
+	want := read(t, env, "")
+	want.System.Machines()[0].NICs[0].MAC = "00:50:56:00:00:02"
+	out, _, err := systemtemplate.Rewrite(env, want, systemtemplate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, out, "").System.Machines()[0].NICs[0].MAC; got != "00:50:56:00:00:02" {
+		t.Errorf("%q\n%s", got, out.Bytes())
+	}
+}
