@@ -16,7 +16,7 @@ import (
 func ToEnvelope(t *cimi.SystemTemplate, opts Options) (*ovf.Envelope, []ovf.Finding, error) {
 	kept, err := descriptorOf(t)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, invalid(t, err)
 	}
 	want, findings, err := Parse(t)
 	if err != nil {

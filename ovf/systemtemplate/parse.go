@@ -1,6 +1,7 @@
 package systemtemplate
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -14,20 +15,32 @@ const maxNesting = 64
 // Parse makes the View that a SystemTemplate describes: what it gives by
 // value, with #name references resolved among a template's own descriptors,
 // then the enclosing ones (DSP0263 5.13.4). What stands elsewhere in the cloud
-// cannot be read here and is reported.
+// cannot be read here and is reported. Errors are *ovf.DescriptorError for a
+// value out of its range and *RefusedError for templates by reference.
 func Parse(t *cimi.SystemTemplate) (*View, []ovf.Finding, error) {
 	p := &parser{view: &View{}, disks: map[string]*Disk{}, segments: map[*Endpoint]*Network{}}
 	s := &System{Name: t.Name, Description: t.Description, Quantity: 1}
 	p.view.System = s
-	if err := p.declare(s, t, nil, 0); err != nil {
-		return nil, nil, err
+	err := p.declare(s, t, nil, 0)
+	if err == nil {
+		err = p.resolve()
+	}
+	if err != nil {
+		return nil, nil, invalid(t, err)
 	}
 	s.Attributes.Properties = plainProperties(t.Properties)
-	if err := p.resolve(); err != nil {
-		return nil, nil, err
-	}
 	p.view.Configuration = t.ExtraString(cimi.OVFConfiguration)
 	return p.view, p.findings.list, nil
+}
+
+// invalid makes any error about a template's values a *ovf.DescriptorError.
+func invalid(t *cimi.SystemTemplate, err error) error {
+	var refused *RefusedError
+	var descriptor *ovf.DescriptorError
+	if errors.As(err, &refused) || errors.As(err, &descriptor) {
+		return err
+	}
+	return &ovf.DescriptorError{Object: "system template " + t.Name, Offset: -1, Err: err}
 }
 
 type parser struct {
@@ -74,11 +87,11 @@ func find[T any](s *nameScope, pick func(*nameScope) map[string]*T, href string)
 // declare reads the descriptors of a template: what has a name exists after it.
 func (p *parser) declare(s *System, t *cimi.SystemTemplate, outer *nameScope, depth int) error {
 	if depth > maxNesting {
-		return fmt.Errorf("system template %q: systemTemplates are nested more than %d deep", t.Name, maxNesting)
+		return fmt.Errorf("%q: systemTemplates are nested more than %d deep", t.Name, maxNesting)
 	}
 	var err error
 	if s.OVFID, s.Startup, s.Properties, err = extensionsOf(&t.Common); err != nil {
-		return fmt.Errorf("system template %q: %w", t.Name, err)
+		return fmt.Errorf("%q: %w", t.Name, err)
 	}
 	scope := &nameScope{outer: outer, networks: map[string]*Network{}, volumes: map[string]*Volume{}, endpoints: map[string]*Endpoint{}}
 	p.scopes = append(p.scopes, scope)

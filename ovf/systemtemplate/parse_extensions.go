@@ -118,7 +118,7 @@ func descriptorOf(t *cimi.SystemTemplate) ([]byte, error) {
 	}
 	b, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
-		return nil, fmt.Errorf("system template %q: %s is no Base64: %w", t.Name, cimi.OVFDescriptor, err)
+		return nil, fmt.Errorf("%s is no Base64: %w", cimi.OVFDescriptor, err)
 	}
 	return b, nil
 }
