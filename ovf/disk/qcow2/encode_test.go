@@ -16,10 +16,8 @@ import (
 
 // TestOracleReadsWhatWeWrite and finds no fault, no leaked cluster either.
 func TestOracleReadsWhatWeWrite(t *testing.T) {
-	qemu := disktest.Tool(t, "qemu-img")
-	dir := t.TempDir()
-	in, out := filepath.Join(dir, "in.qcow2"), filepath.Join(dir, "out.raw")
-	for name, content := range disktest.Patterns() {
+	in := filepath.Join(t.TempDir(), "in.qcow2")
+	for name, content := range disktest.Telling() {
 		img := &disktest.Holes{Image: raw.New(bytes.NewReader(content), int64(len(content))), Content: content}
 		var image bytes.Buffer
 		res, err := qcow2.Encode(context.Background(), img, &image, disk.EncodeOptions{})
@@ -36,11 +34,7 @@ func TestOracleReadsWhatWeWrite(t *testing.T) {
 		if err := os.WriteFile(in, image.Bytes(), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		disktest.Run(t, qemu, "check", "-f", "qcow2", in)
-		disktest.Run(t, qemu, "convert", "-f", "qcow2", "-O", "raw", in, out)
-		if b, err := os.ReadFile(out); err != nil || !bytes.Equal(b, disktest.Padded(content)) {
-			t.Errorf("%s: qemu-img reads other content (%v)", name, err)
-		}
+		disktest.Judge(t, in, "qcow2", content)
 	}
 }
 

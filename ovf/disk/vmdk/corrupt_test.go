@@ -138,7 +138,7 @@ func TestDecodeRefuses(t *testing.T) {
 			return b
 		}, disk.ErrCorrupt, "a grain of 65536 bytes"},
 		"grain one byte too long":  {inflating(disktest.Grain + 1), disk.ErrCorrupt, "beyond"},
-		"grain bomb":               {inflating(100 << 20), disk.ErrCorrupt, "corrupt vmdk at offset 65536"},
+		"grain bomb":               {inflating(10 << 20), disk.ErrCorrupt, "corrupt vmdk at offset 65536"},
 		"grain one byte too short": {inflating(disktest.Grain - 1), disk.ErrCorrupt, "inflates to 65535"},
 		"unknown marker":           {func(b []byte) []byte { b[tables[0]+12] = 9; return b }, disk.ErrCorrupt, "type 9"},
 		"other disk's footer":      {func(b []byte) []byte { b[footer+512+12]++; return b }, disk.ErrCorrupt, "repeats the header"},
@@ -194,7 +194,7 @@ func TestOpenRefuses(t *testing.T) {
 func TestReadErrorIsNotCorruption(t *testing.T) {
 	image := small(t)
 	broken := errors.New("connection reset")
-	for n := 0; n < len(image); n += 4096 {
+	for n := 0; n < len(image); n += 16 << 10 {
 		r := io.MultiReader(bytes.NewReader(image[:n]), iotest.ErrReader(broken))
 		_, err := vmdk.Decode(context.Background(), r, disktest.Discard{}, disk.DecodeOptions{})
 		if !errors.Is(err, broken) || errors.Is(err, disk.ErrCorrupt) {

@@ -60,7 +60,7 @@ func TestStored(t *testing.T) {
 			}
 
 			rng := rand.New(rand.NewPCG(3, 4))
-			for range 300 {
+			for range 60 {
 				off := rng.Int64N(s.Size())
 				p := make([]byte, 1+rng.IntN(1<<(1+rng.IntN(18))))
 				n, err := s.ReadAt(p, off)

@@ -4,7 +4,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	"github.com/cimimove/cimimove/ovf/disk"
 )
 
 // Tool is the path of an outside program that judges our work. Without it the
@@ -30,6 +33,54 @@ func Run(t testing.TB, name string, args ...string) string {
 		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
 	}
 	return string(out)
+}
+
+// Made is content as qemu-img writes it in its format, with more of its
+// arguments.
+func Made(t testing.TB, content []byte, format string, args ...string) []byte {
+	t.Helper()
+	qemu, dir := Tool(t, "qemu-img"), t.TempDir()
+	in, out := filepath.Join(dir, "in.raw"), filepath.Join(dir, "out")
+	Write(t, in, content)
+	Run(t, qemu, slices.Concat([]string{"convert", "-t", "unsafe", "-f", "raw", "-O", format}, args, []string{in, out})...)
+	b, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Judge has qemu-img compare the image file, in its format, with content, and
+// check it where qemu-img can.
+func Judge(t testing.TB, path, format string, content []byte) {
+	t.Helper()
+	qemu := Tool(t, "qemu-img")
+	if format != "raw" && format != "vpc" {
+		Run(t, qemu, "check", "-f", format, path)
+	}
+	plain := filepath.Join(t.TempDir(), "plain.raw")
+	Write(t, plain, Padded(content))
+	Run(t, qemu, "compare", "-f", "raw", "-F", format, plain, path)
+}
+
+// Write makes a file of content, its zeros holes.
+func Write(t testing.TB, path string, content []byte) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	err = disk.NonZero(0, content, func(off int64, p []byte) error {
+		_, err := f.WriteAt(p, off)
+		return err
+	})
+	if err == nil {
+		err = f.Truncate(int64(len(content)))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Corpus is the folder below the shared corpus, beside the repository. Without
