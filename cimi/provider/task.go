@@ -1,0 +1,142 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/ovf"
+)
+
+// task is a Job, and what runs it.
+type task struct {
+	jobs   *jobs
+	parent *task
+	nested []*task
+	cancel context.CancelCauseFunc // nil for a nested or ended Job
+	done   chan struct{}           // closed when it has ended
+	shares map[string][2]int64     // done and total of each nested Job
+
+	job      *cimi.Job // guarded by jobs.mu
+	findings []ovf.Finding
+}
+
+// split makes a nested Job for each part, which has a name of its own.
+func (t *task) split(ctx context.Context, parts []string) error {
+	js := t.jobs
+	js.mu.Lock()
+	for _, part := range parts {
+		n := js.newTask(t.job.Action, cimi.HrefOf(t.job.TargetResource), t)
+		n.job.Name = part
+		t.nested = append(t.nested, n)
+		t.job.NestedJobs = append(t.job.NestedJobs, cimi.Ref[cimi.Job]{Href: n.job.ID})
+		js.byID[n.job.ID] = n
+		js.order = append(js.order, n)
+	}
+	all := []*cimi.Job{cimi.Clone(t.job)}
+	for _, n := range t.nested {
+		all = append(all, cimi.Clone(n.job))
+	}
+	js.mu.Unlock()
+	return js.db.putJobs(ctx, all...)
+}
+
+// end sets the outcome; jobs.mu is held.
+func (t *task) end(err error) {
+	j := t.job
+	switch {
+	case err == nil:
+		j.State, j.StatusMessage, j.ReturnCode = cimi.JobSuccess, "", cimi.Int(cimi.ReturnCode(0))
+	case errors.Is(err, errStopped):
+		j.State, j.StatusMessage, j.ReturnCode = cimi.JobStopped, err.Error(), cimi.Int(cimi.ReturnCode(130))
+	default:
+		j.State, j.StatusMessage, j.ReturnCode = cimi.JobFailed, err.Error(), cimi.Int(cimi.ReturnCode(classOf(err)))
+	}
+	if err != nil {
+		// What was made is removed: only the target stays listed.
+		j.AffectedResources = j.AffectedResources[:min(1, len(j.AffectedResources))]
+	}
+	if len(t.findings) > 0 {
+		j.SetExtra(cimi.OVFFindings, t.findings)
+	}
+	j.Progress = cimi.Int(100)
+	j.TimeOfStatusChange = cimi.TimeOf(time.Now())
+	j.Updated = j.TimeOfStatusChange
+}
+
+// find notes a finding, which the Job shows when it has ended.
+func (t *task) find(f ovf.Finding) {
+	t.jobs.mu.Lock()
+	defer t.jobs.mu.Unlock()
+	t.findings = append(t.findings, f)
+}
+
+// affect lists resources that the Job, or one of its parts, has made or changed.
+func (t *task) affect(part string, ids ...string) {
+	t.jobs.mu.Lock()
+	defer t.jobs.mu.Unlock()
+	j := t.job
+	for _, n := range t.nested {
+		if part != "" && n.job.Name == part {
+			j = n.job
+		}
+	}
+	for _, id := range ids {
+		j.AffectedResources = append(j.AffectedResources, cimi.Ref[cimi.Unknown]{Href: id})
+	}
+}
+
+// progress sets how far one part is; "" is the Job itself.
+func (t *task) progress(part string, done, total int64) {
+	t.jobs.mu.Lock()
+	defer t.jobs.mu.Unlock()
+	for _, n := range t.nested {
+		if n.job.Name == part {
+			n.job.Progress = percent(done, total)
+		}
+	}
+	t.shares[part] = [2]int64{done, total}
+	var d, all int64
+	for _, s := range t.shares {
+		d, all = d+s[0], all+s[1]
+	}
+	t.job.Progress = percent(d, all)
+}
+
+// percent stays below 100 while the Job runs.
+func percent(done, total int64) *int64 {
+	if total <= 0 {
+		return cimi.Int(0)
+	}
+	return cimi.Int(min(99, int64(float64(done)*100/float64(total))))
+}
+
+// snapshot is the Job as it is now.
+func (t *task) snapshot() *cimi.Job {
+	t.jobs.mu.Lock()
+	defer t.jobs.mu.Unlock()
+	j := cimi.Clone(t.job)
+	j.Operations = append(j.Operations, cimi.Operation{Rel: cimi.RelDelete, Href: j.ID})
+	if t.cancel != nil && j.State == cimi.JobRunning {
+		j.Operations = append(j.Operations, cimi.Operation{Rel: cimi.ActionStop, Href: j.ID})
+	}
+	return j
+}
+
+// wait waits for the end of the Job.
+func (t *task) wait(ctx context.Context) error {
+	select {
+	case <-t.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ended tells whether it ends within d.
+func (t *task) ended(ctx context.Context, d time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return t.wait(ctx) == nil
+}
