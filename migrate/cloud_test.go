@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ type cloud struct {
 	dir  string
 	p    *provider.Provider
 	http *httptest.Server
+	once sync.Once
 }
 
 func newCloud(t testing.TB) *cloud {
@@ -34,13 +36,8 @@ func newCloud(t testing.TB) *cloud {
 
 func openCloud(t testing.TB, dir string) *cloud {
 	t.Helper()
-	h, err := local.Open(t.Context(), dir)
+	p, err := openLocal(t.Context(), dir)
 	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := provider.New(t.Context(), h, provider.Options{Database: filepath.Join(dir, "provider.db"), AllowSources: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, StallTimeout: 5 * time.Second})
-	if err != nil {
-		h.Close()
 		t.Fatal(err)
 	}
 	handler, err := server.New(p, server.Options{})
@@ -48,11 +45,31 @@ func openCloud(t testing.TB, dir string) *cloud {
 		t.Fatal(err)
 	}
 	c := &cloud{t: t, dir: dir, p: p, http: httptest.NewServer(handler)}
-	t.Cleanup(func() {
-		c.http.Close()
-		p.Close()
-	})
+	t.Cleanup(c.close)
 	return c
+}
+
+// openLocal opens the embedded cloud in dir.
+func openLocal(ctx context.Context, dir string) (*provider.Provider, error) {
+	h, err := local.Open(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	p, err := provider.New(ctx, h, provider.Options{Database: filepath.Join(dir, "provider.db"),
+		AllowSources: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, StallTimeout: 5 * time.Second})
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// close ends the cloud; what it holds stays in its folder.
+func (c *cloud) close() {
+	c.once.Do(func() {
+		c.http.Close()
+		c.p.Close()
+	})
 }
 
 func (c *cloud) url() string { return c.http.URL + "/cloudEntryPoint" }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -41,23 +42,24 @@ func TestMain(m *testing.M) {
 
 func child(dir string) error {
 	ctx := context.Background()
-	at, err := strconv.Atoi(os.Getenv(childKill))
-	if err != nil {
-		return err
-	}
+	at := os.Getenv(childKill) // the number of a write, or its name
 	j, err := journal.Open(ctx, dir)
 	if err != nil {
 		return err
 	}
 	var writes atomic.Int64
 	j.AfterWrite(func(what string) {
-		if writes.Add(1) == int64(at) {
+		if n := writes.Add(1); strconv.FormatInt(n, 10) == at || what == at {
 			fmt.Println(what)
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
 	})
 	dial := func(ctx context.Context, url string, _ migrate.Side) (migrate.Endpoint, error) {
+		if dir, ok := strings.CutPrefix(url, "local:"); ok {
+			p, err := openLocal(ctx, dir)
+			return migrate.Endpoint{Name: url, Provider: p}, err
+		}
 		p, err := client.New(ctx, url, client.Options{})
 		return migrate.Endpoint{Name: url, URL: url, Provider: p}, err
 	}
@@ -92,7 +94,7 @@ func TestResumeAfterKill(t *testing.T) {
 	points := 0
 	for at := 1; ; at += step {
 		state := t.TempDir()
-		killed, where := runChild(t, state, a.url(), b.url(), at)
+		killed, where := runChild(t, state, a.url(), b.url(), strconv.Itoa(at))
 		e := engineAt(t, state, a.remote(), b.remote())
 		list, err := e.Status(t.Context())
 		if err != nil {
@@ -126,6 +128,39 @@ func TestResumeAfterKill(t *testing.T) {
 	}
 }
 
+// TestResumeAfterKillInProcess is the same where the clouds are in the process
+// that dies.
+func TestResumeAfterKillInProcess(t *testing.T) {
+	s := hosttest.NewSample(t, "shop", 1)
+	a, b := t.TempDir(), t.TempDir()
+	c := openCloud(t, a)
+	c.load(s)
+	c.close()
+	for _, at := range []string{"done export", "begin import", "note import", "done import", "begin verify"} {
+		state := t.TempDir()
+		if killed, _ := runChild(t, state, "local:"+a, "local:"+b, at); !killed {
+			t.Fatalf("%s: not killed", at)
+		}
+		src, dst := openCloud(t, a), openCloud(t, b)
+		e := engineAt(t, state, src.inProcess(), dst.inProcess())
+		list, err := e.Status(t.Context())
+		if err != nil || len(list.Runs) != 1 || list.Runs[0].State != "interrupted" {
+			t.Fatalf("%s: %+v: %v", at, list, err)
+		}
+		rep, err := e.Resume(t.Context(), list.Runs[0].Run, migrate.ResumeOptions{})
+		if err != nil {
+			t.Fatalf("%s: resume: %v", at, err)
+		}
+		checkMoved(t, s, rep, dst)
+		if t.Failed() {
+			t.Fatal(at)
+		}
+		dst.clear()
+		src.close()
+		dst.close()
+	}
+}
+
 func engineAt(t *testing.T, state string, endpoints ...migrate.Endpoint) *migrate.Engine {
 	t.Helper()
 	j, err := journal.Open(t.Context(), state)
@@ -138,10 +173,10 @@ func engineAt(t *testing.T, state string, endpoints ...migrate.Endpoint) *migrat
 
 // runChild runs a migration that dies after a write of the journal, and tells
 // which that was; killed is false when there were fewer.
-func runChild(t *testing.T, state, src, dst string, at int) (killed bool, where string) {
+func runChild(t *testing.T, state, src, dst, at string) (killed bool, where string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childState+"="+state, childSource+"="+src, childDest+"="+dst, childKill+"="+strconv.Itoa(at))
+	cmd.Env = append(os.Environ(), childState+"="+state, childSource+"="+src, childDest+"="+dst, childKill+"="+at)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

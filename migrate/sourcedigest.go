@@ -83,7 +83,12 @@ func (t *transfer) digest(ctx context.Context, d relay.Disk) (disk.Digest, error
 		return res.Digest, nil
 	}
 	d.Known = t.tap.Known(d.ID)
-	return relay.Complete(ctx, t.content, d, func(yield func(relay.Block) error) error {
+	counted := relay.NewTap(ctx, t.content, nil, relay.TapOptions{})
+	defer func() {
+		counted.Close()
+		t.notes.Read += counted.Read()
+	}()
+	return relay.Complete(ctx, counted, d, func(yield func(relay.Block) error) error {
 		return t.engine.Journal.EachBlock(ctx, t.id, d.ID, func(b journal.Block) error {
 			return yield(relay.Block{Index: b.Index, Sum: b.Sum})
 		})

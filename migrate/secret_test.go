@@ -1,0 +1,101 @@
+package migrate_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/cimi/hosttest"
+	"github.com/cimimove/cimimove/migrate"
+)
+
+// TestNoSecretsKept: values of properties and the relay's URL are in no file
+// of the state directory, no plan and no report (AC-38).
+func TestNoSecretsKept(t *testing.T) {
+	const canary = "c4n4ry-s3cret"
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.remote(), b.remote()
+	e := newEngine(t, src, dst)
+	var seen []byte
+	for _, props := range []map[string]string{nil, {"no.such.property": canary}} {
+		plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: "shop", Properties: props, IfExists: migrate.ExistsRename})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rep, err := e.Start(t.Context(), plan)
+		if (err != nil) != (props != nil) {
+			t.Errorf("properties %v: %v", props, err)
+		}
+		if err != nil {
+			seen = append(seen, err.Error()...)
+		}
+		for _, doc := range []any{plan, rep} {
+			text, err := json.Marshal(doc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen = append(seen, text...)
+		}
+	}
+	err := filepath.WalkDir(e.Journal.Dir(), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		seen = append(seen, text...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(seen, []byte("no.such.property")) {
+		t.Error("the key is not there either: the test looks at the wrong place")
+	}
+	for _, secret := range []string{canary, "/package.ova"} {
+		if bytes.Contains(seen, []byte(secret)) {
+			t.Errorf("%s is kept", secret)
+		}
+	}
+}
+
+// TestStall: a source that gives nothing any more ends the transfer, resumable,
+// instead of holding it for ever (AC-03).
+func TestStall(t *testing.T) {
+	s := hosttest.NewSample(t, "shop", 1)
+	a, b := newCloud(t), newCloud(t)
+	a.load(s)
+	src, dst := a.inProcess(), b.remote()
+	stuck := make(chan struct{})
+	src.Provider = faulty{src.Provider, func(c cimi.Content, p []byte, off int64) (int, error) {
+		if off < 200_000 && off+int64(len(p)) > 100_000 {
+			<-stuck
+		}
+		return c.ReadAt(p, off)
+	}}
+	e := newEngine(t, src, dst)
+	e.StallTimeout = 500 * time.Millisecond
+	started := time.Now()
+	rep, err := move(t, e, migrate.Options{Source: src, Destination: dst})
+	if !errors.Is(err, migrate.ErrStalled) || migrate.ClassOf(err) != migrate.ClassTransfer {
+		t.Errorf("class %v: %v", migrate.ClassOf(err), err)
+	}
+	t.Logf("ended after %s", time.Since(started).Round(time.Millisecond))
+	if got := b.systems(); len(got) != 0 {
+		t.Errorf("the destination holds %v", got)
+	}
+	close(stuck)
+	if rep == nil {
+		t.Fatal("no report")
+	}
+	if rep, err = e.Resume(t.Context(), rep.Run, migrate.ResumeOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	checkMoved(t, s, rep, b)
+}
