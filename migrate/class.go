@@ -107,7 +107,8 @@ func classOfStatus(status int) Class {
 	switch {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
 		return ClassAuth
-	case status == http.StatusUnprocessableEntity, status == http.StatusConflict, status == http.StatusInsufficientStorage:
+	case status == http.StatusBadRequest, status == http.StatusMethodNotAllowed, status == http.StatusConflict,
+		status == http.StatusUnprocessableEntity, status == http.StatusNotImplemented, status == http.StatusInsufficientStorage:
 		return ClassRefused
 	case status >= 500:
 		return ClassRemote

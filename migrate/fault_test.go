@@ -291,3 +291,61 @@ func TestVerifyLess(t *testing.T) {
 		t.Errorf("digest: %+v, %v", rep, err)
 	}
 }
+
+// deaf is a cloud whose answer to the first import is lost on the way.
+type deaf struct {
+	cimi.Provider
+	lost *atomic.Bool
+}
+
+func (d deaf) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.Accepted, error) {
+	acc, err := d.Provider.Invoke(ctx, id, a)
+	if err == nil && a.Action == cimi.ActionImport && d.lost.CompareAndSwap(false, true) {
+		return nil, errors.New("connection lost")
+	}
+	return acc, err
+}
+
+// TestAnswerLost: an import of which neither Job nor System is known is found
+// by its mark, so that there are never two (AC-33).
+func TestAnswerLost(t *testing.T) {
+	s := hosttest.NewSample(t, "shop", 1)
+	a, b := newCloud(t), newCloud(t)
+	a.load(s)
+	src, dst := a.inProcess(), b.remote()
+	dst.Provider = deaf{dst.Provider, new(atomic.Bool)}
+	e := newEngine(t, src, dst)
+	rep, err := move(t, e, migrate.Options{Source: src, Destination: dst})
+	wantClass(t, err, migrate.ClassTransfer, migrate.Destination)
+	if got := b.systems(); len(got) != 0 {
+		t.Errorf("the destination holds %v", got)
+	}
+	rep, err = e.Resume(t.Context(), rep.Run, migrate.ResumeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkMoved(t, s, rep, b)
+}
+
+// TestMapping: networks, MAC addresses and the name are what was asked for.
+func TestMapping(t *testing.T) {
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	b.load(hosttest.NewSample(t, "other", 2))
+	src, dst := a.inProcess(), b.remote()
+	plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: "shop", Name: "store", Nets: map[string]string{"front": "front"}, MAC: "regenerate"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := newEngine(t, src, dst).Start(t.Context(), plan)
+	if err != nil || !rep.Verified || rep.Name != "store" {
+		t.Fatalf("%+v: %v", rep, err)
+	}
+	var found bool
+	for _, n := range b.systems() {
+		found = found || n == "store"
+	}
+	if !found {
+		t.Errorf("the destination holds %v", b.systems())
+	}
+}
