@@ -36,7 +36,7 @@ func newProgress(mode string, quiet bool, w io.Writer) (progress, error) {
 	case mode == "tty", mode == "auto" && tty:
 		return &barProgress{w: w, width: width, bars: map[string]*pb.ProgressBar{}}, nil
 	case mode == "plain", mode == "auto":
-		return &plainProgress{w: w, now: time.Now}, nil
+		return &plainProgress{w: w, now: time.Now, last: time.Now()}, nil
 	}
 	return nil, usage("--progress is auto, tty, plain, json or none, not %q", mode)
 }
@@ -87,14 +87,13 @@ func (p *jsonProgress) done(outcome string) {
 	}{time.Now().UTC(), p.run, "result", outcome})
 }
 
-// plainProgress writes at most one line every plainInterval, and one when a
-// phase begins.
+// plainProgress writes at most one line every plainInterval; what takes less
+// time than that writes none.
 type plainProgress struct {
-	mu    sync.Mutex
-	w     io.Writer
-	now   func() time.Time
-	last  time.Time
-	phase string
+	mu   sync.Mutex
+	w    io.Writer
+	now  func() time.Time
+	last time.Time
 }
 
 func (p *plainProgress) event(e migrate.Event) {
