@@ -15,6 +15,7 @@ import (
 // TestBatch: a runbook goes on after an item fails, and run again it touches
 // only what is unfinished (AC-34, AC-36).
 func TestBatch(t *testing.T) {
+	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	for i, name := range []string{"one", "two", "four"} {
 		a.load(hosttest.NewSample(t, name, byte(i)))
@@ -71,6 +72,7 @@ limits: {systems: 2}
 
 // TestBatchInterrupted: an interrupted batch is resumed by the same call.
 func TestBatchInterrupted(t *testing.T) {
+	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
 	a.load(s)

@@ -63,6 +63,7 @@ func wantClass(t *testing.T, err error, class migrate.Class, side migrate.Side) 
 // TestFlippedBit: a bit that changes between the source and us is never
 // imported, and both clouds are as they were.
 func TestFlippedBit(t *testing.T) {
+	t.Parallel()
 	for _, way := range []string{"in process", "over HTTP"} {
 		t.Run(way, func(t *testing.T) {
 			a, b := newCloud(t), newCloud(t)
@@ -90,6 +91,7 @@ func TestFlippedBit(t *testing.T) {
 // TestSourceDrops: a source that fails is named, the run is resumable (AC-02,
 // AC-06), and nothing is listed at the destination meanwhile.
 func TestSourceDrops(t *testing.T) {
+	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
 	a.load(s)
@@ -126,6 +128,7 @@ func TestSourceDrops(t *testing.T) {
 
 // TestDestinationCorrupted: verification reads the destination anew.
 func TestDestinationCorrupted(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []migrate.OnFailure{migrate.FailureRollback, migrate.FailureKeep} {
 		t.Run(string(policy), func(t *testing.T) {
 			a, b := newCloud(t), newCloud(t)
@@ -189,6 +192,7 @@ func corrupt(t *testing.T, dir string) {
 // TestSourceChanged: a run whose source is another now is refused, not spliced
 // (AC-01).
 func TestSourceChanged(t *testing.T) {
+	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	id := a.load(hosttest.NewSample(t, "shop", 1))
 	src, dst := a.inProcess(), b.inProcess()
@@ -229,6 +233,7 @@ func TestSourceChanged(t *testing.T) {
 // TestInterrupt: the first signal stops the work, leaves nothing listed at the
 // destination and keeps the state (AC-32); rollback works from the journal alone.
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
 	a.load(s)
@@ -278,6 +283,7 @@ func TestInterrupt(t *testing.T) {
 
 // TestVerifyLess: what was not verified is not called verified (AC-31).
 func TestVerifyLess(t *testing.T) {
+	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
 	src, dst := a.inProcess(), b.remote()
@@ -309,6 +315,7 @@ func (d deaf) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.Acce
 // TestAnswerLost: an import of which neither Job nor System is known is found
 // by its mark, so that there are never two (AC-33).
 func TestAnswerLost(t *testing.T) {
+	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
 	a.load(s)
@@ -329,6 +336,7 @@ func TestAnswerLost(t *testing.T) {
 
 // TestMapping: networks, MAC addresses and the name are what was asked for.
 func TestMapping(t *testing.T) {
+	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
 	b.load(hosttest.NewSample(t, "other", 2))
@@ -347,5 +355,90 @@ func TestMapping(t *testing.T) {
 	}
 	if !found {
 		t.Errorf("the destination holds %v", b.systems())
+	}
+}
+
+// once is a cloud whose exports can be read in one pass only, front to back.
+type once struct{ cimi.Provider }
+
+func (o once) Open(ctx context.Context, href string) (cimi.Content, error) {
+	c, err := o.Provider.Open(ctx, href)
+	if err != nil {
+		return nil, err
+	}
+	return &onceContent{Content: c}, nil
+}
+
+type onceContent struct {
+	cimi.Content
+	pos atomic.Int64
+}
+
+func (c *onceContent) Ranged() bool { return false }
+
+func (c *onceContent) ReadAt(p []byte, off int64) (int, error) {
+	if off != c.pos.Load() {
+		return 0, errors.New("only adjacent ascending reads are possible")
+	}
+	n, err := c.Content.ReadAt(p, off)
+	c.pos.Add(int64(n))
+	return n, err
+}
+
+// TestSourceWithoutRange: one sequential pass, and another for the digests
+// (AC-08).
+func TestSourceWithoutRange(t *testing.T) {
+	t.Parallel()
+	s := hosttest.NewSample(t, "shop", 1)
+	a, b := newCloud(t), newCloud(t)
+	a.load(s)
+	src, dst := a.inProcess(), b.remote()
+	src.Provider = once{src.Provider}
+	rep, err := move(t, newEngine(t, src, dst), migrate.Options{Source: src, Destination: dst})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkMoved(t, s, rep, b)
+}
+
+// TestOneProcessAtATime: nobody takes up a run, or moves a System, that another
+// works on.
+func TestOneProcessAtATime(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.inProcess(), b.remote()
+	e := newEngine(t, src, dst)
+	var checked atomic.Bool
+	e.Journal.AfterWrite(func(what string) {
+		if what != "done export" || !checked.CompareAndSwap(false, true) {
+			return
+		}
+		other, err := journal.Open(context.Background(), e.Journal.Dir())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer other.Close()
+		second := &migrate.Engine{Journal: other, Dial: dialer(src, dst)}
+		list, err := second.Status(context.Background())
+		if err != nil || len(list.Runs) != 1 || list.Runs[0].State != "running" {
+			t.Errorf("%+v: %v", list, err)
+			return
+		}
+		if _, err := second.Resume(context.Background(), list.Runs[0].Run, migrate.ResumeOptions{}); !errors.Is(err, journal.ErrLocked) {
+			t.Errorf("resume of a run at work: %v", err)
+		}
+		plan, err := migrate.NewPlan(context.Background(), migrate.Options{Source: src, Destination: dst, System: "shop", Name: "again"})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if _, err := second.Start(context.Background(), plan); !errors.Is(err, journal.ErrLocked) {
+			t.Errorf("second run of one System: %v", err)
+		}
+	})
+	if _, err := move(t, e, migrate.Options{Source: src, Destination: dst}); err != nil || !checked.Load() {
+		t.Errorf("%v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 // TestMigrate moves the sample in every combination of clouds in process and
 // over HTTP.
 func TestMigrate(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name     string
 		src, dst func(*cloud) migrate.Endpoint
@@ -82,6 +83,7 @@ func checkMoved(t *testing.T, s *hosttest.Sample, rep *migrate.Report, dst *clou
 }
 
 func TestPlanRefuses(t *testing.T) {
+	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
 	a.load(hosttest.NewSample(t, "twin", 2))
@@ -113,6 +115,7 @@ func TestPlanRefuses(t *testing.T) {
 }
 
 func TestIfExists(t *testing.T) {
+	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
 	old := b.load(hosttest.NewSample(t, "shop", 4))

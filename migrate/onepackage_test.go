@@ -13,6 +13,7 @@ import (
 // TestImportPackage takes a package in, from a file that can seek and from a
 // stream that cannot, and out again.
 func TestImportPackage(t *testing.T) {
+	t.Parallel()
 	for name, open := range map[string]func(t *testing.T, b []byte) ovf.Package{
 		"file":   func(t *testing.T, b []byte) ovf.Package { return hosttest.Package(t, b) },
 		"stream": func(t *testing.T, b []byte) ovf.Package { return hosttest.Stream(t, bytes.NewReader(b)) },
@@ -45,6 +46,7 @@ func TestImportPackage(t *testing.T) {
 // TestImportDamaged: a flipped byte exits with 4, names the file and leaves
 // nothing.
 func TestImportDamaged(t *testing.T) {
+	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	for name, open := range map[string]func(t *testing.T, b []byte) ovf.Package{
 		"file":   func(t *testing.T, b []byte) ovf.Package { return hosttest.Package(t, b) },
@@ -70,6 +72,7 @@ func TestImportDamaged(t *testing.T) {
 
 // TestImportExists: a name that is taken refuses before anything is sent.
 func TestImportExists(t *testing.T) {
+	t.Parallel()
 	c := newCloud(t)
 	s := hosttest.NewSample(t, "shop", 1)
 	c.load(s)

@@ -88,7 +88,8 @@ func NewPlan(ctx context.Context, o Options) (*Plan, error) {
 		return nil, at(StepDiscover, Source, s.Name, err)
 	}
 	p := &Plan{Source: o.Source.Name, Destination: o.Destination.Name, System: s.Name, ID: s.ID, Name: o.Name,
-		Verify: o.Verify, Machines: shape.Machines, opts: o, shape: shape}
+		Verify: o.Verify, Machines: append([]MachineShape{}, shape.Machines...), Disks: []PlannedDisk{}, Networks: []PlannedNetwork{},
+		Findings: []ovf.Finding{}, opts: o, shape: shape}
 	def(&p.Name, s.Name)
 	for _, d := range shape.Disks {
 		id := d.OVFID
@@ -184,7 +185,6 @@ func (p *Plan) planName(ctx context.Context, _ *cimi.System) error {
 // planNetworks maps the System's networks to the destination's.
 func (p *Plan) planNetworks(ctx context.Context, _ *cimi.System) error {
 	o := p.opts
-	p.Networks = []PlannedNetwork{}
 	var names []string
 	if len(o.Nets) > 0 {
 		cep, err := o.Destination.Provider.EntryPoint(ctx)

@@ -269,7 +269,9 @@ func (r *run) fail(ctx context.Context, err error) error {
 		}
 		return err
 	}
-	if class == ClassUnverified || r.OnFailure == FailureKeep {
+	// What is verified and started stays, even if tidying up fails: a System
+	// that it replaced may be deleted already.
+	if class == ClassUnverified || r.OnFailure == FailureKeep || r.done(StepStart) {
 		return err
 	}
 	// The clean-up must not end with the context that ended the work.

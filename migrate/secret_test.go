@@ -18,6 +18,7 @@ import (
 // TestNoSecretsKept: values of properties and the relay's URL are in no file
 // of the state directory, no plan and no report (AC-38).
 func TestNoSecretsKept(t *testing.T) {
+	t.Parallel()
 	const canary = "c4n4ry-s3cret"
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -68,6 +69,7 @@ func TestNoSecretsKept(t *testing.T) {
 // TestStall: a source that gives nothing any more ends the transfer, resumable,
 // instead of holding it for ever (AC-03).
 func TestStall(t *testing.T) {
+	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
 	a.load(s)

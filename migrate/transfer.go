@@ -47,6 +47,11 @@ func (r *run) transfer(ctx context.Context) error {
 	if err := t.digests(ctx); err != nil {
 		return fetching(StepTransfer, Source, r.System, err)
 	}
+	if size := r.content.Size(); size > 0 {
+		if err := r.engine.Journal.Progress(ctx, r.id, size, size); err != nil {
+			return err
+		}
+	}
 	return r.end(ctx, StepTransfer, journal.Ended, t.notes)
 }
 
@@ -59,7 +64,6 @@ type transfer struct {
 	tap   *relay.Tap
 	// server is nil when the package is handed over in process.
 	server *relay.Server
-	passed atomic.Int64 // stored bytes of disks, for progress
 	saved  atomic.Int64 // time of the last progress in the journal
 }
 
