@@ -1,0 +1,278 @@
+package migrate_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/cimi/hosttest"
+	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/migrate/journal"
+)
+
+// TestVerifyLess: what was not verified is not called verified (AC-31).
+func TestVerifyLess(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.inProcess(), b.remote()
+	e := newEngine(t, src, dst)
+	rep, err := move(t, e, migrate.Options{Source: src, Destination: dst, Verify: migrate.VerifyNone, Name: "one"})
+	if err != nil || rep.Verified || rep.State != string(journal.Done) {
+		t.Errorf("none: %+v, %v", rep, err)
+	}
+	rep, err = move(t, e, migrate.Options{Source: src, Destination: dst, Verify: migrate.VerifyDigest, Name: "two"})
+	if err != nil || !rep.Verified || len(rep.Disks) != 3 {
+		t.Errorf("digest: %+v, %v", rep, err)
+	}
+}
+
+// deaf is a cloud whose answer to the first import is lost on the way.
+type deaf struct {
+	cimi.Provider
+	lost *atomic.Bool
+}
+
+func (d deaf) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.Accepted, error) {
+	acc, err := d.Provider.Invoke(ctx, id, a)
+	if err == nil && a.Action == cimi.ActionImport && d.lost.CompareAndSwap(false, true) {
+		return nil, errors.New("connection lost")
+	}
+	return acc, err
+}
+
+// TestAnswerLost: an import of which neither Job nor System is known is found
+// by its mark, so that there are never two (AC-33).
+func TestAnswerLost(t *testing.T) {
+	t.Parallel()
+	s := hosttest.NewSample(t, "shop", 1)
+	a, b := newCloud(t), newCloud(t)
+	a.load(s)
+	src, dst := a.inProcess(), b.remote()
+	dst.Provider = deaf{dst.Provider, new(atomic.Bool)}
+	e := newEngine(t, src, dst)
+	rep, err := move(t, e, migrate.Options{Source: src, Destination: dst})
+	wantClass(t, err, migrate.ClassTransfer, migrate.Destination)
+	if got := b.systems(); len(got) != 0 {
+		t.Errorf("the destination holds %v", got)
+	}
+	rep, err = e.Resume(t.Context(), rep.Run, migrate.ResumeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkMoved(t, s, rep, b)
+}
+
+// TestMapping: networks, MAC addresses and the name are what was asked for.
+func TestMapping(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	b.load(hosttest.NewSample(t, "other", 2))
+	src, dst := a.inProcess(), b.remote()
+	plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: "shop", Name: "store", Nets: map[string]string{"front": "front"}, MAC: "regenerate"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := newEngine(t, src, dst).Start(t.Context(), plan)
+	if err != nil || !rep.Verified || rep.Name != "store" {
+		t.Fatalf("%+v: %v", rep, err)
+	}
+	var found bool
+	for _, n := range b.systems() {
+		found = found || n == "store"
+	}
+	if !found {
+		t.Errorf("the destination holds %v", b.systems())
+	}
+}
+
+// once is a cloud whose exports can be read in one pass only, front to back.
+type once struct{ cimi.Provider }
+
+func (o once) Open(ctx context.Context, href string) (cimi.Content, error) {
+	c, err := o.Provider.Open(ctx, href)
+	if err != nil {
+		return nil, err
+	}
+	return &onceContent{Content: c}, nil
+}
+
+type onceContent struct {
+	cimi.Content
+	pos atomic.Int64
+}
+
+func (c *onceContent) Ranged() bool { return false }
+
+func (c *onceContent) ReadAt(p []byte, off int64) (int, error) {
+	if off != c.pos.Load() {
+		return 0, errors.New("only adjacent ascending reads are possible")
+	}
+	n, err := c.Content.ReadAt(p, off)
+	c.pos.Add(int64(n))
+	return n, err
+}
+
+// TestSourceWithoutRange: one sequential pass, and another for the digests
+// (AC-08).
+func TestSourceWithoutRange(t *testing.T) {
+	t.Parallel()
+	s := hosttest.NewSample(t, "shop", 1)
+	a, b := newCloud(t), newCloud(t)
+	a.load(s)
+	src, dst := a.inProcess(), b.remote()
+	src.Provider = once{src.Provider}
+	rep, err := move(t, newEngine(t, src, dst), migrate.Options{Source: src, Destination: dst})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkMoved(t, s, rep, b)
+}
+
+// TestOneProcessAtATime: nobody takes up a run, or moves a System, that another
+// works on.
+func TestOneProcessAtATime(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.inProcess(), b.remote()
+	e := newEngine(t, src, dst)
+	var checked atomic.Bool
+	e.Journal.AfterWrite(func(what string) {
+		if what != "done export" || !checked.CompareAndSwap(false, true) {
+			return
+		}
+		other, err := journal.Open(context.Background(), e.Journal.Dir())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer other.Close()
+		second := &migrate.Engine{Journal: other, Dial: dialer(src, dst)}
+		list, err := second.Status(context.Background())
+		if err != nil || len(list.Runs) != 1 || list.Runs[0].State != "running" {
+			t.Errorf("%+v: %v", list, err)
+			return
+		}
+		if _, err := second.Resume(context.Background(), list.Runs[0].Run, migrate.ResumeOptions{}); !errors.Is(err, journal.ErrLocked) {
+			t.Errorf("resume of a run at work: %v", err)
+		}
+		plan, err := migrate.NewPlan(context.Background(), migrate.Options{Source: src, Destination: dst, System: "shop", Name: "again"})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if _, err := second.Start(context.Background(), plan); !errors.Is(err, journal.ErrLocked) {
+			t.Errorf("second run of one System: %v", err)
+		}
+	})
+	if _, err := move(t, e, migrate.Options{Source: src, Destination: dst}); err != nil || !checked.Load() {
+		t.Errorf("%v", err)
+	}
+}
+
+// sealed is a cloud that exports nothing.
+type sealed struct{ cimi.Provider }
+
+func (s sealed) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.Accepted, error) {
+	if a.Action == cimi.ActionExport {
+		return nil, cimi.Errorf(405, "export is not offered")
+	}
+	return s.Provider.Invoke(ctx, id, a)
+}
+
+// TestUnverifiable: what cannot be proved is kept, said, and exits with 10.
+func TestUnverifiable(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.inProcess(), b.remote()
+	dst.Provider = sealed{dst.Provider}
+	e := newEngine(t, src, dst)
+	rep, err := move(t, e, migrate.Options{Source: src, Destination: dst})
+	wantClass(t, err, migrate.ClassUnverified, migrate.Destination)
+	if rep == nil || rep.Verified || rep.State != string(journal.Done) || len(b.systems()) != 1 {
+		t.Errorf("%+v; the destination holds %v", rep, b.systems())
+	}
+	for _, d := range rep.Disks {
+		if d.Verified || d.SourceDigest == "" || d.DestinationDigest != "" {
+			t.Errorf("disk %+v", d)
+		}
+	}
+}
+
+// powered is a cloud whose machines run until they are stopped.
+type powered struct {
+	cimi.Provider
+	stopped *atomic.Int64
+	started *atomic.Int64
+	on      *atomic.Bool
+}
+
+func (p powered) Get(ctx context.Context, id string, o cimi.ReadOptions) (cimi.Resource, error) {
+	r, err := p.Provider.Get(ctx, id, o)
+	p.show(r)
+	return r, err
+}
+
+func (p powered) List(ctx context.Context, id string, o cimi.ListOptions) (*cimi.Collection, error) {
+	c, err := p.Provider.List(ctx, id, o)
+	if err == nil {
+		for _, r := range c.Items {
+			p.show(r)
+		}
+	}
+	return c, err
+}
+
+func (p powered) show(r cimi.Resource) {
+	if m, ok := r.(*cimi.Machine); ok && p.on.Load() {
+		m.State = cimi.StateStarted
+	}
+}
+
+func (p powered) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.Accepted, error) {
+	switch {
+	case strings.HasPrefix(id, "machines/") && a.Action == cimi.ActionStop:
+		p.stopped.Add(1)
+		p.on.Store(false)
+		return &cimi.Accepted{Done: true}, nil
+	case strings.HasPrefix(id, "machines/") && a.Action == cimi.ActionStart:
+		p.started.Add(1)
+		return &cimi.Accepted{Done: true}, nil
+	}
+	return p.Provider.Invoke(ctx, id, a)
+}
+
+// TestQuiesce: machines that run are stopped for the move, and started again
+// when it fails (AC-36).
+func TestQuiesce(t *testing.T) {
+	t.Parallel()
+	for _, fails := range []bool{false, true} {
+		a, b := newCloud(t), newCloud(t)
+		a.load(hosttest.NewSample(t, "shop", 1))
+		src, dst := a.inProcess(), b.remote()
+		p := powered{src.Provider, new(atomic.Int64), new(atomic.Int64), new(atomic.Bool)}
+		p.on.Store(true)
+		src.Provider = p
+		e := newEngine(t, src, dst)
+		if fails {
+			e.Journal.AfterWrite(func(what string) {
+				if what == "done transfer" {
+					corrupt(t, b.dir)
+				}
+			})
+		}
+		rep, err := move(t, e, migrate.Options{Source: src, Destination: dst})
+		if (err != nil) != fails {
+			t.Errorf("fails %v: %+v: %v", fails, rep, err)
+		}
+		if p.stopped.Load() != 2 || (p.started.Load() == 2) != fails {
+			t.Errorf("fails %v: %d machines stopped, %d started", fails, p.stopped.Load(), p.started.Load())
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package migrate
+
+import "errors"
+
+// properties are those of the import action.
+func (r *run) properties() (map[string]string, error) {
+	for _, k := range r.PropertyKeys {
+		if _, ok := r.values[k]; !ok {
+			return nil, &Error{Step: StepImport, Class: ClassUsage, Object: "property " + k,
+				Err: errors.New("its value is needed again: values are not kept in the journal"), Advice: "cimimove resume " + r.id + " --prop " + k + "=VALUE"}
+		}
+	}
+	return importProperties(importChoice{Name: r.Name, Nets: r.Nets, Storage: r.Storage, MAC: r.MAC, Configuration: r.Config, Properties: r.values, Run: r.id}), nil
+}
+
+// importChoice is what an import may be told.
+type importChoice struct {
+	Name          string
+	Nets, Storage map[string]string
+	MAC           string
+	Configuration string
+	Properties    map[string]string
+	Run           string
+}
+
+// runProperty marks the System of a run at the destination.
+const runProperty = "cimimove.run"
+
+// importProperties are the properties of an import action (mapping.md).
+func importProperties(c importChoice) map[string]string {
+	out := map[string]string{}
+	set := func(k, v string) {
+		if v != "" {
+			out[k] = v
+		}
+	}
+	set("ovf.name", c.Name)
+	set("ovf.configuration", c.Configuration)
+	if c.MAC != "keep" {
+		set("ovf.mac", c.MAC)
+	}
+	for k, v := range c.Nets {
+		set("ovf.network."+k, v)
+	}
+	for k, v := range c.Storage {
+		set("ovf.storage."+k, v)
+	}
+	for k, v := range c.Properties {
+		out["ovf.property."+k] = v
+	}
+	set(runProperty, c.Run)
+	return out
+}

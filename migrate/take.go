@@ -1,0 +1,111 @@
+package migrate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/cimimove/cimimove/migrate/journal"
+)
+
+// take is takeAny for a run with something left to do; of one that has ended
+// it gives only the Report.
+func (e *Engine) take(ctx context.Context, id string) (*run, *Report, error) {
+	row, err := e.Journal.Run(ctx, id)
+	if err != nil {
+		return nil, nil, &Error{Class: ClassUsage, Object: id, Err: err, Advice: "cimimove status lists the runs"}
+	}
+	var r *run
+	if !row.State.Ended() {
+		if r, row, err = e.takeAny(ctx, id); err != nil {
+			return nil, nil, err
+		}
+	}
+	switch {
+	case row.State.Ended():
+		// It may have ended between the look and the lock.
+		if r != nil {
+			r.closeEndpoints()
+			r.unlock()
+		}
+		rep, err := decodeReport(row)
+		return nil, rep, err
+	case row.State == journal.Failed:
+		r.closeEndpoints()
+		r.unlock()
+		return nil, nil, refuse("", "", "run "+id, ErrFailed, "begin a new one; cimimove gc removes what it may have left")
+	}
+	return r, nil, nil
+}
+
+// takeAny reads a run from the journal, locks it and opens its clouds.
+func (e *Engine) takeAny(ctx context.Context, id string) (*run, *journal.Run, error) {
+	row, err := e.Journal.Run(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	rec := &record{}
+	if err := json.Unmarshal(row.Plan, rec); err != nil || rec.Version != recordVersion {
+		return nil, nil, fmt.Errorf("run %s: its plan cannot be read by this program (version %d): %w", id, rec.Version, also(err, errors.ErrUnsupported))
+	}
+	r := &run{record: rec, engine: e, id: id, steps: map[Step]*journal.Step{}}
+	if err := r.lock(systemLock(row.Source, rec.SystemID)); err != nil {
+		return nil, nil, err
+	}
+	ok := false
+	defer func() {
+		if !ok {
+			r.closeEndpoints()
+			r.unlock()
+		}
+	}()
+	if err := r.lock(id); err != nil {
+		return nil, nil, err
+	}
+	if row, err = e.Journal.Run(ctx, id); err != nil {
+		return nil, nil, err
+	}
+	for _, side := range []struct {
+		name string
+		side Side
+		to   *Endpoint
+	}{{row.Source, Source, &r.src}, {row.Destination, Destination, &r.dst}} {
+		if *side.to, err = e.Dial(ctx, side.name, side.side); err != nil {
+			return nil, nil, at("", side.side, side.name, err)
+		}
+	}
+	steps, err := e.Journal.Steps(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range steps {
+		r.steps[Step(steps[i].Name)] = &steps[i]
+	}
+	ok = true
+	return r, row, nil
+}
+
+func (r *run) lock(name string) error {
+	l, err := r.engine.Journal.Lock(name)
+	if err != nil {
+		return &Error{Class: ClassRefused, Object: "run " + r.id, Err: err, Advice: "cimimove status " + r.id + " shows it"}
+	}
+	r.locks = append(r.locks, l)
+	return nil
+}
+
+func (r *run) unlock() {
+	for _, l := range r.locks {
+		l.Unlock()
+	}
+	r.locks = nil
+}
+
+func (r *run) closeEndpoints() {
+	for _, e := range []Endpoint{r.src, r.dst} {
+		if e.Provider != nil && !e.shared {
+			e.Provider.Close()
+		}
+	}
+}
