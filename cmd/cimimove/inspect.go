@@ -129,7 +129,7 @@ func inspect(ctx context.Context, c *call) (result, error) {
 func summarize(ctx context.Context, pkg ovf.Package) *inspection {
 	env := pkg.Envelope()
 	s := &inspection{
-		Package: pkg.Name(), Version: string(env.Version()), Files: []fileSummary{}, Disks: []diskSummary{},
+		Package: pkg.Name(), Version: versionOf(env), Files: []fileSummary{}, Disks: []diskSummary{},
 		Networks: []networkSummary{}, Systems: []systemSummary{}, Properties: []propertySummary{},
 		DeploymentOptions: []deploymentOption{}, EULAs: []eulaSummary{}, Findings: []ovf.Finding{},
 		Manifest:  manifestSummary{Present: pkg.Manifest() != nil, Algorithms: algorithms(pkg.Manifest())},
@@ -206,6 +206,19 @@ func (s *inspection) content(c ovf.Content, configuration string) {
 		}
 	}
 	s.Systems = append(s.Systems, v)
+}
+
+// versionOf is the version of the standard as people write it. 1.0 and 1.1
+// share a namespace; some producers say which they mean.
+func versionOf(env *ovf.Envelope) string {
+	versions := map[ovf.Version]string{ovf.V1: "1.1", ovf.V2: "2.0"}
+	if said, ok := env.Tree().Root().Attr(env.Namespace(), "version"); ok && strings.HasPrefix(said, string(env.Version())) {
+		return said
+	}
+	if v, ok := versions[env.Version()]; ok {
+		return v
+	}
+	return string(env.Version())
 }
 
 func algorithms(stored []byte) []string {
