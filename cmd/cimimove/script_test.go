@@ -1,0 +1,301 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets scripts and tests start this test's binary as cimimove.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"cimimove": main})
+}
+
+// TestScripts runs testdata/script: each file is the specification of one
+// behaviour. Besides what testscript knows there are
+//
+//	package OUT [option…]   a package (testPackage says which options there are)
+//	disk OUT SIZE           a raw disk of that many bytes, half noise, half zeros
+//	serve NAME DIR [arg…]   serves local:DIR on a free port; $NAME is its URL
+//	exits CODE cimimove …   runs it and compares the exit code; ! is not needed
+//	json PATH [VALUE]       standard output is one JSON document that has VALUE at PATH
+//	capture NAME PATH       $NAME is what the document has at PATH
+//	oneline                 standard error is one line of error, and at most a hint
+//	empty ENDPOINT…         each cloud holds no System, no Volume, no Machine
+//	mutate FILE OLD=>NEW    replaces text in a file
+//	flip FILE OFFSET        flips a bit
+func TestScripts(t *testing.T) {
+	descriptors, err := filepath.Abs(filepath.Join("testdata", "descriptor"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, ".state"))
+			e.Setenv("DESCRIPTORS", descriptors)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"package": scriptPackage, "disk": scriptDisk, "serve": scriptServe, "exits": scriptExits, "json": scriptJSON,
+			"capture": scriptCapture, "oneline": scriptOneLine, "empty": scriptEmpty, "mutate": scriptMutate, "flip": scriptFlip,
+		},
+	})
+}
+
+func scriptPackage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: package OUT [option…]")
+	}
+	options := args[1:]
+	for i, o := range options {
+		if v, ok := strings.CutPrefix(o, "from="); ok && strings.HasSuffix(v, ".ovf") {
+			options[i] = "from=" + ts.MkAbs(v)
+		}
+	}
+	p, err := newTestPackage(ts.Getenv("DESCRIPTORS"), options...)
+	ts.Check(err)
+	out := ts.MkAbs(args[0])
+	if strings.HasSuffix(args[0], "/") {
+		out += "/"
+	}
+	ts.Check(p.write(out))
+}
+
+func scriptDisk(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: disk OUT SIZE")
+	}
+	size, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), testContent(args[0], size), 0o644))
+}
+
+func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: serve NAME DIR [arg…]")
+	}
+	cmd := exec.Command("cimimove", append([]string{"serve", "local:" + args[1], "--listen", "127.0.0.1:0", "--output", "json"}, args[2:]...)...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "XDG_STATE_HOME"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+	})
+	var doc served
+	if err := json.NewDecoder(bufio.NewReader(out)).Decode(&doc); err != nil {
+		ts.Fatalf("serve %s: %v", args[1], err)
+	}
+	ts.Setenv(args[0], doc.URL)
+}
+
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func scriptJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: json PATH [VALUE]")
+	}
+	got, err := at(ts.ReadFile("stdout"), args[0])
+	switch {
+	case neg && err == nil && (len(args) == 1 || got == args[1]):
+		ts.Fatalf("%s is %s", args[0], got)
+	case neg:
+	case err != nil:
+		ts.Fatalf("%v", err)
+	case len(args) == 2 && got != args[1]:
+		ts.Fatalf("%s is %s, want %s", args[0], got, args[1])
+	}
+}
+
+func scriptCapture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture NAME PATH")
+	}
+	got, err := at(ts.ReadFile("stdout"), args[1])
+	ts.Check(err)
+	ts.Setenv(args[0], got)
+}
+
+// at finds .a.b[0].c in a document, "#" being the length of an array. Strings
+// come without quotes, the rest as compact JSON.
+func at(doc, path string) (string, error) {
+	d := json.NewDecoder(strings.NewReader(doc))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return "", fmt.Errorf("not JSON: %w", err)
+	}
+	if d.More() {
+		return "", fmt.Errorf("more than one JSON document")
+	}
+	for _, step := range strings.FieldsFunc(strings.ReplaceAll(path, "[", ".["), func(r rune) bool { return r == '.' }) {
+		switch x := v.(type) {
+		case map[string]any:
+			var ok bool
+			if v, ok = x[step]; !ok {
+				return "", fmt.Errorf("%s: no member %q", path, step)
+			}
+		case []any:
+			if step == "#" {
+				v = json.Number(strconv.Itoa(len(x)))
+				continue
+			}
+			i, err := strconv.Atoi(strings.Trim(step, "[]"))
+			if err != nil || i < 0 || i >= len(x) {
+				return "", fmt.Errorf("%s: no element %s of %d", path, step, len(x))
+			}
+			v = x[i]
+		default:
+			return "", fmt.Errorf("%s: %q of a value without members", path, step)
+		}
+	}
+	if s, ok := v.(string); ok {
+		return s, nil
+	}
+	b, err := json.Marshal(v)
+	return string(b), err
+}
+
+// scriptOneLine holds what an operator reads: one line that says what is
+// wrong, one more that says what to do, and nothing said twice.
+func scriptOneLine(ts *testscript.TestScript, neg bool, args []string) {
+	if err := oneLine(ts.ReadFile("stderr")); err != nil {
+		ts.Fatalf("%v", err)
+	}
+}
+
+func oneLine(stderr string) error {
+	lines := strings.Split(strings.TrimRight(stderr, "\n"), "\n")
+	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "cimimove: ") })
+	if i < 0 {
+		return fmt.Errorf("no error on standard error: %q", stderr)
+	}
+	lines = lines[i:]
+	if len(lines) > 2 || len(lines) == 2 && !strings.HasPrefix(lines[1], "  ") {
+		return fmt.Errorf("more than a line of error and one of advice:\n%s", strings.Join(lines, "\n"))
+	}
+	seen := map[string]bool{}
+	for _, part := range strings.Split(lines[0], ": ") {
+		if part = strings.TrimSpace(part); len(part) > 12 && seen[part] {
+			return fmt.Errorf("said twice: %q in %s", part, lines[0])
+		}
+		seen[part] = true
+	}
+	for _, ugly := range []string{"failed to", "<nil>", "%!", "runtime error", "goroutine"} {
+		if strings.Contains(lines[0], ugly) {
+			return fmt.Errorf("%q in %s", ugly, lines[0])
+		}
+	}
+	return nil
+}
+
+func scriptEmpty(ts *testscript.TestScript, neg bool, args []string) {
+	for _, e := range args {
+		for _, collection := range []string{"systems", "machines", "volumes", "networks"} {
+			ts.Check(ts.Exec("cimimove", "ls", e, collection, "--output", "json"))
+			if got := strings.TrimSpace(ts.ReadFile("stdout")); (got != "[]") != neg {
+				ts.Fatalf("%s of %s: %s", collection, e, got)
+			}
+			if neg {
+				return
+			}
+		}
+		if dir, ok := strings.CutPrefix(e, "local:"); ok {
+			ts.Check(noDisks(ts.MkAbs(dir)))
+		}
+	}
+}
+
+// noDisks: a cloud that holds nothing keeps no file of a disk either.
+func noDisks(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.Contains(d.Name(), ".db") || d.Name() == "lock" {
+			return err
+		}
+		return fmt.Errorf("%s was left behind", path)
+	})
+}
+
+func scriptMutate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mutate FILE OLD=>NEW")
+	}
+	before, after, _ := strings.Cut(args[1], "=>")
+	text := ts.ReadFile(args[0])
+	if !strings.Contains(text, before) {
+		ts.Fatalf("%s does not contain %q", args[0], before)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.ReplaceAll(text, before, after)), 0o644))
+}
+
+func scriptFlip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flip FILE OFFSET")
+	}
+	names, err := filepath.Glob(ts.MkAbs(args[0]))
+	if err != nil || len(names) == 0 {
+		ts.Fatalf("%s: no such file", args[0])
+	}
+	off, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(flipByte(names[0], off))
+}
+
+func flipByte(name string, off int64) error {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], off); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	b[0] ^= 1
+	_, err = f.WriteAt(b[:], off)
+	return errors.Join(err, f.Close())
+}
+
+// soon repeats check until it is satisfied, for 20 seconds.
+func soon(t *testing.T, what string, check func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !check(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not in 20 seconds: %s", what)
+		}
+	}
+}
