@@ -167,6 +167,17 @@ type JobError struct {
 	Findings any
 }
 
+// say adds a message, but for one that was said already: a Job often repeats
+// what its nested Job died of.
+func (e *JobError) say(message string) {
+	for _, m := range e.Messages {
+		if strings.Contains(m, message) {
+			return
+		}
+	}
+	e.Messages = append(e.Messages, message)
+}
+
 func (e *JobError) Error() string {
 	s := fmt.Sprintf("job %s: %s", e.Job.ID, e.Job.State)
 	if e.Job.ReturnCode != nil {

@@ -154,7 +154,7 @@ func jobError(ctx context.Context, p Provider, job *Job) *JobError {
 	var collect func(j *Job)
 	collect = func(j *Job) {
 		if j.State != JobSuccess && j.StatusMessage != "" {
-			e.Messages = append(e.Messages, j.StatusMessage)
+			e.say(j.StatusMessage)
 		}
 		for _, n := range j.NestedJobs {
 			nested := n.Value

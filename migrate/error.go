@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/ovf"
 )
 
 // Side says where an error arose.
@@ -43,15 +46,62 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
+	inner := sentence(e.Err)
 	var b strings.Builder
 	for _, s := range []string{string(e.Side), e.Object} {
-		if s != "" {
+		if s != "" && !strings.HasPrefix(inner, s+": ") {
 			b.WriteString(s)
 			b.WriteString(": ")
 		}
 	}
-	b.WriteString(e.Err.Error())
+	b.WriteString(inner)
 	return b.String()
+}
+
+// sentence is what a person reads of an error: of one that names package and
+// file itself, its own words without those of the layers it came through; of a
+// Job, what it says without its number.
+func sentence(err error) string {
+	var (
+		named      *masked
+		integrity  *ovf.IntegrityError
+		descriptor *ovf.DescriptorError
+		missing    *ovf.MissingFileError
+		job        *cimi.JobError
+	)
+	if _, several := err.(interface{ Unwrap() []error }); several {
+		return err.Error()
+	}
+	switch {
+	case errors.As(err, &named):
+		return named.Error()
+	case errors.As(err, &integrity):
+		return integrity.Error()
+	case errors.As(err, &missing):
+		return missing.Error()
+	case errors.As(err, &descriptor):
+		return descriptor.Error()
+	case errors.As(err, &job) && len(job.Messages) > 0:
+		return strings.Join(job.Messages, "; ")
+	}
+	return err.Error()
+}
+
+// masked is an error in which another name stands for a URL: the cloud knows a
+// package by the one-time URL it fetched it from, people by its name.
+type masked struct {
+	error
+	url, name string
+}
+
+func (m *masked) Error() string { return strings.ReplaceAll(sentence(m.error), m.url, m.name) }
+func (m *masked) Unwrap() error { return m.error }
+
+func mask(err error, url, name string) error {
+	if err == nil || url == "" {
+		return err
+	}
+	return &masked{err, url, name}
 }
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -202,9 +202,19 @@ func (i *oneImport) clean(ctx context.Context, acc *cimi.Accepted, cause error) 
 	if i.server != nil {
 		i.server.Close()
 	}
+	if i.server != nil {
+		cause = mask(cause, i.server.URL(), i.pkg.Name())
+	}
 	err := at(StepImport, Destination, i.dst.Name, cause)
 	if i.failed != nil {
-		err = at(StepTransfer, PackageSide, i.pkg.Name(), i.failed)
+		cause = i.failed
+	}
+	switch class := ClassOf(cause); {
+	case class == ClassIntegrity:
+		err = &Error{Step: StepTransfer, Side: PackageSide, Object: i.pkg.Name(), Class: class, Err: cause,
+			Advice: "the package is damaged: fetch it again; nothing of it is in the cloud"}
+	case class == ClassInvalid, i.failed != nil:
+		err = at(StepTransfer, PackageSide, i.pkg.Name(), cause)
 	}
 	if interrupted {
 		err = &Error{Step: StepImport, Object: i.name, Class: ClassInterrupt, Err: context.Cause(ctx)}

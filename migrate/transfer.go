@@ -275,6 +275,9 @@ func (t *transfer) followImport(ctx context.Context, in importNotes, acc *cimi.A
 
 // importFailed says which side failed, and leaves nothing at the destination.
 func (t *transfer) importFailed(ctx context.Context, in importNotes, cause error) error {
+	if t.server != nil {
+		cause = mask(cause, t.server.URL(), t.System)
+	}
 	err := t.blame(ctx, cause)
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
