@@ -84,6 +84,9 @@ func Allocated(ctx context.Context, img Image) (int64, error) {
 	return sum, nil
 }
 
+// NewBuffer is room for one block.
+func NewBuffer() []byte { return make([]byte, BlockSize) }
+
 // block is one BlockSize piece of a disk's content, short at its end.
 type block struct {
 	index int64
@@ -103,7 +106,7 @@ func (b *block) end() int64 { return b.index*BlockSize + int64(b.n) }
 func eachBlock(ctx context.Context, img Image, size int64, workers int, work, deliver func(*block) error) error {
 	return inorder.Line[block]{
 		Workers: workers,
-		New:     func() *block { return &block{buf: make([]byte, BlockSize)} },
+		New:     func() *block { return &block{buf: NewBuffer()} },
 		Produce: func(ctx context.Context, next func() (*block, error), submit func(*block)) error {
 			for index, err := range DataBlocks(ctx, img, size) {
 				if err != nil {

@@ -25,6 +25,10 @@ type EncodeOptions struct {
 	// Level is the compression level, 1 (fastest) to 9 (smallest); 0 is the
 	// format's default and LevelStored no compression.
 	Level int
+	// Variant is the variant of the format to write, empty for its default: of
+	// vhd, vhdx and vdi "dynamic" (default) or "fixed", of compressed qcow2
+	// "zlib" (default) or "zstd".
+	Variant string
 	// Workers is how many goroutines compress; GOMAXPROCS when not positive.
 	Workers int
 	// NoDigest leaves out the content digest, which otherwise is computed in

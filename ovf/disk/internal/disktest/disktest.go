@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"testing"
 
 	"github.com/cimimove/cimimove/ovf/disk"
 )
@@ -147,6 +148,27 @@ func (h *Holes) Extents(ctx context.Context, off, n int64) iter.Seq2[disk.Extent
 				return
 			}
 			off = next
+		}
+	}
+}
+
+// Extents fails the test unless img's extents, of all of it and of a part, lie
+// one after the other, cover it and are zero only where content is.
+func Extents(t testing.TB, img disk.Image, content []byte) {
+	t.Helper()
+	size := img.Size()
+	for _, part := range [][2]int64{{0, size}, {size / 3, size / 2}} {
+		at, end := part[0], part[0]+part[1]
+		for e, err := range img.Extents(context.Background(), part[0], part[1]) {
+			if err != nil || e.Offset != at || e.Length <= 0 || e.Length > end-at {
+				t.Fatalf("extent %+v at %d of %d (%v)", e, at, end, err)
+			}
+			if at += e.Length; e.Zero && !disk.IsZero(content[e.Offset:at]) {
+				t.Errorf("extent %+v holds data", e)
+			}
+		}
+		if at != end {
+			t.Errorf("extents of %v end at %d", part, at)
 		}
 	}
 }
