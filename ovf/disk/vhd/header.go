@@ -35,6 +35,7 @@ type footer struct {
 	header int64 // byte offset of the dynamic disk header
 	size   int64 // of the disk, in bytes
 	kind   uint32
+	id     [16]byte
 }
 
 // checksum is the ones' complement of the sum of b's bytes, without the four
@@ -58,7 +59,7 @@ func parseFooter(name string, at int64, b []byte) (*footer, error) {
 	if want, got := checksum(b[:footerLen], 64), be.Uint32(b[64:]); want != got {
 		return nil, corrupt(name, at+64, fmt.Sprintf("footer checksum %#08x", want), fmt.Sprintf("%#08x", got))
 	}
-	f := &footer{header: int64(be.Uint64(b[16:])), size: int64(be.Uint64(b[48:])), kind: be.Uint32(b[60:])}
+	f := &footer{header: int64(be.Uint64(b[16:])), size: int64(be.Uint64(b[48:])), kind: be.Uint32(b[60:]), id: [16]byte(b[68:84])}
 	if v := be.Uint32(b[12:]); v>>16 != 1 {
 		return nil, unsupported(name, "version %d.%d", v>>16, v&0xffff)
 	}
@@ -66,10 +67,8 @@ func parseFooter(name string, at int64, b []byte) (*footer, error) {
 		return nil, unsupported(name, "virtual size of %d bytes, above 2040 GiB", uint64(f.size))
 	}
 	switch f.kind {
-	case typeFixed, typeDynamic:
+	case typeFixed, typeDynamic, typeDifferencing:
 		return f, nil
-	case typeDifferencing:
-		return nil, unsupported(name, "a differencing disk, whose parent holds the rest of the content")
 	}
 	return nil, unsupported(name, "disk type %d", f.kind)
 }
@@ -79,6 +78,10 @@ type dynamic struct {
 	table   int64 // byte offset of the block allocation table
 	entries int64
 	block   int64 // bytes of content in a block
+
+	parentID [16]byte
+	name     string // of the parent
+	locators []locator
 }
 
 // bitmap is the length of the sector bitmap before each block's content.
@@ -97,6 +100,12 @@ func parseDynamic(name string, at int64, b []byte) (*dynamic, error) {
 	d := &dynamic{table: int64(be.Uint64(b[16:])), entries: int64(be.Uint32(b[28:])), block: int64(be.Uint32(b[32:]))}
 	if d.block < minBlock || d.block > maxBlock || d.block&(d.block-1) != 0 {
 		return nil, corrupt(name, at+32, "a block size that is a power of two up to 256 MiB", fmt.Sprint(d.block))
+	}
+	d.parentID = [16]byte(b[40:56])
+	d.name = text(binary.BigEndian, b[64:576])
+	for i := range maxLocators {
+		l := b[576+24*i:]
+		d.locators = append(d.locators, locator{code: string(l[:4]), n: int64(be.Uint32(l[8:])), at: int64(be.Uint64(l[16:]))})
 	}
 	return d, nil
 }
