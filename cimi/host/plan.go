@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -26,8 +27,28 @@ type Arrival struct {
 // PlanImport maps the package and refuses, before anything is read, what could
 // not be held: unknown configurations and properties, delta disks, shared
 // disks where the host has none, too little space. What opts.Finding is told
-// of stands in the descriptor.
+// of stands in the descriptor. Where the descriptor's own digest is wrong, that
+// is the error, whatever else its text would give.
 func PlanImport(ctx context.Context, pkg ovf.Package, opts ImportOptions, caps Capabilities) (*Arrival, error) {
+	a, err := planImport(ctx, pkg, opts, caps)
+	if err != nil {
+		return nil, Explain(ctx, pkg, err)
+	}
+	return a, nil
+}
+
+// Explain is the better explanation of an error in what a descriptor says: that
+// the manifest has another digest for it, as far as the manifest has come. It
+// starts reading the package.
+func Explain(ctx context.Context, pkg ovf.Package, err error) error {
+	var integrity *ovf.IntegrityError
+	if _, unsound := pkg.Next(ctx); errors.As(unsound, &integrity) {
+		return unsound
+	}
+	return err
+}
+
+func planImport(ctx context.Context, pkg ovf.Package, opts ImportOptions, caps Capabilities) (*Arrival, error) {
 	if opts.Finding == nil {
 		opts.Finding = func(ovf.Finding) {}
 	}
@@ -60,6 +81,9 @@ func PlanImport(ctx context.Context, pkg ovf.Package, opts ImportOptions, caps C
 		return nil, err
 	}
 	if err := a.checkDisks(ctx, caps); err != nil {
+		return nil, err
+	}
+	if err := a.checkFormats(ctx); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -147,7 +171,9 @@ func (a *Arrival) checkDisks(ctx context.Context, caps Capabilities) error {
 		od, _ := env.Disk(d.OVFID)
 		switch {
 		case od.ParentRef != "":
-			return fmt.Errorf("%s: disk %s holds only what differs from disk %s: delta disks are %w", a.pkg.Name(), od.ID, od.ParentRef, ErrUnsupported)
+			message := fmt.Sprintf("it holds only what differs from disk %s (parentRef); convert the package so that each disk is whole", od.ParentRef)
+			a.opts.Finding(ovf.Finding{ID: "MAP-DISK-002", Severity: ovf.Error, Object: "disk " + od.ID, Message: message, Clause: "DSP0243 9.1"})
+			return fmt.Errorf("%s: disk %s: %s: delta disks are %w (MAP-DISK-002)", a.pkg.Name(), od.ID, message, ErrUnsupported)
 		case d.Shared && !caps.SharedDisks:
 			return fmt.Errorf("%s: disk %s is shared by machines: %w (MAP-DISK-003)", a.pkg.Name(), od.ID, ErrUnsupported)
 		}

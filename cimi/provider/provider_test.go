@@ -280,6 +280,35 @@ func TestImportRefused(t *testing.T) {
 }
 
 // TestRedirectRefused: an allowed source may not send us where we may not go.
+// TestSourceByContent: an OVA called .ovf and a descriptor called otherwise are
+// what they are.
+func TestSourceByContent(t *testing.T) {
+	sample := hosttest.NewSample(t, "appliance", 1)
+	dir := t.TempDir()
+	p := open(t, t.TempDir(), provider.Options{AllowDirs: []string{dir}})
+	descriptor := `<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1"><References/><VirtualSystem id="vm"><Info/></VirtualSystem></Envelope>`
+	for name, content := range map[string][]byte{"archive.ovf": sample.OVA(t), "archive": sample.OVA(t), "text.ova": []byte("\n " + descriptor), "text": []byte("\xEF\xBB\xBF" + descriptor)} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	srv := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	defer srv.Close()
+	for _, base := range []string{"file://" + dir, srv.URL} {
+		for name, machines := range map[string]int{"archive.ovf": 2, "archive": 2, "text.ova": 1, "text": 1} {
+			acc, err := p.Invoke(context.Background(), "systems", &cimi.Action{Action: cimi.ActionImport, Source: base + "/" + name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if j := wait(t, p, acc.Job); j.State != cimi.JobSuccess {
+				t.Errorf("%s/%s: %s %s", base, name, j.State, j.StatusMessage)
+			} else if n := len(list(t, p, acc.Location+"/machines")); n != machines {
+				t.Errorf("%s/%s: %d machines, want %d", base, name, n, machines)
+			}
+		}
+	}
+}
+
 func TestRedirectRefused(t *testing.T) {
 	var reached atomic.Bool
 	inner := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Store(true) }))
@@ -323,6 +352,14 @@ func TestImportFails(t *testing.T) {
 		srv.Close()
 		if j.State != cimi.JobFailed || *j.ReturnCode != c.code || !strings.Contains(j.StatusMessage, c.message) || *j.Progress != 100 {
 			t.Errorf("%s: %s %d %s", name, j.State, *j.ReturnCode, j.StatusMessage)
+		}
+		if strings.Contains(j.StatusMessage, "\n") {
+			t.Errorf("%s: more than one sentence: %q", name, j.StatusMessage)
+		}
+		for _, n := range j.NestedJobs {
+			if said := get[*cimi.Job](t, p, n.Href).StatusMessage; said != "" {
+				t.Errorf("%s: a nested Job says %q, which its parent says already", name, said)
+			}
 		}
 		if len(j.AffectedResources) != 1 {
 			t.Errorf("%s: affected are %v", name, j.AffectedResources)

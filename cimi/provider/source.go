@@ -2,11 +2,14 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -14,7 +17,9 @@ import (
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/dir"
 	"github.com/cimimove/cimimove/ovf/files"
+	"github.com/cimimove/cimimove/ovf/ova"
 	"github.com/cimimove/cimimove/ovf/web"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
@@ -80,9 +85,53 @@ func (p *Provider) openSource(source string, r *importRequest) (opener, error) {
 		if err != nil {
 			return nil, err
 		}
-		return func(ctx context.Context) (ovf.Package, error) { return files.Open(ctx, path, files.OpenOptions{}) }, nil
+		return func(ctx context.Context) (ovf.Package, error) { return openFile(ctx, path) }, nil
 	}
 	return nil, cimi.Errorf(http.StatusBadRequest, "source: scheme %.40q is none of http, https, file", u.Scheme)
+}
+
+// openFile opens a package by what the file is, whatever its name (mapping.md,
+// "Import and export"): XML is a descriptor, anything else an OVA.
+func openFile(ctx context.Context, path string) (ovf.Package, error) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return files.Open(ctx, path, files.OpenOptions{})
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	start := make([]byte, 512)
+	n, err := io.ReadFull(f, start)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, errors.Join(err, f.Close())
+	}
+	switch named := strings.EqualFold(filepath.Ext(path), ".ovf"); {
+	case web.LooksXML(start[:n]):
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+		return dir.Open(ctx, path, dir.Options{})
+	case named:
+		pkg, err := ova.Open(ctx, f, info.Size(), path, ova.Options{})
+		if errors.Is(err, ova.ErrCompressed) {
+			if _, err := f.Seek(0, io.SeekStart); err != nil {
+				return nil, errors.Join(err, f.Close())
+			}
+			var stream ovf.Package
+			if stream, err = ova.Read(ctx, f, path, ova.Options{}); err == nil {
+				return stream, nil
+			}
+		}
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		return pkg, nil
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	return files.Open(ctx, path, files.OpenOptions{})
 }
 
 // allowedFile is the path of a file: URI, links resolved, below an allowed folder.

@@ -3,6 +3,8 @@ package provider
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cimimove/cimimove/cimi"
@@ -49,9 +51,12 @@ func (t *task) end(err error) {
 	case err == nil:
 		j.State, j.StatusMessage, j.ReturnCode = cimi.JobSuccess, "", cimi.Int(cimi.ReturnCode(0))
 	case errors.Is(err, errStopped):
-		j.State, j.StatusMessage, j.ReturnCode = cimi.JobStopped, err.Error(), cimi.Int(cimi.ReturnCode(130))
+		j.State, j.StatusMessage, j.ReturnCode = cimi.JobStopped, sentence(err), cimi.Int(cimi.ReturnCode(130))
 	default:
-		j.State, j.StatusMessage, j.ReturnCode = cimi.JobFailed, err.Error(), cimi.Int(cimi.ReturnCode(classOf(err)))
+		j.State, j.StatusMessage, j.ReturnCode = cimi.JobFailed, sentence(err), cimi.Int(cimi.ReturnCode(classOf(err)))
+	}
+	if t.parent != nil {
+		j.StatusMessage = "" // the parent says it, once: clients show both
 	}
 	if err != nil {
 		// What was made is removed: only the target stays listed.
@@ -63,6 +68,17 @@ func (t *task) end(err error) {
 	j.Progress = cimi.Int(100)
 	j.TimeOfStatusChange = cimi.TimeOf(time.Now())
 	j.Updated = j.TimeOfStatusChange
+}
+
+// sentence is an error in one line, nothing in it twice.
+func sentence(err error) string {
+	var said []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(said, line) {
+			said = append(said, line)
+		}
+	}
+	return strings.Join(said, "; ")
 }
 
 // find notes a finding, which the Job shows when it has ended.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/cimi/host"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/systemtemplate"
 )
@@ -25,7 +26,7 @@ func (p *Provider) importTemplate(ctx context.Context, open opener, r *importReq
 		made, findings, err := systemtemplate.FromEnvelope(pkg.Envelope(), systemtemplate.Options{
 			Configuration: r.options.Configuration, Properties: r.options.Properties, Supports: p.host.Capabilities().VirtualSystemTypes})
 		if err != nil {
-			return err
+			return host.Explain(ctx, pkg, err)
 		}
 		for _, f := range findings {
 			job.find(f)

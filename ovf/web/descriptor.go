@@ -21,12 +21,8 @@ const (
 	fileProbe = 4 << 10 // bytes of each file that are asked for to learn its size
 )
 
-// openDescriptor opens a descriptor with its files beside it.
-func openDescriptor(ctx context.Context, rawURL string, opts Options) (ovf.Package, error) {
-	f, err := fetch.Open(ctx, rawURL, opts.Fetch)
-	if err != nil {
-		return nil, err
-	}
+// openDescriptor opens the descriptor that f is, with its files beside it.
+func openDescriptor(ctx context.Context, rawURL string, f *fetch.File, opts Options) (ovf.Package, error) {
 	base, err := url.Parse(rawURL)
 	if err != nil {
 		f.Close()

@@ -8,6 +8,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -30,17 +31,45 @@ type Options struct {
 // Redact gives a URL for messages; see fetch.Redact.
 func Redact(raw string) string { return fetch.Redact(raw) }
 
-// Open opens the package at an http or https URL: a descriptor when its path
-// ends in .ovf, an OVA otherwise. The Package is named by the redacted URL.
+// Open opens the package at an http or https URL. Where the server offers
+// Range, content decides: XML is a descriptor, anything else an OVA. Elsewhere a
+// path that ends in .ovf is a descriptor's. The Package is named by the redacted URL.
 func Open(ctx context.Context, rawURL string, opts Options) (ovf.Package, error) {
-	if u, err := url.Parse(rawURL); err == nil && strings.EqualFold(path.Ext(u.Path), ".ovf") {
-		return openDescriptor(ctx, rawURL, opts)
-	}
+	u, err := url.Parse(rawURL)
+	named := err == nil && strings.EqualFold(path.Ext(u.Path), ".ovf")
 	f, err := fetch.Open(ctx, rawURL, opts.Fetch)
 	if err != nil {
 		return nil, err
 	}
+	isXML := named
+	if f.Ranges() {
+		start := make([]byte, min(f.Size(), 512))
+		n, err := f.At(ctx).ReadAt(start, 0)
+		if err != nil && err != io.EOF {
+			f.Close()
+			return nil, err
+		}
+		// What is neither goes the way of its name, whose errors are the better ones.
+		isXML = LooksXML(start[:n]) || named && !looksTar(start[:n])
+	}
+	if isXML {
+		return openDescriptor(ctx, rawURL, f, opts)
+	}
 	return OpenFile(ctx, f, opts)
+}
+
+// LooksXML tells a descriptor by its first bytes, in any encoding that XML has
+// a byte order mark for.
+func LooksXML(start []byte) bool {
+	start = bytes.ReplaceAll(start, []byte{0}, nil) // UTF-16
+	for _, mark := range []string{"\xEF\xBB\xBF", "\xFF\xFE", "\xFE\xFF"} {
+		start = bytes.TrimPrefix(start, []byte(mark))
+	}
+	return bytes.HasPrefix(bytes.TrimLeft(start, " \t\r\n"), []byte("<"))
+}
+
+func looksTar(start []byte) bool {
+	return len(start) >= 262 && string(start[257:262]) == "ustar"
 }
 
 // OpenFile opens the OVA that a fetch.File is, and takes the file over: Close,
