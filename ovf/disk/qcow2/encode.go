@@ -22,10 +22,11 @@ const (
 // out from the image's extents first, so that w need not seek: each cluster
 // that data touches is written, even if it proves zero. A virtual size that is
 // no multiple of 512 is rounded up to a sector. Level must be 0 or
-// disk.LevelStored.
+// disk.LevelStored: where compressed clusters lie is not known before. Write
+// has them.
 func Encode(ctx context.Context, img disk.Image, w io.Writer, opts disk.EncodeOptions) (disk.Result, error) {
-	if opts.Level > 0 {
-		return disk.Result{Info: img.Info()}, &disk.UnsupportedError{Format: disk.QCOW2, Feature: "writing compressed clusters"}
+	if opts.Level > 0 || opts.Variant != "" {
+		return disk.Result{Info: img.Info()}, &disk.UnsupportedError{Format: disk.QCOW2, Feature: "writing compressed clusters to a stream"}
 	}
 	l, err := newLayout(ctx, img)
 	if err != nil {
@@ -132,16 +133,7 @@ func (l *layout) writeTables(w io.Writer) error {
 	be := binary.BigEndian
 
 	b := make([]byte, writtenCluster)
-	be.PutUint32(b[0:], magic)
-	be.PutUint32(b[4:], 3)
-	be.PutUint32(b[20:], writtenBits)
-	be.PutUint64(b[24:], uint64(l.size))
-	be.PutUint32(b[36:], uint32(len(l.inL2)))
-	be.PutUint64(b[40:], uint64(firstL1*writtenCluster))
-	be.PutUint64(b[48:], writtenCluster)
-	be.PutUint32(b[56:], uint32(l.table))
-	be.PutUint32(b[96:], 4) // reference counts of 2^4 bits
-	be.PutUint32(b[100:], headerLenV3)
+	writeHeader(b, l.size, len(l.inL2), firstL1*writtenCluster, writtenCluster, l.table)
 	if _, err := w.Write(b); err != nil {
 		return err
 	}
