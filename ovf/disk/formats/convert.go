@@ -6,15 +6,28 @@ import (
 	"os"
 
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/qcow2"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/disk/vdi"
+	"github.com/cimimove/cimimove/ovf/disk/vhd"
+	"github.com/cimimove/cimimove/ovf/disk/vhdx"
 )
 
 // Convert writes img to the empty regular file out in format to, holes kept
 // where the format is raw. The file is not synced; on error it holds part of
 // an image and is the caller's to remove.
 func Convert(ctx context.Context, img disk.Image, out *os.File, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
-	if to == disk.Raw {
+	switch to {
+	case disk.Raw:
 		return disk.Copy(ctx, img, raw.NewSink(out), opts)
+	case disk.QCOW2:
+		return qcow2.Write(ctx, img, out, opts)
+	case disk.VHD:
+		return vhd.Write(ctx, img, out, opts)
+	case disk.VHDX:
+		return vhdx.Write(ctx, img, out, opts)
+	case disk.VDI:
+		return vdi.Write(ctx, img, out, opts)
 	}
 	return Encode(ctx, img, out, to, opts)
 }

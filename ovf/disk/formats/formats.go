@@ -15,7 +15,9 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/qcow2"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/disk/vdi"
 	"github.com/cimimove/cimimove/ovf/disk/vhd"
+	"github.com/cimimove/cimimove/ovf/disk/vhdx"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
 )
 
@@ -54,6 +56,10 @@ func Open(r io.ReaderAt, size int64, src Source) (disk.Image, error) {
 		return qcow2.Open(r, size, src.Name)
 	case disk.VHD:
 		return vhd.Open(r, size, src.Name)
+	case disk.VHDX:
+		return vhdx.Open(r, size, src.Name)
+	case disk.VDI:
+		return vdi.Open(r, size, src.Name)
 	}
 	return nil, &disk.UnsupportedError{Name: src.Name, Format: f, Feature: "reading the format"}
 }
@@ -93,6 +99,12 @@ func Encode(ctx context.Context, img disk.Image, w io.Writer, to disk.Format, op
 		return vmdk.Encode(ctx, img, w, vmdk.EncodeOptions{EncodeOptions: opts})
 	case disk.QCOW2:
 		return qcow2.Encode(ctx, img, w, opts)
+	case disk.VHD:
+		return vhd.Encode(ctx, img, w, opts)
+	case disk.VHDX:
+		return vhdx.Encode(ctx, img, w, opts)
+	case disk.VDI:
+		return vdi.Encode(ctx, img, w, opts)
 	}
 	return disk.Result{}, &disk.UnsupportedError{Format: to, Feature: "writing the format as a stream"}
 }
