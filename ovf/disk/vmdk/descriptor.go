@@ -43,15 +43,19 @@ func geometry(capacity uint64, adapter Adapter) (cylinders, heads, sectors uint6
 // descriptor is the text embedded in an image of capacity sectors, padded to
 // its room. The content is not known when it is written, so that the content
 // id is derived from the capacity and stays the same between runs.
-func descriptor(capacity uint64, adapter Adapter) []byte {
+func descriptor(capacity uint64, adapter Adapter, createType string) []byte {
 	cylinders, heads, sectors := geometry(capacity, adapter)
 	cid := crc32.ChecksumIEEE(fmt.Appendf(nil, "cimimove %d", capacity))
 	if cid >= 0xfffffffe || cid == 0 { // values with a meaning of their own
 		cid = 1
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Disk DescriptorFile\nversion=1\nCID=%08x\nparentCID=ffffffff\ncreateType=\"streamOptimized\"\n", cid)
-	fmt.Fprintf(&b, "\n# Extent description\nRDONLY %d SPARSE \"disk.vmdk\"\n", capacity)
+	fmt.Fprintf(&b, "# Disk DescriptorFile\nversion=1\nCID=%08x\nparentCID=ffffffff\ncreateType=\"%s\"\n", cid, createType)
+	access := "RW"
+	if createType == "streamOptimized" {
+		access = "RDONLY"
+	}
+	fmt.Fprintf(&b, "\n# Extent description\n%s %d SPARSE \"disk.vmdk\"\n", access, capacity)
 	b.WriteString("\n# The Disk Data Base\n#DDB\n\n")
 	fmt.Fprintf(&b, "ddb.adapterType = \"%s\"\n", adapter)
 	fmt.Fprintf(&b, "ddb.geometry.cylinders = \"%d\"\nddb.geometry.heads = \"%d\"\nddb.geometry.sectors = \"%d\"\n", cylinders, heads, sectors)

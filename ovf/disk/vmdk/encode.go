@@ -184,7 +184,7 @@ func front(h header, adapter Adapter) []byte {
 	b := make([]byte, overheadSectors*sector)
 	first := h.marshal()
 	copy(b, first[:])
-	copy(b[sector:], descriptor(h.capacity, adapter))
+	copy(b[sector:], descriptor(h.capacity, adapter, "streamOptimized"))
 	return b
 }
 
