@@ -11,6 +11,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/vdi"
 	"github.com/cimimove/cimimove/ovf/disk/vhd"
 	"github.com/cimimove/cimimove/ovf/disk/vhdx"
+	"github.com/cimimove/cimimove/ovf/disk/vmdk"
 )
 
 // Convert writes img to the empty regular file out in format to, holes kept
@@ -22,6 +23,8 @@ func Convert(ctx context.Context, img disk.Image, out *os.File, to disk.Format, 
 		return disk.Copy(ctx, img, raw.NewSink(out), opts)
 	case disk.QCOW2:
 		return qcow2.Write(ctx, img, out, opts)
+	case disk.VMDKSparse:
+		return vmdk.WriteSparse(ctx, img, out, vmdk.EncodeOptions{EncodeOptions: opts})
 	case disk.VHD:
 		return vhd.Write(ctx, img, out, opts)
 	case disk.VHDX:

@@ -27,6 +27,7 @@ func ways() map[string]kept {
 	return map[string]kept{
 		"raw":         {disk.Raw, disk.EncodeOptions{}, "raw", true},
 		"vmdk":        {disk.VMDK, disk.EncodeOptions{Level: 1}, "vmdk", true},
+		"vmdk-sparse": {disk.VMDKSparse, disk.EncodeOptions{}, "vmdk", false},
 		"qcow2":       {disk.QCOW2, disk.EncodeOptions{}, "qcow2", true},
 		"qcow2, zlib": {disk.QCOW2, disk.EncodeOptions{Level: 1}, "qcow2", false},
 		"qcow2, best": {disk.QCOW2, disk.EncodeOptions{Level: 9}, "qcow2", false},
