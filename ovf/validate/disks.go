@@ -76,6 +76,9 @@ func rawAttr(c *checker, x ovf.Element, local string) (string, bool) {
 
 // placeholder recognises what templates put where a number will be.
 func placeholder(s string) bool {
+	if s == "$" || len(s) > 2 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == "" {
+		return true // DISK_CAPACITY
+	}
 	for _, p := range [][2]string{{"@", "@"}, {"{{", "}}"}, {"[", "]"}, {"___", "___"}, {"#", "#"}, {"$", ""}, {"%", "%"}} {
 		if len(s) > len(p[0])+len(p[1]) && strings.HasPrefix(s, p[0]) && strings.HasSuffix(s, p[1]) {
 			return true
@@ -137,7 +140,7 @@ func disks(c *checker) {
 			if i, ok := order[d.FileRef]; !ok {
 				c.add("OVF-DISK-003", object, "fileRef %q names no File of References", d.FileRef)
 			} else {
-				if i < last && !d.Shared {
+				if _, again := refs[d.FileRef]; i < last && !d.Shared && !again {
 					c.add("OVF-DISK-007", object, "its file %q stands before that of the disk before", d.FileRef)
 				}
 				last = max(last, i)
@@ -150,7 +153,7 @@ func disks(c *checker) {
 				c.add(id, object, "fileRef %q is that of disk %s too", d.FileRef, other)
 			}
 			refs[d.FileRef] = d.ID
-			if d.Format == "" && !c.draft {
+			if d.Format == "" && c.env.Version() != ovf.VOVirt {
 				c.add("OVF-DISK-008", object, "the Disk has content and no format")
 			}
 		}
@@ -215,6 +218,11 @@ func (c *checker) capacity(d ovf.Disk, object string) {
 		c.add("OVF-DISK-012", object, "the unit is %q", d.AllocationUnits)
 	}
 	n, err := d.CapacityBytes()
+	if c.env.Version() == ovf.VOVirt && d.Capacity == "" {
+		// A LUN's size is known to its storage alone.
+		c.add("OVF-DISK-018", object, "the capacity is missing")
+		return
+	}
 	if err != nil {
 		if strings.HasPrefix(d.Capacity, "${") && c.hasProperty(strings.TrimSuffix(d.Capacity[2:], "}")) {
 			c.add("OVF-DISK-016", object, "%v", err)
@@ -223,8 +231,11 @@ func (c *checker) capacity(d ovf.Disk, object string) {
 		c.add("OVF-DISK-004", object, "%v", err)
 		return
 	}
-	if n == 0 {
+	switch {
+	case n == 0 && d.Blank():
 		c.add("OVF-DISK-005", object, "the capacity is 0")
+	case n == 0:
+		c.add("OVF-DISK-018", object, "the capacity is 0")
 	}
 	if d.PopulatedSize > n {
 		c.add("OVF-DISK-011", object, "populatedSize is %d, capacity %d", d.PopulatedSize, n)

@@ -30,9 +30,13 @@ func structure(c *checker) {
 	if c.draft {
 		c.add("OVF-XML-008", "Envelope", "the descriptor is of version %s, namespace %s", c.env.Version(), c.env.Namespace())
 	}
-	if v, ok := rawAttr(c, c.env.Element(), "version"); ok && c.draft && v != "" && v != "0.9" && v != "0.9.1" && !strings.HasPrefix(v, "1.0") &&
-		!(c.env.Version() == ovf.VOVirt) {
-		c.add("OVF-XML-011", "Envelope", "the version is %q", v)
+	if v, ok := rawAttr(c, c.env.Element(), "version"); c.env.Version() == ovf.V09 {
+		switch {
+		case !ok:
+			c.add("OVF-XML-013", "Envelope", "the Envelope has no ovf:version")
+		case v != "" && !strings.HasPrefix(v, "0.9") && !strings.HasPrefix(v, "1.0"):
+			c.add("OVF-XML-011", "Envelope", "the version is %q", v)
+		}
 	}
 	unbound := map[string]bool{}
 	for n := range root.Descendants() {
@@ -65,6 +69,9 @@ func (c *checker) sections(object, place string, all []ovf.Section) {
 	for _, s := range all {
 		ours := s.Namespace == c.env.Namespace() || s.Namespace == ""
 		allowed, known := places[s.Kind]
+		if c.draft && known && strings.Contains(allowed, "c") && place == "e" {
+			allowed += "e" // tools of 0.9 put licence and annotation there
+		}
 		switch {
 		case ours && known && !strings.Contains(allowed, place):
 			c.add("OVF-XML-003", object, "%s may not stand here", s.Kind)
@@ -89,9 +96,17 @@ func (c *checker) sections(object, place string, all []ovf.Section) {
 			c.add("OVF-ENC-001", object, "the package has encrypted parts, which cannot be read without their key")
 		}
 		if known && ours && s.Info == "" && !hasChild(s.Node(), "Info") {
-			c.add("OVF-XML-004", object, "%s has no Info", s.Kind)
+			c.add(c.noInfo(), object, "%s has no Info", s.Kind)
 		}
 	}
+}
+
+// noInfo is the rule of a missing Info: oVirt and virt-v2v never write one.
+func (c *checker) noInfo() string {
+	if c.env.Version() == ovf.VOVirt {
+		return "OVF-XML-012"
+	}
+	return "OVF-XML-004"
 }
 
 func hasChild(n *xmltree.Node, local string) bool {
@@ -122,7 +137,7 @@ func contents(c *checker) {
 		}
 		ids[x.ID] = true
 		if x.Info == "" && !hasChild(x.Node(), "Info") {
-			c.add("OVF-XML-004", object, "%s has no Info", name)
+			c.add(c.noInfo(), object, "%s has no Info", name)
 		}
 		c.sections(object, place, x.Sections())
 	}
