@@ -25,6 +25,7 @@ import (
 //	since=2, until=1        versions that have it
 //	attr, text  in XML an attribute, or the text, of its structure
 //	last        stands after all others
+//	measure=M   what an integer counts (see Measure)
 type Attribute struct {
 	Name    string
 	Aliases []string
@@ -52,6 +53,8 @@ type Attribute struct {
 	inAttr bool
 	inText bool
 	last   bool
+
+	measure Measure
 }
 
 type kind int
@@ -194,6 +197,8 @@ func parseTag(tag string, ft reflect.Type) *Attribute {
 			a.inText = true
 		case "last":
 			a.last = true
+		case "measure":
+			a.measure = Measure(val)
 		default:
 			panic("cimi: unknown option " + p + " in tag " + tag)
 		}

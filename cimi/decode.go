@@ -1,6 +1,7 @@
 package cimi
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,14 +12,32 @@ import (
 	"strings"
 )
 
-// Limits of what is decoded: anything beyond is refused before it is built.
+// Limits bound what is decoded: anything beyond is refused before it is built.
+// A zero field takes the value that suits a document from the network. Files
+// that a user names may ask for more: see FileLimits.
+type Limits struct {
+	Bytes int // of one document; 0 takes MaxBody
+	Depth int // nesting of objects, arrays and elements; 0 takes 64
+	Nodes int // values in one document; 0 takes 2 Mi
+}
+
+// MaxBody bounds a document from the network, in bytes.
+const MaxBody = 16 << 20
+
 const (
-	MaxBody  = 16 << 20 // bytes of one document
-	maxDepth = 64       // nesting of objects, arrays and elements
-	maxNodes = 2 << 20  // values in one document
+	maxDepth = 64
+	maxNodes = 2 << 20
 )
 
-// ErrTooLarge: a document exceeds MaxBody or its nesting or number of values the limits.
+// FileLimits suit a file on disk, such as a SystemTemplate of many thousands
+// of machines in nested collections.
+func FileLimits() Limits { return Limits{Bytes: 512 << 20, Depth: 1024, Nodes: 64 << 20} }
+
+func (l Limits) orDefault() Limits {
+	return Limits{Bytes: cmp.Or(l.Bytes, MaxBody), Depth: cmp.Or(l.Depth, maxDepth), Nodes: cmp.Or(l.Nodes, maxNodes)}
+}
+
+// ErrTooLarge: a document exceeds the Limits.
 var ErrTooLarge = errors.New("document is too large")
 
 // DecodeError says where a document is not what the standard asks for.

@@ -17,7 +17,12 @@ func DecodeJSON(b []byte) (Resource, error) { return DecodeJSONAs(b, "") }
 // DecodeJSONAs reads a resource whose type is the given one unless its
 // resourceURI names another modelled type.
 func DecodeJSONAs(b []byte, typeName string) (Resource, error) {
-	v, err := parseJSON(b)
+	return DecodeJSONWithin(b, typeName, Limits{})
+}
+
+// DecodeJSONWithin is DecodeJSONAs with limits of the caller's choice.
+func DecodeJSONWithin(b []byte, typeName string, l Limits) (Resource, error) {
+	v, err := parseJSON(b, l)
 	if err != nil {
 		return nil, err
 	}
@@ -29,11 +34,12 @@ func DecodeJSONAs(b []byte, typeName string) (Resource, error) {
 }
 
 // parseJSON parses one document within the limits; numbers stay json.Number.
-func parseJSON(b []byte) (any, error) {
-	if len(b) > MaxBody {
+func parseJSON(b []byte, l Limits) (any, error) {
+	l = l.orDefault()
+	if len(b) > l.Bytes {
 		return nil, ErrTooLarge
 	}
-	if err := checkJSONLimits(b); err != nil {
+	if err := checkJSONLimits(b, l); err != nil {
 		return nil, err
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -53,7 +59,7 @@ func parseJSON(b []byte) (any, error) {
 }
 
 // checkJSONLimits counts depth and values without building anything.
-func checkJSONLimits(b []byte) error {
+func checkJSONLimits(b []byte, l Limits) error {
 	depth, nodes := 0, 0
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
@@ -64,13 +70,13 @@ func checkJSONLimits(b []byte) error {
 				}
 			}
 		case '{', '[':
-			if depth++; depth > maxDepth {
+			if depth++; depth > l.Depth {
 				return ErrTooLarge
 			}
 		case '}', ']':
 			depth--
 		case ',':
-			if nodes++; nodes > maxNodes {
+			if nodes++; nodes > l.Nodes {
 				return ErrTooLarge
 			}
 		}

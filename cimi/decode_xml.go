@@ -13,7 +13,12 @@ func DecodeXML(b []byte) (Resource, error) { return DecodeXMLAs(b, "") }
 // DecodeXMLAs reads a resource; the type is that of the root element where it
 // is modelled, else the given one.
 func DecodeXMLAs(b []byte, typeName string) (Resource, error) {
-	root, err := parseXML(b)
+	return DecodeXMLWithin(b, typeName, Limits{})
+}
+
+// DecodeXMLWithin is DecodeXMLAs with limits of the caller's choice.
+func DecodeXMLWithin(b []byte, typeName string, l Limits) (Resource, error) {
+	root, err := parseXML(b, l)
 	if err != nil {
 		return nil, err
 	}

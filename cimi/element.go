@@ -19,8 +19,9 @@ func isCIMI(ns string) bool { return ns == "" || ns == Namespace || ns == Namesp
 
 // parseXML parses one document within the limits. Document types are refused,
 // and with them every entity that XML itself does not define.
-func parseXML(b []byte) (*element, error) {
-	if len(b) > MaxBody {
+func parseXML(b []byte, l Limits) (*element, error) {
+	l = l.orDefault()
+	if len(b) > l.Bytes {
 		return nil, ErrTooLarge
 	}
 	d := xml.NewDecoder(bytes.NewReader(b))
@@ -39,7 +40,7 @@ func parseXML(b []byte) (*element, error) {
 		switch tok := tok.(type) {
 		case xml.StartElement:
 			el := &element{space: tok.Name.Space, local: tok.Name.Local, attrs: tok.Attr}
-			if nodes += 1 + len(tok.Attr); nodes > maxNodes || len(stack) >= maxDepth {
+			if nodes += 1 + len(tok.Attr); nodes > l.Nodes || len(stack) >= l.Depth {
 				return nil, ErrTooLarge
 			}
 			if len(stack) > 0 {

@@ -36,9 +36,12 @@ func Errorf(status int, format string, args ...any) *Error {
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Method != "" {
-		b.WriteString(e.Method + " " + e.URL + ": ")
+		b.WriteString(e.Method + " " + e.URL)
 	}
 	if e.Status != 0 {
+		if b.Len() > 0 {
+			b.WriteString(": ")
+		}
 		fmt.Fprintf(&b, "%d", e.Status)
 		if t := http.StatusText(e.Status); t != "" {
 			b.WriteString(" " + t)

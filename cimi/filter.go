@@ -2,6 +2,7 @@ package cimi
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -244,4 +245,30 @@ func (p *filterParser) property() (filterExpr, error) {
 	}
 	p.next()
 	return propertyMatch{key.text, op.text == "!=", val.text}, nil
+}
+
+// Attributes lists the attributes that the expression compares, "properties"
+// for property[…].
+func (f *Filter) Attributes() []string {
+	var out []string
+	add := func(n string) {
+		if !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	var walk func(filterExpr)
+	walk = func(e filterExpr) {
+		switch e := e.(type) {
+		case joined:
+			for _, p := range e.parts {
+				walk(p)
+			}
+		case comparison:
+			add(e.attr)
+		case propertyMatch:
+			add("properties")
+		}
+	}
+	walk(f.expr)
+	return out
 }

@@ -6,7 +6,7 @@ type Machine struct {
 	State string `cimi:"state,ro"`
 	CPU   *int64 `cimi:"cpu"`
 	// Memory is in kibibytes.
-	Memory  *int64           `cimi:"memory"`
+	Memory  *int64           `cimi:"memory,measure=memory"`
 	Disks   *Ref[Collection] `cimi:"disks,of=Disk,ro"`
 	CPUArch string           `cimi:"cpuArch"`
 	// CPUSpeed is in megahertz.
@@ -24,7 +24,7 @@ func (*Machine) TypeName() string { return "Machine" }
 // Disk is local storage of a Machine (T17). Capacity is in kilobytes.
 type Disk struct {
 	Common
-	Capacity        *int64 `cimi:"capacity"`
+	Capacity        *int64 `cimi:"capacity,measure=disk"`
 	InitialLocation string `cimi:"initialLocation"`
 }
 
@@ -77,7 +77,7 @@ type MachineConfiguration struct {
 	Common
 	CPU *int64 `cimi:"cpu"`
 	// Memory is in kibibytes.
-	Memory  *int64              `cimi:"memory"`
+	Memory  *int64              `cimi:"memory,measure=memory"`
 	Disks   []DiskConfiguration `cimi:"disks,item=disk"`
 	CPUArch string              `cimi:"cpuArch"`
 	// CPUSpeed is in megahertz.
@@ -89,7 +89,7 @@ func (*MachineConfiguration) TypeName() string { return "MachineConfiguration" }
 
 // DiskConfiguration is a disk of Machines to be (T20). Capacity is in kilobytes.
 type DiskConfiguration struct {
-	Capacity        *int64 `cimi:"capacity"`
+	Capacity        *int64 `cimi:"capacity,measure=disk"`
 	Format          string `cimi:"format"`
 	InitialLocation string `cimi:"initialLocation"`
 	Extensions

@@ -142,3 +142,12 @@ func orderText(v any) string {
 	s, _ := scalarText(v)
 	return s
 }
+
+// FilterAttributes lists the attributes that the filters compare.
+func (q *Query) FilterAttributes() []string {
+	var out []string
+	for _, f := range q.filters {
+		out = append(out, f.Attributes()...)
+	}
+	return Names(out)
+}

@@ -123,7 +123,7 @@ func (r *Ref[T]) set(target Resource) {
 		return
 	}
 	u := r.make()
-	obj, err := parseJSON(b)
+	obj, err := parseJSON(b, Limits{})
 	if m, ok := obj.(map[string]any); ok && err == nil {
 		if un, ok := u.(*Unknown); ok {
 			un.URI, un.Type = resourceURI(target), target.TypeName()

@@ -7,7 +7,7 @@ type Volume struct {
 	// Type is a URI such as VolumeMapped.
 	Type string `cimi:"type"`
 	// Capacity is in kilobytes.
-	Capacity *int64           `cimi:"capacity"`
+	Capacity *int64           `cimi:"capacity,measure=volume"`
 	Bootable *bool            `cimi:"bootable"`
 	Images   *Ref[Collection] `cimi:"images,of=VolumeImage,ro"`
 	Meters   *Ref[Collection] `cimi:"meters,of=Meter,ro"`
@@ -35,7 +35,7 @@ type VolumeConfiguration struct {
 	// Format is that of a file system, not of an image.
 	Format string `cimi:"format"`
 	// Capacity is in kilobytes.
-	Capacity *int64       `cimi:"capacity"`
+	Capacity *int64       `cimi:"capacity,measure=volume"`
 	VScope   []ValueScope `cimi:"vscope,item=valueScope,since=2"`
 }
 
