@@ -69,8 +69,8 @@ func (c *checker) sections(object, place string, all []ovf.Section) {
 	for _, s := range all {
 		ours := s.Namespace == c.env.Namespace() || s.Namespace == ""
 		allowed, known := places[s.Kind]
-		if c.draft && known && strings.Contains(allowed, "c") && place == "e" {
-			allowed += "e" // tools of 0.9 put licence and annotation there
+		if c.draft && s.Kind == "EulaSection" {
+			allowed += "e" // tools of 0.9 put the licence there
 		}
 		switch {
 		case ours && known && !strings.Contains(allowed, place):
