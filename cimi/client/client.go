@@ -37,6 +37,9 @@ type Options struct {
 	UserAgent string
 	// Format is json (the default) or xml.
 	Format string
+	// Capacity corrects the units of a cloud that counts otherwise than 5.6
+	// says; the zero value changes nothing.
+	Capacity Capacity
 	// Retry bounds repeated requests; its Client and Authorize are not used.
 	Retry fetch.Options
 }
@@ -145,35 +148,6 @@ func (c *Client) Get(ctx context.Context, id string, opts cimi.ReadOptions) (cim
 		c.tags.put(cimi.ETag(a.resource), a.header.Get("ETag"))
 	}
 	return a.resource, nil
-}
-
-// List reads one page of a collection. Where the cloud ignores $first and
-// $last (4.1.6), the page is cut from what it sent.
-func (c *Client) List(ctx context.Context, collection string, opts cimi.ListOptions) (*cimi.Collection, error) {
-	a, err := c.send(ctx, http.MethodGet, withQuery(c.resolve(collection), opts), nil, nil, "Collection")
-	if err != nil {
-		return nil, err
-	}
-	col, ok := a.resource.(*cimi.Collection)
-	if !ok {
-		return nil, a.unexpected("a collection")
-	}
-	if col.ID == "" && len(opts.Select) == 0 {
-		col.ID = c.resolve(collection)
-	}
-	if col.Count == nil && len(opts.Select) == 0 {
-		col.Count = cimi.Int(int64(len(col.Items)))
-	}
-	first, last := max(opts.First, 1), opts.Last
-	asked := last - first + 1
-	if n := len(col.Items); (first > 1 || last > 0) && col.Count != nil && int64(n) == *col.Count && (first > 1 || last > 0 && n > asked) {
-		from, to := min(first-1, n), n
-		if last > 0 {
-			to = max(from, min(last, n))
-		}
-		col.Items = col.Items[from:to]
-	}
-	return col, nil
 }
 
 // Create adds to a collection, at the href of its add operation.

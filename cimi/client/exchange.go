@@ -42,6 +42,10 @@ func (c *Client) send(ctx context.Context, method, href string, r cimi.Resource,
 		if c.o.Format == "xml" {
 			encode = cimi.EncodeXML
 		}
+		if c.o.Capacity != (Capacity{}) {
+			r = cimi.Clone(r)
+			cimi.MapMeasures(r, c.o.Capacity.sent)
+		}
 		if err := encode(&buf, r); err != nil {
 			return nil, err
 		}
@@ -171,6 +175,7 @@ func (c *Client) decode(a *answer, typeName string) error {
 		return &cimi.Error{Status: http.StatusBadGateway, Method: a.method, URL: fetch.Redact(a.url.String()),
 			Message: "the answer is no CIMI resource: " + err.Error(), Body: a.excerpt(), Err: err}
 	}
+	cimi.MapMeasures(r, c.o.Capacity.received)
 	if typeName != "CloudEntryPoint" {
 		cimi.MapURIs(r, c.resolve)
 	}

@@ -39,6 +39,10 @@ type Options struct {
 	// Extensions are names of extension attributes that requests may carry,
 	// besides this project's own.
 	Extensions []string
+	// Hosts are names under which a server on loopback may be asked for,
+	// besides localhost, loopback addresses and the host of BaseURL; see
+	// checkHost.
+	Hosts []string
 }
 
 const (
@@ -100,6 +104,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var err error
 	if err = q.negotiate(); err == nil {
+		if err = s.checkHost(r); err != nil {
+			q.fail(err)
+			return
+		}
 		if cross := crossOrigin.Check(r); cross != nil {
 			err = cimi.Errorf(http.StatusForbidden, "%w", cross)
 		} else if err = q.authenticate(); err == nil {

@@ -1,0 +1,96 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/cimimove/cimimove/cimi"
+)
+
+// List reads one page of a collection. Where the cloud ignores $filter, $first
+// or $last (4.1.6), the page is made from what it sends without them.
+func (c *Client) List(ctx context.Context, collection string, opts cimi.ListOptions) (*cimi.Collection, error) {
+	if len(opts.Filter) == 0 {
+		return c.page(ctx, collection, opts)
+	}
+	q, err := cimi.ParseQuery(opts)
+	if err != nil {
+		return nil, err
+	}
+	asked := opts
+	if len(opts.Select) > 0 { // what the filter looks at must be there to see whether it was applied
+		asked.Select = cimi.Names(append(slices.Clone(opts.Select), q.FilterAttributes()...))
+	}
+	col, err := c.page(ctx, collection, asked)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(col.Items, func(r cimi.Resource) bool { return !q.Match(r) }) {
+		if col, err = c.filterHere(ctx, collection, col, opts); err != nil {
+			return nil, err
+		}
+	}
+	return cimi.Select(col, opts.Select).(*cimi.Collection), nil
+}
+
+// filterHere makes the page of a cloud that may have ignored $filter: it has,
+// when it counts as many entries with the filter as without.
+func (c *Client) filterHere(ctx context.Context, collection string, filtered *cimi.Collection, opts cimi.ListOptions) (*cimi.Collection, error) {
+	whole, err := c.page(ctx, collection, cimi.ListOptions{Last: 1})
+	if err != nil {
+		return nil, err
+	}
+	if cimi.IntValue(whole.Count) != cimi.IntValue(filtered.Count) {
+		return filtered, nil
+	}
+	var all []cimi.Resource
+	for r, err := range cimi.All(ctx, plainPages{c}, collection, cimi.ListOptions{}) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	page, n, err := cimi.ApplyQuery(all, opts)
+	if err != nil {
+		return nil, err
+	}
+	filtered.Items, filtered.Count = page, cimi.Int(int64(n))
+	return filtered, nil
+}
+
+// plainPages is the client as All needs it, without the check of filters.
+type plainPages struct{ *Client }
+
+func (p plainPages) List(ctx context.Context, collection string, opts cimi.ListOptions) (*cimi.Collection, error) {
+	return p.page(ctx, collection, opts)
+}
+
+// page asks for one page. Where the cloud ignores $first and $last, it is cut
+// from what came.
+func (c *Client) page(ctx context.Context, collection string, opts cimi.ListOptions) (*cimi.Collection, error) {
+	a, err := c.send(ctx, http.MethodGet, withQuery(c.resolve(collection), opts), nil, nil, "Collection")
+	if err != nil {
+		return nil, err
+	}
+	col, ok := a.resource.(*cimi.Collection)
+	if !ok {
+		return nil, a.unexpected("a collection")
+	}
+	if col.ID == "" && len(opts.Select) == 0 {
+		col.ID = c.resolve(collection)
+	}
+	if col.Count == nil && len(opts.Select) == 0 {
+		col.Count = cimi.Int(int64(len(col.Items)))
+	}
+	first, last := max(opts.First, 1), opts.Last
+	asked := last - first + 1
+	if n := len(col.Items); (first > 1 || last > 0) && col.Count != nil && int64(n) == *col.Count && (first > 1 || last > 0 && n > asked) {
+		from, to := min(first-1, n), n
+		if last > 0 {
+			to = max(from, min(last, n))
+		}
+		col.Items = col.Items[from:to]
+	}
+	return col, nil
+}
