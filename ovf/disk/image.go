@@ -45,6 +45,9 @@ type Info struct {
 	// Allocated is how many bytes of logical content the image stores; -1 when
 	// only reading everything would tell (a stream).
 	Allocated int64
+	// Snapshots is how many earlier states the image keeps apart. Only the
+	// current one is read.
+	Snapshots int
 }
 
 // Image is a virtual disk that can be read anywhere. ReadAt reads logical

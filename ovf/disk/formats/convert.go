@@ -36,10 +36,10 @@ func Convert(ctx context.Context, img disk.Image, out *os.File, to disk.Format, 
 }
 
 // ConvertStream is Convert for an image that can be read only once, front to
-// back, which goes to a raw file.
+// back. To raw its content may come in any order; see Transcode for the others.
 func ConvertStream(ctx context.Context, r io.Reader, src Source, size int64, out *os.File, to disk.Format, opts disk.DecodeOptions) (disk.Result, error) {
 	if to != disk.Raw {
-		return disk.Result{}, &disk.UnsupportedError{Name: src.Name, Format: to, Feature: "writing the format from a stream"}
+		return Transcode(ctx, r, src, size, out, to, disk.EncodeOptions{Workers: opts.Workers, Progress: opts.Progress})
 	}
 	return Decode(ctx, r, src, size, raw.NewSink(out), opts)
 }

@@ -29,6 +29,15 @@ type Source struct {
 	// Declared is the format asked for or promised by a descriptor; empty
 	// where there is none.
 	Declared disk.Format
+	// Files opens the files that a descriptor names; nil refuses disks that are
+	// spread over several. See Beside.
+	Files disk.Files
+	// Backing are the base names of files that may be opened, with Files, where
+	// an image says that it builds on them: qcow2 backing files, parents of
+	// differencing disks. Others are disk.ErrUnsupported.
+	Backing []string
+
+	depth int // how many images build on this one
 }
 
 // Detect decides what the image of size bytes in r is; see disk.Resolve.
@@ -43,7 +52,11 @@ func Detect(r io.ReaderAt, size int64, src Source) (disk.Format, error) {
 // Open opens the image of size bytes in r, whatever its format. Closing the
 // image does not close r.
 func Open(r io.ReaderAt, size int64, src Source) (disk.Image, error) {
-	f, err := Detect(r, size, src)
+	k, err := disk.Detect(r, size)
+	if err != nil {
+		return nil, err
+	}
+	f, err := disk.Resolve(k, src.Declared, src.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -51,13 +64,16 @@ func Open(r io.ReaderAt, size int64, src Source) (disk.Image, error) {
 	case disk.Raw:
 		return raw.New(r, size), nil
 	case disk.VMDK, disk.VMDKSparse:
+		if k.Variant != "streamOptimized" && f == disk.VMDK {
+			return vmdk.OpenSpread(r, size, src.Name, src.Files)
+		}
 		return vmdk.Open(r, size, src.Name)
 	case disk.QCOW2:
-		return qcow2.Open(r, size, src.Name)
+		return qcow2.OpenOver(r, size, src.Name, src.parents())
 	case disk.VHD:
-		return vhd.Open(r, size, src.Name)
+		return vhd.OpenOver(r, size, src.Name, src.parents())
 	case disk.VHDX:
-		return vhdx.Open(r, size, src.Name)
+		return vhdx.OpenOver(r, size, src.Name, src.parents())
 	case disk.VDI:
 		return vdi.Open(r, size, src.Name)
 	}

@@ -3,6 +3,7 @@ package formats_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -153,6 +154,35 @@ func TestEveryPair(t *testing.T) {
 				t.Errorf("%s to %s: differs at %d (%v)", from, to, at, err)
 			}
 		}
+	}
+}
+
+// TestFromStream: a stream goes to a file of every format.
+func TestFromStream(t *testing.T) {
+	ctx := context.Background()
+	content := disktest.Patterns()["first and last"]
+	plain := raw.New(bytes.NewReader(content), int64(len(content)))
+	var stream bytes.Buffer
+	want, err := formats.Encode(ctx, plain, &stream, disk.VMDK, disk.EncodeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for way, k := range ways() {
+		f, err := os.Create(filepath.Join(t.TempDir(), "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		res, err := formats.Transcode(ctx, bytes.NewReader(stream.Bytes()), formats.Source{}, -1, f, k.to, k.opts)
+		if err != nil || res.Digest != want.Digest {
+			t.Errorf("%s: %+v (%v)", way, res, err)
+			continue
+		}
+		disktest.Judge(t, f.Name(), k.oracle, content)
+	}
+	_, err = formats.Transcode(ctx, bytes.NewReader(stream.Bytes()), formats.Source{}, -1, io.Discard, disk.VHD, disk.EncodeOptions{})
+	if !errors.Is(err, disk.ErrUnsupported) {
+		t.Errorf("VHD from a stream to a stream: %v", err)
 	}
 }
 

@@ -46,6 +46,9 @@ type header struct {
 	l1Len       uint32 // entries
 	l1          uint64 // byte offset
 	compression byte
+	snapshots   uint32
+	backing     string // the file that holds the rest of the content, if any
+	backingAs   string // its format, as qemu calls it, where the image says
 }
 
 func (h *header) clusterSize() int64 { return 1 << h.clusterBits }
@@ -92,14 +95,46 @@ func readHeader(r io.ReaderAt, length int64, name string) (*header, error) {
 		return nil, corrupt(name, 20, "clusters of 512 bytes to 2 MiB", fmt.Sprintf("2^%d", h.clusterBits))
 	case h.size > maxSize:
 		return nil, unsupported("virtual size of %d bytes, above 64 TiB", h.size)
-	case be.Uint64(b[8:]) != 0:
-		return nil, unsupported("a backing file, which holds the rest of the content")
 	case be.Uint32(b[32:]) != 0:
 		return nil, unsupported("encryption (method %d)", be.Uint32(b[32:]))
-	case be.Uint32(b[60:]) != 0:
-		return nil, unsupported("%d internal snapshots kept apart", be.Uint32(b[60:]))
+	}
+	h.snapshots = be.Uint32(b[60:])
+	if at, n := be.Uint64(b[8:]), be.Uint32(b[16:]); at != 0 {
+		if n == 0 || n > maxBackingName || at > uint64(length) || uint64(n) > uint64(length)-at {
+			return nil, corrupt(name, 8, "a backing file's name of at most 1023 bytes", fmt.Sprintf("%d bytes at %d", n, at))
+		}
+		text := make([]byte, n)
+		if err := disk.ReadFull(r, text, int64(at)); err != nil {
+			return nil, err
+		}
+		h.backing, h.backingAs = string(text), backingFormat(h.version, b)
 	}
 	return h, h.checkL1(name, length)
+}
+
+// maxBackingName is the format's own limit.
+const maxBackingName = 1023
+
+// backingFormat is what the header extensions in b say of the backing file's
+// format, empty where they do not.
+func backingFormat(version uint32, b []byte) string {
+	const extensionFormat = 0xe2792aca
+	be := binary.BigEndian
+	at := int64(headerLenV2)
+	if version >= 3 {
+		at = int64(be.Uint32(b[100:]))
+	}
+	for at+8 <= int64(len(b)) {
+		kind, n := be.Uint32(b[at:]), int64(be.Uint32(b[at+4:]))
+		if kind == 0 || n > int64(len(b))-at-8 {
+			return ""
+		}
+		if kind == extensionFormat {
+			return string(b[at+8 : at+8+n])
+		}
+		at += 8 + (n+7)&^7
+	}
+	return ""
 }
 
 func (h *header) features(name string, b []byte) error {

@@ -1,11 +1,12 @@
 // Package qcow2 reads QEMU copy-on-write disks, versions 2 and 3, with plain,
-// zero, zlib- and zstd-compressed clusters, and writes version 3 with plain
-// ones.
+// zero, zlib- and zstd-compressed clusters, and writes version 3.
 //
-// It follows QEMU's docs/interop/qcow2.txt. Content that lies elsewhere, in a
-// backing file or an external data file, is disk.ErrUnsupported: a file is not
-// opened because a header names it. So are encryption, extended L2 entries and
-// internal snapshots.
+// It follows QEMU's docs/interop/qcow2.txt. A backing file is opened by the
+// caller alone (OpenOver): a file is not opened because a header names it. An
+// external data file, encryption and extended L2 entries are
+// disk.ErrUnsupported. Of an image with internal snapshots the current state is
+// read, as every reader does; Info counts the snapshots, which no conversion
+// carries.
 package qcow2
 
 import (
@@ -25,7 +26,8 @@ type Image struct {
 	name     string
 	length   int64 // of the image file
 	h        *header
-	l1       []uint64 // byte offsets of L2 tables, 0 where there is none
+	l1       []uint64   // byte offsets of L2 tables, 0 where there is none
+	parent   disk.Image // nil where there is none
 	tables   tableCache
 	clusters clusterCache
 }
@@ -34,8 +36,15 @@ var _ disk.Image = (*Image)(nil)
 
 // Open takes the image of length bytes in r; name is what errors call it. It
 // reads the header and the L1 table, and checks that every L2 table lies
-// within the image; clusters are checked when read.
+// within the image; clusters are checked when read. An image with a backing file
+// is disk.ErrUnsupported.
 func Open(r io.ReaderAt, length int64, name string) (*Image, error) {
+	return OpenOver(r, length, name, nil)
+}
+
+// OpenOver is Open for an image that may have a backing file, which parents
+// opens. Closing the image closes that.
+func OpenOver(r io.ReaderAt, length int64, name string, parents disk.Parents) (*Image, error) {
 	h, err := readHeader(r, length, name)
 	if err != nil {
 		return nil, err
@@ -53,7 +62,19 @@ func Open(r io.ReaderAt, length int64, name string) (*Image, error) {
 		}
 		m.l1[i] = at
 	}
-	return m, nil
+	if h.backing == "" {
+		return m, nil
+	}
+	if parents == nil {
+		return nil, &disk.UnsupportedError{Name: name, Format: disk.QCOW2, Feature: fmt.Sprintf("a backing file %q, which holds the rest of the content", h.backing)}
+	}
+	m.parent, err = parents([]string{h.backing}, backingFormats[h.backingAs])
+	return m, err
+}
+
+// backingFormats are qemu's names of formats.
+var backingFormats = map[string]disk.Format{
+	"raw": disk.Raw, "qcow2": disk.QCOW2, "vmdk": disk.VMDK, "vpc": disk.VHD, "vhdx": disk.VHDX, "vdi": disk.VDI,
 }
 
 // checkPlace checks that what lies at byte offset at, for n bytes, as the entry
@@ -71,11 +92,17 @@ func (m *Image) checkPlace(at uint64, n, where int64, what string) error {
 func (m *Image) Size() int64 { return int64(m.h.size) }
 
 func (m *Image) Info() disk.Info {
-	return disk.Info{Format: disk.QCOW2, Variant: fmt.Sprintf("version %d", m.h.version), Size: m.Size(), Allocated: -1}
+	return disk.Info{Format: disk.QCOW2, Variant: fmt.Sprintf("version %d", m.h.version), Size: m.Size(), Allocated: -1, Snapshots: int(m.h.snapshots)}
 }
 
-// Close releases nothing: r is the caller's.
-func (m *Image) Close() error { return nil }
+// Close closes the backing file, where there is one, and not r, which is the
+// caller's.
+func (m *Image) Close() error {
+	if m.parent == nil {
+		return nil
+	}
+	return m.parent.Close()
+}
 
 func (m *Image) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
@@ -110,6 +137,13 @@ func (m *Image) readRun(p []byte, off int64) (int, error) {
 	}
 	n := min(int64(len(p)), cs-skip)
 	switch c.kind {
+	case absent:
+		if m.parent != nil {
+			k := max(0, min(n, m.parent.Size()-off))
+			clear(p[k:n])
+			return int(n), disk.ReadFull(m.parent, p[:k], off)
+		}
+		fallthrough
 	case zero:
 		clear(p[:n])
 		return int(n), nil
@@ -139,41 +173,43 @@ func (m *Image) readPlain(p []byte, at int64) error {
 }
 
 // Extents reads tables, not clusters. Zero clusters, allocated or not, are
-// zero extents.
+// zero extents; where the backing file's content shows, its own.
 func (m *Image) Extents(ctx context.Context, off, n int64) iter.Seq2[disk.Extent, error] {
-	return func(yield func(disk.Extent, error) bool) {
+	return disk.Merged(func(yield func(disk.Extent, error) bool) {
 		if off < 0 || n < 0 || off > m.Size()-n {
 			yield(disk.Extent{}, fmt.Errorf("qcow2: extents of %d bytes at %d: the disk has %d", n, off, m.Size()))
 			return
 		}
 		cs, end := m.h.clusterSize(), off+n
 		span := cs * m.h.l2Entries()
-		run := disk.Extent{Offset: off, Zero: true}
 		for at := off; at < end; {
 			if err := ctx.Err(); err != nil {
 				yield(disk.Extent{}, err)
 				return
 			}
-			next, isZero := at/span*span+span, true
+			next, k := at/span*span+span, absent
 			if m.l1[at/span] != 0 {
 				c, err := m.cluster(at / cs)
 				if err != nil {
 					yield(disk.Extent{}, err)
 					return
 				}
-				next, isZero = at/cs*cs+cs, c.kind == zero
+				next, k = at/cs*cs+cs, c.kind
 			}
-			if isZero != run.Zero {
-				if run.Length > 0 && !yield(run, nil) {
-					return
+			next = min(next, end)
+			if k == absent && m.parent != nil && at < m.parent.Size() {
+				have := min(next, m.parent.Size())
+				for e, err := range m.parent.Extents(ctx, at, have-at) {
+					if !yield(e, err) || err != nil {
+						return
+					}
 				}
-				run = disk.Extent{Offset: run.Offset + run.Length, Zero: isZero}
+				at = have
 			}
-			at = min(next, end)
-			run.Length = at - run.Offset
+			if !yield(disk.Extent{Offset: at, Length: next - at, Zero: k == zero || k == absent}, nil) {
+				return
+			}
+			at = next
 		}
-		if run.Length > 0 {
-			yield(run, nil)
-		}
-	}
+	})
 }

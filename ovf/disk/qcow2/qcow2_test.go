@@ -119,9 +119,7 @@ func TestRefusesByName(t *testing.T) {
 	if err := os.WriteFile(path("encryption"), encrypted, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	disktest.Run(t, qemu, "create", "-f", "qcow2", path("1 internal snapshots"), "1M")
-	disktest.Run(t, qemu, "snapshot", "-c", "one", path("1 internal snapshots"))
-	for _, feature := range []string{"a backing file", "an external data file", "extended L2", "encryption", "1 internal snapshots"} {
+	for _, feature := range []string{"a backing file", "an external data file", "extended L2", "encryption"} {
 		b, err := os.ReadFile(path(feature))
 		if err != nil {
 			t.Fatal(err)
@@ -132,6 +130,29 @@ func TestRefusesByName(t *testing.T) {
 	}
 	if err := read([]byte("KDMV and so on")); !errors.Is(err, disk.ErrWrongFormat) {
 		t.Errorf("a VMDK: %v", err)
+	}
+}
+
+// TestSnapshotsAreKeptApart: the current state is read, not an earlier one.
+func TestSnapshotsAreKeptApart(t *testing.T) {
+	qemu, qemuIO := disktest.Tool(t, "qemu-img"), disktest.Tool(t, "qemu-io")
+	path := filepath.Join(t.TempDir(), "disk.qcow2")
+	disktest.Run(t, qemu, "create", "-f", "qcow2", path, "1M")
+	disktest.Run(t, qemuIO, "-c", "write -P 1 0 256k", path)
+	disktest.Run(t, qemu, "snapshot", "-c", "one", path)
+	disktest.Run(t, qemuIO, "-c", "write -P 2 64k 64k", path)
+	image, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Repeat([]byte{1}, 1<<20)
+	copy(want[64<<10:], bytes.Repeat([]byte{2}, 64<<10))
+	clear(want[256<<10:])
+	if !bytes.Equal(all(image), want) {
+		t.Error("reads another state")
+	}
+	if n := open(t, image).Info().Snapshots; n != 1 {
+		t.Errorf("says %d snapshots", n)
 	}
 }
 

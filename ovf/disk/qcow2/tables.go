@@ -17,7 +17,8 @@ const (
 type kind byte
 
 const (
-	zero kind = iota // or not allocated: without a backing file the same
+	zero   kind = iota
+	absent      // the backing file's, or zeros without one
 	plain
 	compressed
 )
@@ -42,7 +43,7 @@ func (m *Image) cluster(g int64) (cluster, error) {
 	i, j := g/m.h.l2Entries(), g%m.h.l2Entries()
 	at := int64(m.l1[i])
 	if at == 0 {
-		return cluster{}, nil
+		return cluster{kind: absent}, nil
 	}
 	t, err := m.table(i, at)
 	if err != nil {
@@ -67,8 +68,11 @@ func (m *Image) entry(e uint64, where int64) (cluster, error) {
 		return c, nil
 	}
 	at := e & offsetMask
-	if m.h.version >= 3 && e&zeroBit != 0 || at == 0 {
-		return cluster{}, nil
+	switch {
+	case m.h.version >= 3 && e&zeroBit != 0:
+		return cluster{kind: zero}, nil
+	case at == 0:
+		return cluster{kind: absent}, nil
 	}
 	c := cluster{kind: plain, at: int64(at)}
 	return c, m.checkPlace(at, 0, where, "a cluster")

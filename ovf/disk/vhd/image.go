@@ -130,12 +130,12 @@ func (m *Image) openParent(d *dynamic, length int64, name string, parents disk.P
 	if err != nil {
 		return err
 	}
-	p, ok := parent.(*Image)
+	p, ok := disk.Unowned(parent).(*Image)
 	if !ok || p.id != d.parentID {
 		parent.Close()
 		return &disk.CorruptError{Name: name, Format: disk.VHD, Offset: -1, Expected: fmt.Sprintf("a parent of identity %x", d.parentID), Got: "another image"}
 	}
-	m.Parent, m.HighFirst = p, true
+	m.Parent, m.HighFirst = parent, true
 	m.Bitmap = func(i int64) ([]byte, error) {
 		b := make([]byte, d.bitmap())
 		return b, disk.ReadFull(m.R, b, m.At(i)-d.bitmap())

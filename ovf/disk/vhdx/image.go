@@ -181,12 +181,12 @@ func (m *Image) openParent(name string, parents disk.Parents) error {
 	if err != nil {
 		return err
 	}
-	p, ok := parent.(*Image)
+	p, ok := disk.Unowned(parent).(*Image)
 	if !ok || !linkage[p.dataWrite] {
 		parent.Close()
 		return &disk.CorruptError{Name: name, Format: disk.VHDX, Offset: -1, Expected: "a parent of the identity it was made for", Got: "another image"}
 	}
-	m.Parent = p
+	m.Parent = parent
 	return nil
 }
 
