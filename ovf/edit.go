@@ -33,6 +33,19 @@ func (x Element) RemoveAttr(local string) {
 // Remove takes the element out of the descriptor.
 func (x Element) Remove() { x.node.Remove() }
 
+// AddFile adds an entry at the end of References.
+func (e *Envelope) AddFile(f File) error {
+	refs := e.child(e.doc.Root(), "References")
+	if refs == nil {
+		return &DescriptorError{Object: "file " + f.ID, Offset: -1, Clause: "7.1", Message: "the envelope has no References"}
+	}
+	w := draftWriter{ns: e.localSpace(refs)}
+	frag := w.el("File")
+	w.ns = e.ns
+	_, err := refs.Append(w.set(frag, "id", f.ID, "href", f.Href, "size", number(f.Size, -1), "compression", f.Compression, "chunkSize", number(f.ChunkSize, 0)))
+	return err
+}
+
 // SetHref changes where the file lies in the package.
 func (f File) SetHref(href string) { f.SetAttr("href", href) }
 

@@ -1,6 +1,7 @@
 package ovf
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -160,6 +161,18 @@ func (it Item) FieldNode(name string) *xmltree.Node {
 		}
 	}
 	return nil
+}
+
+// FieldNames are the CIM names of the fields that the Item has, each once, in
+// order.
+func (it Item) FieldNames() []string {
+	var out []string
+	for _, n := range it.fields {
+		if name := n.Name().Local; !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 func (it Item) number(name string) *uint64 {
