@@ -116,7 +116,7 @@ func (c *call) image(path, from string) (disk.Image, int64, func(), error) {
 			return nil, 0, nil, err
 		}
 	}
-	img, err := formats.Open(f, size, formats.Source{Name: path, Declared: declared})
+	img, err := formats.OpenFile(f, size, formats.Source{Name: path, Declared: declared})
 	if err != nil {
 		f.Close()
 		return nil, 0, nil, err
