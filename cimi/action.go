@@ -5,28 +5,28 @@ package cimi
 type Action struct {
 	Common
 	// Action is one of the Action constants or another absolute URI.
-	Action string `cimi:"action,cmandatory"`
+	Action string `cimi:"action,cmandatory,std"`
 
-	Source          string `cimi:"source,uri,asis"`      // import
-	Format          string `cimi:"format"`               // export
-	Destination     string `cimi:"destination,uri,asis"` // export
-	Force           *bool  `cimi:"force"`                // stop, restart
-	InitialLocation string `cimi:"initialLocation"`      // insert into Machine.volumes, connectvolume
+	Source          string `cimi:"source,uri,asis"`         // import
+	Format          string `cimi:"format"`                  // export
+	Destination     string `cimi:"destination,uri,asis"`    // export
+	Force           *bool  `cimi:"force"`                   // stop, restart
+	InitialLocation string `cimi:"initialLocation,since=2"` // insert into Machine.volumes, connectvolume
 
-	Image      *Ref[MachineImage] `cimi:"image"`                        // restore
-	Credential *Ref[Credential]   `cimi:"credential,alias=credentials"` // connectvolume, insert, remove
+	Image      *Ref[MachineImage] `cimi:"image"`                                // restore
+	Credential *Ref[Credential]   `cimi:"credential,alias=credentials,since=2"` // connectvolume, insert, remove
 
 	// The resource to insert into a collection or to remove from it (5.5.12.2, 5.5.12.3).
-	System           *Ref[System]           `cimi:"system"`
-	Machine          *Ref[Machine]          `cimi:"machine"`
-	Volume           *Ref[Volume]           `cimi:"volume"`
-	VolumeImage      *Ref[VolumeImage]      `cimi:"volumeImage"`
-	MachineImage     *Ref[MachineImage]     `cimi:"machineImage"`
-	Network          *Ref[Network]          `cimi:"network"`
-	ProtocolSegment  *Ref[ProtocolSegment]  `cimi:"protocolSegment"`
-	ProtocolEndpoint *Ref[ProtocolEndpoint] `cimi:"protocolEndpoint"`
-	NetworkInterface *Ref[NetworkInterface] `cimi:"networkInterface"`
-	NetworkService   *Ref[Unknown]          `cimi:"networkService"`
+	System           *Ref[System]           `cimi:"system,since=2"`
+	Machine          *Ref[Machine]          `cimi:"machine,since=2"`
+	Volume           *Ref[Volume]           `cimi:"volume,since=2"`
+	VolumeImage      *Ref[VolumeImage]      `cimi:"volumeImage,since=2"`
+	MachineImage     *Ref[MachineImage]     `cimi:"machineImage,since=2"`
+	Network          *Ref[Network]          `cimi:"network,since=2"`
+	ProtocolSegment  *Ref[ProtocolSegment]  `cimi:"protocolSegment,since=2"`
+	ProtocolEndpoint *Ref[ProtocolEndpoint] `cimi:"protocolEndpoint,since=2"`
+	NetworkInterface *Ref[NetworkInterface] `cimi:"networkInterface,since=2"`
+	NetworkService   *Ref[Unknown]          `cimi:"networkService,since=2"`
 }
 
 func (*Action) TypeName() string { return "Action" }

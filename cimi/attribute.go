@@ -24,6 +24,11 @@ import (
 //	alias=N     another name that is understood
 //	since=2, until=1        versions that have it
 //	attr, text  in XML an attribute, or the text, of its structure
+//	element1    in XML of 1.x a child element, whatever attr and text say
+//	attr1       in XML of 1.x an attribute
+//	inline1     in 1.x the reference's href and attributes stand in the structure itself
+//	name1=N     its name in 1.x
+//	std         a URI that may be the standard's own, in the namespace of the version
 //	last        stands after all others
 //	measure=M   what an integer counts (see Measure)
 type Attribute struct {
@@ -46,15 +51,22 @@ type Attribute struct {
 	// Common: one of 5.7.1.
 	Common bool
 
-	kind   kind
-	index  []int
-	of     string
-	asIs   bool
-	inAttr bool
-	inText bool
-	last   bool
+	kind      kind
+	fieldType reflect.Type
+	index     []int
+	of        string
+	asIs      bool
+	inAttr    bool
+	inText    bool
+	last      bool
 
 	measure Measure
+
+	std      bool
+	element1 bool
+	attr1    bool
+	inline1  bool
+	name1    string
 }
 
 type kind int
@@ -84,10 +96,24 @@ var kindNames = map[kind]string{
 }
 
 // Attributes lists the attributes of a type in the order in which they are
-// serialised: common ones first, operations last. The caller must not change them.
+// serialised: common ones first, operations last. It has those of both
+// versions; see Attribute.In. The caller must not change them.
 func Attributes(typeName string) []*Attribute {
 	r := New(typeName)
 	return tableOf(reflect.TypeOf(r).Elem()).attrs
+}
+
+// In tells whether a version of the standard has the attribute.
+func (a *Attribute) In(v Version) bool {
+	return (a.Since == 0 || a.Since <= int(v)) && (a.Until == 0 || int(v) <= a.Until)
+}
+
+// NameIn is the attribute's name in a version.
+func (a *Attribute) NameIn(v Version) string {
+	if v == V1 && a.name1 != "" {
+		return a.name1
+	}
+	return a.Name
 }
 
 // AttributeNamed finds an attribute of a type by name or alias; nil when there is none.
@@ -99,6 +125,7 @@ func AttributeNamed(typeName, name string) *Attribute {
 type table struct {
 	attrs  []*Attribute
 	byName map[string]*Attribute
+	inline *Attribute // the one with inline1
 }
 
 func (t *table) find(name string) *Attribute { return t.byName[name] }
@@ -154,6 +181,9 @@ func (t *table) collect(st reflect.Type, index []int) {
 			t.attrs = slices.DeleteFunc(t.attrs, func(b *Attribute) bool { return b == old })
 		}
 		t.attrs = append(t.attrs, a)
+		if a.inline1 {
+			t.inline = a
+		}
 		for _, n := range append([]string{a.Name}, a.Aliases...) {
 			t.byName[n] = a
 		}
@@ -197,13 +227,24 @@ func parseTag(tag string, ft reflect.Type) *Attribute {
 			a.inText = true
 		case "last":
 			a.last = true
+		case "attr1":
+			a.attr1 = true
+		case "std":
+			a.std = true
+		case "element1":
+			a.element1 = true
+		case "inline1":
+			a.inline1 = true
+		case "name1":
+			a.name1 = val
+			a.Aliases = append(a.Aliases, val)
 		case "measure":
 			a.measure = Measure(val)
 		default:
 			panic("cimi: unknown option " + p + " in tag " + tag)
 		}
 	}
-	a.kind = kindOf(ft)
+	a.kind, a.fieldType = kindOf(ft), ft
 	if uri {
 		a.kind = kindURI
 	}

@@ -73,6 +73,11 @@ func setScalar(a *Attribute, f reflect.Value, s, path string) error {
 	trimmed := strings.TrimSpace(s)
 	switch a.kind {
 	case kindString:
+		if a.std {
+			if uri := V2.uri(trimmed); uri != trimmed {
+				s = uri // the model speaks in the URIs of 2.0
+			}
+		}
 		f.SetString(s)
 	case kindURI:
 		f.SetString(trimmed)

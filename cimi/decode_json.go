@@ -295,9 +295,17 @@ func bindArray(a *Attribute, f reflect.Value, val any, path string) error {
 
 func bindStruct(v reflect.Value, obj map[string]any, path string) error {
 	t := tableOf(v.Type())
+	if t.inline != nil && obj[t.inline.Name] == nil {
+		if err := bindInline(v, t, obj, path); err != nil {
+			return err
+		}
+	}
 	for _, key := range sortedKeys(obj) {
 		a := t.find(key)
 		if a == nil {
+			if t.isInline(key) {
+				continue
+			}
 			if x := extrasOf(v); x != nil {
 				x.Extra = append(x.Extra, Extra{Name: key, Value: obj[key]})
 			}
@@ -311,6 +319,30 @@ func bindStruct(v reflect.Value, obj map[string]any, path string) error {
 		}
 	}
 	return nil
+}
+
+// isInline: 1.x puts the attributes of a reference into the structure that holds it.
+func (t *table) isInline(name string) bool {
+	return t.inline != nil && (name == "href" || t.inlineType().find(name) != nil)
+}
+
+func (t *table) inlineType() *table {
+	f, _ := t.inline.fieldType.Elem().FieldByName("Value")
+	return tableOf(f.Type.Elem())
+}
+
+// bindInline reads the reference of a structure of 1.x from the structure itself.
+func bindInline(v reflect.Value, t *table, obj map[string]any, path string) error {
+	in := map[string]any{}
+	for k, x := range obj {
+		if t.find(k) == nil && t.isInline(k) {
+			in[k] = x
+		}
+	}
+	if len(in) == 0 {
+		return nil
+	}
+	return bindJSON(t.inline, t.inline.value(v), in, path)
 }
 
 // bindRef reads a reference: an object with href, attributes by value, or

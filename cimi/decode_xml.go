@@ -124,7 +124,7 @@ func lookup(t *table, el *element) (a *Attribute, flat bool) {
 		return nil, false
 	}
 	if a := t.find(el.local); a != nil {
-		return a, false
+		return a, a.Item == a.Name
 	}
 	return t.findItem(el.local), true
 }
@@ -261,9 +261,19 @@ func bindItems(a *Attribute, f reflect.Value, el *element, flat bool, path strin
 func bindXMLStruct(v reflect.Value, el *element, path string) error {
 	t := tableOf(v.Type())
 	attrs := el.plainAttrs()
+	if t.inline != nil {
+		if in := t.inlineElement(el); in != nil {
+			if err := bindXML(t.inline, t.inline.value(v), in, false, path); err != nil {
+				return err
+			}
+		}
+	}
 	for _, k := range sortedKeys(attrs) {
 		a := t.find(k)
 		if a == nil {
+			if t.isInline(k) {
+				continue
+			}
 			if x := extrasOf(v); x != nil {
 				addExtra(x, Extra{Name: k, Namespace: Namespace, Value: attrs[k]})
 			}
@@ -283,6 +293,9 @@ func bindXMLStruct(v reflect.Value, el *element, path string) error {
 	for _, child := range el.children {
 		a, flat := lookup(t, child)
 		if a == nil {
+			if isCIMI(child.space) && t.inlineChild(child) {
+				continue
+			}
 			if x := extrasOf(v); x != nil {
 				addExtra(x, extraOf(child))
 			}
@@ -296,6 +309,33 @@ func bindXMLStruct(v reflect.Value, el *element, path string) error {
 		}
 	}
 	return nil
+}
+
+func (t *table) inlineChild(el *element) bool {
+	if t.inline == nil || !isCIMI(el.space) {
+		return false
+	}
+	a, _ := lookup(t.inlineType(), el)
+	return a != nil
+}
+
+// inlineElement is the reference that a structure of 1.x holds in itself; nil when it does not.
+func (t *table) inlineElement(el *element) *element {
+	in := &element{space: el.space, local: t.inline.Name}
+	for _, a := range el.attrs {
+		if a.Name.Space == "" && a.Name.Local == "href" {
+			in.attrs = append(in.attrs, a)
+		}
+	}
+	for _, c := range el.children {
+		if a, _ := lookup(t, c); a == nil && t.inlineChild(c) {
+			in.children = append(in.children, c)
+		}
+	}
+	if len(in.attrs)+len(in.children) == 0 {
+		return nil
+	}
+	return in
 }
 
 func bindXMLRef(ref reference, a *Attribute, el *element, path string) error {

@@ -10,8 +10,11 @@ import (
 
 // EncodeJSON writes a resource as JSON (5.4), indented, with its resourceURI.
 // Write-only attributes are written: use Public for an answer.
-func EncodeJSON(w io.Writer, r Resource) error {
-	b, err := MarshalJSON(r)
+func EncodeJSON(w io.Writer, r Resource) error { return EncodeJSONIn(w, r, V2) }
+
+// EncodeJSONIn is EncodeJSON in a version: what the version does not have is left out.
+func EncodeJSONIn(w io.Writer, r Resource, v Version) error {
+	b, err := MarshalJSONIn(r, v)
 	if err != nil {
 		return err
 	}
@@ -25,13 +28,17 @@ func EncodeJSON(w io.Writer, r Resource) error {
 }
 
 // MarshalJSON gives a resource as compact JSON with its resourceURI.
-func MarshalJSON(r Resource) ([]byte, error) {
-	e := &jsonEncoder{}
+func MarshalJSON(r Resource) ([]byte, error) { return MarshalJSONIn(r, V2) }
+
+// MarshalJSONIn is MarshalJSON in a version.
+func MarshalJSONIn(r Resource, v Version) ([]byte, error) {
+	e := &jsonEncoder{v: v}
 	e.resource(r, true)
 	return e.buf.Bytes(), e.err
 }
 
 type jsonEncoder struct {
+	v   Version
 	buf bytes.Buffer
 	err error
 }
@@ -74,18 +81,18 @@ func (e *jsonEncoder) resource(r Resource, withURI bool) {
 	o := e.open()
 	if withURI && r.TypeName() != "" {
 		o.key("resourceURI")
-		e.any(resourceURI(r))
+		e.any(resourceURI(r, e.v))
 	}
 	e.members(o, r)
 	o.close()
 }
 
 // resourceURI is the type URI of a resource.
-func resourceURI(r Resource) string {
+func resourceURI(r Resource, v Version) string {
 	if u, ok := r.(*Unknown); ok && u.URI != "" {
-		return u.URI
+		return v.uri(u.URI)
 	}
-	return TypeURI(r.TypeName())
+	return v.TypeURI(r.TypeName())
 }
 
 func (e *jsonEncoder) members(o *jsonObject, r Resource) {
@@ -115,11 +122,14 @@ func (e *jsonEncoder) attributes(o *jsonObject, v reflect.Value, t *table, erase
 			entries = nil
 		}
 		switch {
+		case !a.In(e.v):
+		case !a.empty(v) && a.inline1 && e.v == V1:
+			e.refMembers(o, a.value(v).Interface().(reference))
 		case !a.empty(v):
-			o.key(a.Name)
+			o.key(a.NameIn(e.v))
 			e.attribute(a, a.value(v))
 		case slices.Contains(erased, a.Name):
-			o.key(a.Name)
+			o.key(a.NameIn(e.v))
 			if a.Name == "id" { // the Job of an error: 4.2.2 wants an empty path
 				e.buf.WriteString(`""`)
 			} else {
@@ -143,6 +153,10 @@ func (e *jsonEncoder) attributes(o *jsonObject, v reflect.Value, t *table, erase
 }
 
 func (e *jsonEncoder) attribute(a *Attribute, f reflect.Value) {
+	if a.std && e.v != V2 {
+		e.any(e.v.uri(f.String()))
+		return
+	}
 	switch a.kind {
 	case kindString, kindURI, kindInt, kindBool, kindAny, kindMap, kindAnys, kindStrings:
 		e.any(f.Interface())
@@ -182,6 +196,11 @@ func (e *jsonEncoder) structure(v reflect.Value) {
 
 func (e *jsonEncoder) ref(r reference) {
 	o := e.open()
+	e.refMembers(o, r)
+	o.close()
+}
+
+func (e *jsonEncoder) refMembers(o *jsonObject, r reference) {
 	if *r.hrefp() != "" {
 		o.key("href")
 		e.any(*r.hrefp())
@@ -189,11 +208,10 @@ func (e *jsonEncoder) ref(r reference) {
 	if v := r.resource(); v != nil {
 		if u, ok := v.(*Unknown); ok && u.URI != "" {
 			o.key("resourceURI")
-			e.any(u.URI)
+			e.any(e.v.uri(u.URI))
 		}
 		e.members(o, v)
 	}
-	o.close()
 }
 
 func (e *jsonEncoder) scopes(m map[string]Scope) {

@@ -12,8 +12,13 @@ import (
 
 // EncodeXML writes a resource as an XML document (5.4). Write-only attributes
 // are written: use Public for an answer.
-func EncodeXML(w io.Writer, r Resource) error {
-	b, err := MarshalXML(r)
+func EncodeXML(w io.Writer, r Resource) error { return EncodeXMLIn(w, r, V2) }
+
+// EncodeXMLIn is EncodeXML in a version: what the version does not have is
+// left out, and 1.x has arrays, properties, operations and entries of
+// collections without the elements that group them in 2.0.
+func EncodeXMLIn(w io.Writer, r Resource, v Version) error {
+	b, err := MarshalXMLIn(r, v)
 	if err != nil {
 		return err
 	}
@@ -22,16 +27,19 @@ func EncodeXML(w io.Writer, r Resource) error {
 }
 
 // MarshalXML gives a resource as an indented XML document.
-func MarshalXML(r Resource) ([]byte, error) {
-	e := &xmlEncoder{}
+func MarshalXML(r Resource) ([]byte, error) { return MarshalXMLIn(r, V2) }
+
+// MarshalXMLIn is MarshalXML in a version.
+func MarshalXMLIn(r Resource, v Version) ([]byte, error) {
+	e := &xmlEncoder{v: v}
 	e.buf.WriteString(xml.Header)
 	if c, ok := r.(*Collection); ok {
-		e.element("Collection", []string{"resourceURI", resourceURI(r), "xmlns", Namespace}, func() { e.members(c) })
+		e.element("Collection", []string{"resourceURI", resourceURI(r, v), "xmlns", v.Namespace()}, func() { e.members(c) })
 		return e.buf.Bytes(), e.err
 	}
-	attrs := []string{"xmlns", Namespace}
+	attrs := []string{"xmlns", v.Namespace()}
 	if u, ok := r.(*Unknown); ok && u.URI != "" && u.URI != TypeURI(u.Type) {
-		attrs = append(attrs, "resourceURI", u.URI)
+		attrs = append(attrs, "resourceURI", v.uri(u.URI))
 	}
 	name := r.TypeName()
 	if !isXMLName(name) {
@@ -42,6 +50,7 @@ func MarshalXML(r Resource) ([]byte, error) {
 }
 
 type xmlEncoder struct {
+	v     Version
 	buf   bytes.Buffer
 	depth int
 	err   error
@@ -99,11 +108,11 @@ func (e *xmlEncoder) text(name string, attrs []string, s string) {
 func (e *xmlEncoder) members(r Resource) {
 	v, t := structOf(r)
 	c, _ := r.(*Collection)
-	e.attributes(v, t, r.Base().Erased, func() {
+	e.attributes(r.TypeName(), v, t, r.Base().Erased, func() {
 		if c == nil || len(c.Items) == 0 {
 			return
 		}
-		e.element(c.groupName(), nil, func() {
+		e.group(c.groupName(), func() {
 			for _, item := range c.Items {
 				name := item.TypeName()
 				if name == "" {
@@ -115,18 +124,54 @@ func (e *xmlEncoder) members(r Resource) {
 	})
 }
 
-func (e *xmlEncoder) attributes(v reflect.Value, t *table, erased []string, entries func()) {
-	for _, a := range t.attrs {
+// group writes content within an element of its own; 1.x has none.
+func (e *xmlEncoder) group(name string, content func()) {
+	if e.v == V1 {
+		content()
+		return
+	}
+	e.element(name, nil, content)
+}
+
+// attr: in this version the attribute is written with the start tag, as an XML
+// attribute or as the text.
+func (e *xmlEncoder) inAttr(a *Attribute) bool {
+	return a.In(e.v) && (a.inAttr && !(a.element1 && e.v == V1) || a.attr1 && e.v == V1)
+}
+
+func (e *xmlEncoder) inText(a *Attribute) bool { return a.inText && !(a.element1 && e.v == V1) }
+
+// inOrder are the attributes of a type as this version writes them.
+func (e *xmlEncoder) inOrder(typeName string, t *table) []*Attribute {
+	names, ok := order1[typeName]
+	if e.v != V1 || !ok {
+		return t.attrs
+	}
+	var out []*Attribute
+	for _, n := range names {
+		out = append(out, t.find(n))
+	}
+	return out
+}
+
+func (e *xmlEncoder) attributes(typeName string, v reflect.Value, t *table, erased []string, entries func()) {
+	for _, a := range e.inOrder(typeName, t) {
 		if a.last && entries != nil {
 			entries()
 			entries = nil
 		}
 		switch {
-		case a.inAttr || a.inText: // written with the start tag
+		case !a.In(e.v) || e.inAttr(a) || e.inText(a): // written with the start tag
+		case a.inline1 && e.v == V1:
+			if !a.empty(v) {
+				if r := a.value(v).Interface().(reference).resource(); r != nil {
+					e.members(r)
+				}
+			}
 		case !a.empty(v):
 			e.attribute(a, a.value(v))
 		case slices.Contains(erased, a.Name):
-			e.text(a.Name, nil, "")
+			e.text(a.NameIn(e.v), nil, "")
 		}
 	}
 	if entries != nil {
@@ -142,11 +187,11 @@ func (e *xmlEncoder) attributes(v reflect.Value, t *table, erased []string, entr
 func (e *xmlEncoder) attribute(a *Attribute, f reflect.Value) {
 	switch a.kind {
 	case kindString, kindURI, kindInt, kindBool, kindTime:
-		e.text(a.Name, nil, textOf(a, f))
+		e.text(a.NameIn(e.v), nil, e.textOf(a, f))
 	case kindAny:
 		e.anything(a.Name, f.Interface())
 	case kindStrings:
-		e.element(a.Name, nil, func() {
+		e.group(a.Name, func() {
 			for _, s := range f.Interface().([]string) {
 				e.text(a.Item, nil, s)
 			}
@@ -154,7 +199,7 @@ func (e *xmlEncoder) attribute(a *Attribute, f reflect.Value) {
 	case kindStruct:
 		e.structure(a.Name, f.Elem())
 	case kindMap:
-		e.element(a.Name, nil, func() {
+		e.group(a.Name, func() {
 			m := f.Interface().(map[string]string)
 			for _, k := range sortedKeys(m) {
 				e.text(a.Item, []string{"key", k}, m[k])
@@ -167,7 +212,7 @@ func (e *xmlEncoder) attribute(a *Attribute, f reflect.Value) {
 			e.ref(a.Item, r)
 		}
 	case kindStructs:
-		e.element(a.Name, nil, func() {
+		e.group(a.Name, func() {
 			for i := range f.Len() {
 				e.structure(a.Item, f.Index(i))
 			}
@@ -198,6 +243,14 @@ func (e *xmlEncoder) anything(name string, v any) {
 	e.typed(name, nil, v)
 }
 
+// textOf is the text of an attribute in this version.
+func (e *xmlEncoder) textOf(a *Attribute, f reflect.Value) string {
+	if a.std && e.v != V2 {
+		return e.v.uri(f.String())
+	}
+	return textOf(a, f)
+}
+
 // textOf is the text of an attribute of a simple type.
 func textOf(a *Attribute, f reflect.Value) string {
 	switch a.kind {
@@ -226,7 +279,7 @@ func (e *xmlEncoder) ref(name string, r reference) {
 		return
 	}
 	if u, ok := v.(*Unknown); ok && u.URI != "" {
-		attrs = append(attrs, "resourceURI", u.URI)
+		attrs = append(attrs, "resourceURI", e.v.uri(u.URI))
 	}
 	e.element(name, attrs, func() { e.members(v) })
 }
@@ -237,12 +290,17 @@ func (e *xmlEncoder) structure(name string, v reflect.Value) {
 	t := tableOf(v.Type())
 	var attrs []string
 	for _, a := range t.attrs {
-		if a.inAttr && !a.empty(v) {
-			attrs = append(attrs, a.Name, textOf(a, a.value(v)))
+		if e.inAttr(a) && !a.empty(v) {
+			attrs = append(attrs, a.NameIn(e.v), e.textOf(a, a.value(v)))
+		}
+		if a.inline1 && e.v == V1 && !a.empty(v) {
+			if h := *a.value(v).Interface().(reference).hrefp(); h != "" {
+				attrs = append(attrs, "href", h)
+			}
 		}
 	}
 	for _, a := range t.attrs {
-		if !a.inText || a.empty(v) || len(extrasOf(v).Extra) > 0 {
+		if !e.inText(a) || a.empty(v) || len(extrasOf(v).Extra) > 0 {
 			continue
 		}
 		if s, ok := scalarText(a.value(v).Interface()); ok {
@@ -252,11 +310,11 @@ func (e *xmlEncoder) structure(name string, v reflect.Value) {
 	}
 	e.element(name, attrs, func() {
 		for _, a := range t.attrs {
-			if a.inText && !a.empty(v) {
+			if e.inText(a) && !a.empty(v) {
 				e.anything(a.Name, a.value(v).Interface())
 			}
 		}
-		e.attributes(v, t, nil, nil)
+		e.attributes("", v, t, nil, nil)
 	})
 }
 

@@ -13,10 +13,10 @@ func (*EventLog) TypeName() string { return "EventLog" }
 
 // EventSummary counts the Events of a log by severity (T52).
 type EventSummary struct {
-	Low      *int64 `cimi:"low,attr"`
-	Medium   *int64 `cimi:"medium,attr"`
-	High     *int64 `cimi:"high,attr"`
-	Critical *int64 `cimi:"critical,attr"`
+	Low      *int64 `cimi:"low,attr,element1"`
+	Medium   *int64 `cimi:"medium,attr,element1"`
+	High     *int64 `cimi:"high,attr,element1"`
+	Critical *int64 `cimi:"critical,attr,element1"`
 }
 
 // EventLogTemplate says how to create an EventLog (5.17.11).
@@ -41,7 +41,7 @@ type Event struct {
 	Common
 	Timestamp *Time `cimi:"timestamp"`
 	// Type is a URI; it tells the structure of Content (T55).
-	Type     string `cimi:"type"`
+	Type     string `cimi:"type,std"`
 	Content  any    `cimi:"content"`
 	Outcome  string `cimi:"outcome"`
 	Severity string `cimi:"severity"`

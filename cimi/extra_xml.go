@@ -35,7 +35,9 @@ func (e *xmlEncoder) extra(x Extra) {
 	}
 	attrs := []string{"xmlns", ns}
 	if ns == Namespace {
-		attrs = nil
+		if attrs = nil; e.v == V1 { // the schema of 1.x wants extensions in another namespace
+			ns, attrs = ExtensionNamespace, []string{"xmlns", ExtensionNamespace}
+		}
 	}
 	if ns == ExtensionNamespace {
 		e.typed(x.Name, attrs, x.Value)

@@ -7,7 +7,7 @@ type Job struct {
 	State             string         `cimi:"state,ro"`
 	TargetResource    *Ref[Unknown]  `cimi:"targetResource,ro"`
 	AffectedResources []Ref[Unknown] `cimi:"affectedResources,item=affectedResource,ro"`
-	Action            string         `cimi:"action,ro"`
+	Action            string         `cimi:"action,ro,std"`
 	// ReturnCode 0 to 9999 is the standard's; 10000+n is exit code n of this project.
 	ReturnCode *int64 `cimi:"returnCode,ro"`
 	// Progress is a percentage; 100 whenever the Job has ended, however.

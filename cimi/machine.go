@@ -10,13 +10,15 @@ type Machine struct {
 	Disks   *Ref[Collection] `cimi:"disks,of=Disk,ro"`
 	CPUArch string           `cimi:"cpuArch"`
 	// CPUSpeed is in megahertz.
-	CPUSpeed       *int64             `cimi:"cpuSpeed"`
-	Volumes        *Ref[Collection]   `cimi:"volumes,of=locatedVolume,ro"`
-	Interfaces     *Ref[Collection]   `cimi:"interfaces,of=NetworkInterface,since=2,ro"`
-	LatestSnapshot *Ref[MachineImage] `cimi:"latestSnapshot,ro"`
-	Snapshots      *Ref[Collection]   `cimi:"snapshots,of=MachineImage,ro"`
-	Meters         *Ref[Collection]   `cimi:"meters,of=Meter,ro"`
-	EventLog       *Ref[Unknown]      `cimi:"eventLog,ro"`
+	CPUSpeed   *int64           `cimi:"cpuSpeed"`
+	Volumes    *Ref[Collection] `cimi:"volumes,of=locatedVolume,ro"`
+	Interfaces *Ref[Collection] `cimi:"interfaces,of=NetworkInterface,since=2,ro"`
+	// NetworkInterfaces is 1.x's: entries are MachineNetworkInterfaces.
+	NetworkInterfaces *Ref[Collection]   `cimi:"networkInterfaces,of=MachineNetworkInterface,ro,until=1"`
+	LatestSnapshot    *Ref[MachineImage] `cimi:"latestSnapshot,ro"`
+	Snapshots         *Ref[Collection]   `cimi:"snapshots,of=MachineImage,ro"`
+	Meters            *Ref[Collection]   `cimi:"meters,of=Meter,ro"`
+	EventLog          *Ref[Unknown]      `cimi:"eventLog,ro"`
 }
 
 func (*Machine) TypeName() string { return "Machine" }
@@ -48,6 +50,8 @@ type MachineTemplate struct {
 	Volumes            []TemplateVolume                `cimi:"volumes,item=volume"`
 	VolumeTemplates    []TemplateVolumeTemplate        `cimi:"volumeTemplates,item=volumeTemplate"`
 	InterfaceTemplates []Ref[NetworkInterfaceTemplate] `cimi:"interfaceTemplates,item=interfaceTemplate,since=2"`
+	// NetworkInterfaces is 1.x's.
+	NetworkInterfaces []TemplateInterface `cimi:"networkInterfaces,item=networkInterface,until=1"`
 	// UserData is Base64 of what is injected into the Machine.
 	UserData            string                 `cimi:"userData"`
 	MeterTemplates      []Ref[Unknown]         `cimi:"meterTemplates,item=meterTemplate"`
@@ -59,16 +63,16 @@ func (*MachineTemplate) TypeName() string { return "MachineTemplate" }
 
 // TemplateVolume connects an existing Volume to the new Machine (T19).
 type TemplateVolume struct {
-	InitialLocation string           `cimi:"initialLocation"`
-	Credential      *Ref[Credential] `cimi:"credential"`
-	Volume          *Ref[Volume]     `cimi:"volume"`
+	InitialLocation string           `cimi:"initialLocation,attr1"`
+	Credential      *Ref[Credential] `cimi:"credential,since=2"`
+	Volume          *Ref[Volume]     `cimi:"volume,inline1"`
 	Extensions
 }
 
 // TemplateVolumeTemplate creates a Volume and connects it to the new Machine (T19).
 type TemplateVolumeTemplate struct {
-	InitialLocation string               `cimi:"initialLocation"`
-	VolumeTemplate  *Ref[VolumeTemplate] `cimi:"volumeTemplate"`
+	InitialLocation string               `cimi:"initialLocation,attr1"`
+	VolumeTemplate  *Ref[VolumeTemplate] `cimi:"volumeTemplate,inline1"`
 	Extensions
 }
 

@@ -5,7 +5,7 @@ package cimi
 // attribute of Common is the name of the described type.
 type ResourceMetadata struct {
 	Common
-	TypeURI      string              `cimi:"typeURI,alias=typeUri,mandatory,cmandatory"`
+	TypeURI      string              `cimi:"typeURI,alias=typeUri,mandatory,cmandatory,std"`
 	Attributes   []AttributeMetadata `cimi:"attributes,item=attribute"`
 	VScope       []ValueScope        `cimi:"vscope,item=valueScope,since=2"`
 	Capabilities []Capability        `cimi:"capabilities,item=capability"`
@@ -20,19 +20,19 @@ type AttributeMetadata struct {
 	Name              string `cimi:"name,attr"`
 	Namespace         string `cimi:"namespace,attr"`
 	Type              string `cimi:"type,attr"`
-	ProviderMandatory *bool  `cimi:"providerMandatory,attr"`
-	ConsumerMandatory *bool  `cimi:"consumerMandatory,attr,alias=required"`
-	Mutable           *bool  `cimi:"mutable,attr"`
-	ConsumerWritable  *bool  `cimi:"consumerWritable,attr"`
+	ProviderMandatory *bool  `cimi:"providerMandatory,attr,since=2"`
+	ConsumerMandatory *bool  `cimi:"consumerMandatory,attr,name1=required"`
+	Mutable           *bool  `cimi:"mutable,attr,since=2"`
+	ConsumerWritable  *bool  `cimi:"consumerWritable,attr,since=2"`
 	Extensions
 }
 
 // Capability is a feature of a Provider (5.11.1). An absent Value means true.
 type Capability struct {
 	Name        string `cimi:"name,attr"`
-	URI         string `cimi:"uri,attr"`
+	URI         string `cimi:"uri,attr,std"`
 	Description string `cimi:"description,attr"`
-	Value       any    `cimi:"value,text"`
+	Value       any    `cimi:"value,text,element1"`
 	Extensions
 }
 
@@ -44,7 +44,7 @@ func CapabilityURI(resource, capability string) string {
 // ActionMetadata describes an operation of the described type.
 type ActionMetadata struct {
 	Name          string `cimi:"name,attr"`
-	URI           string `cimi:"uri,attr"`
+	URI           string `cimi:"uri,attr,std"`
 	Description   string `cimi:"description,attr"`
 	Method        string `cimi:"method,attr"`
 	InputMessage  string `cimi:"inputMessage,attr"`

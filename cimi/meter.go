@@ -4,7 +4,7 @@ package cimi
 type Meter struct {
 	Common
 	TargetResource *Ref[Unknown] `cimi:"targetResource"`
-	Aspect         string        `cimi:"aspect"`
+	Aspect         string        `cimi:"aspect,std"`
 	Units          string        `cimi:"units"`
 	// SampleInterval is in seconds.
 	SampleInterval   *int64           `cimi:"sampleInterval"`
@@ -23,8 +23,16 @@ func (*Meter) TypeName() string { return "Meter" }
 // Sample is one measure (T48).
 type Sample struct {
 	Common
-	Timestamp *Time  `cimi:"timestamp"`
-	Value     string `cimi:"value"`
+	Timestamp *Time  `cimi:"timestamp,since=2"`
+	Value     string `cimi:"value,since=2"`
+	// Sample is 1.x's form of Timestamp and Value.
+	Sample *SampleValue `cimi:"sample,until=1"`
+}
+
+// SampleValue is a measure in 1.x.
+type SampleValue struct {
+	Timestamp *Time  `cimi:"timestamp,attr"`
+	Value     string `cimi:"value,attr"`
 }
 
 func (*Sample) TypeName() string { return "Sample" }
@@ -42,9 +50,11 @@ func (*MeterTemplate) TypeName() string { return "MeterTemplate" }
 type MeterConfiguration struct {
 	Common
 	// AssociatedResources are type URIs.
-	AssociatedResources []string `cimi:"associatedResources,item=associatedResource"`
-	Aspect              string   `cimi:"aspect"`
-	Units               string   `cimi:"units"`
+	AssociatedResources []string `cimi:"associatedResources,item=associatedResource,since=2"`
+	// AssociatedTo is 1.x's AssociatedResources.
+	AssociatedTo []Ref[Unknown] `cimi:"associatedTo,item=associatedTo,until=1"`
+	Aspect       string         `cimi:"aspect,std"`
+	Units        string         `cimi:"units"`
 	// SampleInterval is in seconds.
 	SampleInterval   *int64 `cimi:"sampleInterval"`
 	TimeScope        string `cimi:"timeScope"`

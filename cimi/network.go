@@ -3,12 +3,17 @@ package cimi
 // Network is a set of segments, over each of which one protocol is spoken (5.16.1).
 type Network struct {
 	Common
-	State       string           `cimi:"state,ro"`
-	Segments    *Ref[Collection] `cimi:"segments,of=ProtocolSegment,since=2,ro"`
-	Services    *Ref[Collection] `cimi:"services,of=NetworkService,since=2,ro"`
-	Subnetworks *Ref[Collection] `cimi:"subnetworks,of=Network,since=2,ro"`
-	Meters      *Ref[Collection] `cimi:"meters,of=Meter,ro"`
-	EventLog    *Ref[Unknown]    `cimi:"eventLog,ro"`
+	State           string                `cimi:"state,ro"`
+	NetworkType     string                `cimi:"networkType,until=1"`
+	MTU             *int64                `cimi:"mtu,until=1"`
+	ClassOfService  string                `cimi:"classOfService,until=1"`
+	NetworkPorts    *Ref[Collection]      `cimi:"networkPorts,of=NetworkPort,ro,until=1"`
+	ForwardingGroup *Ref[ForwardingGroup] `cimi:"forwardingGroup,until=1"`
+	Segments        *Ref[Collection]      `cimi:"segments,of=ProtocolSegment,since=2,ro"`
+	Services        *Ref[Collection]      `cimi:"services,of=NetworkService,since=2,ro"`
+	Subnetworks     *Ref[Collection]      `cimi:"subnetworks,of=Network,since=2,ro"`
+	Meters          *Ref[Collection]      `cimi:"meters,of=Meter,ro"`
+	EventLog        *Ref[Unknown]         `cimi:"eventLog,ro"`
 }
 
 func (*Network) TypeName() string { return "Network" }
@@ -16,7 +21,9 @@ func (*Network) TypeName() string { return "Network" }
 // NetworkTemplate says how to create a Network (5.16.3).
 type NetworkTemplate struct {
 	Common
-	InitialState        string                         `cimi:"initialState,since=2"`
+	InitialState        string                         `cimi:"initialState"`
+	NetworkConfig       *Ref[NetworkConfiguration]     `cimi:"networkConfig,until=1"`
+	ForwardingGroup     *Ref[ForwardingGroup]          `cimi:"forwardingGroup,until=1"`
 	Segments            []Ref[ProtocolSegment]         `cimi:"segments,item=segment,since=2"`
 	SegmentTemplates    []Ref[ProtocolSegmentTemplate] `cimi:"segmentTemplates,item=segmentTemplate,since=2"`
 	Services            []Ref[Unknown]                 `cimi:"services,item=service,since=2"`

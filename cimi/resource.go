@@ -44,7 +44,7 @@ func (c *Common) Base() *Common { return c }
 
 // Operation is what a consumer may do with a resource, and where to send it (4.2).
 type Operation struct {
-	Rel  string `cimi:"rel,attr"`
+	Rel  string `cimi:"rel,attr,std"`
 	Href string `cimi:"href,uri,attr"`
 	// Available is nil for the default, true.
 	Available *bool `cimi:"available,attr"`

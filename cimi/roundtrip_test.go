@@ -55,7 +55,7 @@ func (f *filler) extras(c *Common) {
 
 func (f *filler) attributes(v reflect.Value, t *table, depth int) {
 	for _, a := range t.attrs {
-		if f.some() && depth > 0 {
+		if f.some() && depth > 0 || !a.In(V2) {
 			continue
 		}
 		f.attribute(a, a.value(v), depth)

@@ -3,16 +3,19 @@ package cimi
 // System is Machines, Volumes, Networks and more that are operated as one (5.13.1).
 type System struct {
 	Common
-	State           string           `cimi:"state,ro"`
-	Systems         *Ref[Collection] `cimi:"systems,of=System,ro"`
-	Machines        *Ref[Collection] `cimi:"machines,of=Machine,ro"`
-	Credentials     *Ref[Collection] `cimi:"credentials,of=Credential,ro"`
-	Volumes         *Ref[Collection] `cimi:"volumes,of=Volume,ro"`
-	Networks        *Ref[Collection] `cimi:"networks,of=Network,ro"`
-	NetworkServices *Ref[Collection] `cimi:"networkServices,of=NetworkService,since=2,ro"`
-	Services        *Ref[Collection] `cimi:"services,of=SystemService,since=2,ro"`
-	Meters          *Ref[Collection] `cimi:"meters,of=Meter,ro"`
-	EventLog        *Ref[Unknown]    `cimi:"eventLog,ro"`
+	State            string           `cimi:"state,ro"`
+	Systems          *Ref[Collection] `cimi:"systems,of=System,ro"`
+	Machines         *Ref[Collection] `cimi:"machines,of=Machine,ro"`
+	Credentials      *Ref[Collection] `cimi:"credentials,of=Credential,ro"`
+	Volumes          *Ref[Collection] `cimi:"volumes,of=Volume,ro"`
+	Networks         *Ref[Collection] `cimi:"networks,of=Network,ro"`
+	NetworkServices  *Ref[Collection] `cimi:"networkServices,of=NetworkService,since=2,ro"`
+	Services         *Ref[Collection] `cimi:"services,of=SystemService,since=2,ro"`
+	NetworkPorts     *Ref[Collection] `cimi:"networkPorts,of=NetworkPort,ro,until=1"`
+	Addresses        *Ref[Collection] `cimi:"addresses,of=Address,ro,until=1"`
+	ForwardingGroups *Ref[Collection] `cimi:"forwardingGroups,of=ForwardingGroup,ro,until=1"`
+	Meters           *Ref[Collection] `cimi:"meters,of=Meter,ro"`
+	EventLog         *Ref[Unknown]    `cimi:"eventLog,ro"`
 }
 
 func (*System) TypeName() string { return "System" }
@@ -38,7 +41,7 @@ type ComponentDescriptor struct {
 	Description string            `cimi:"description"`
 	Properties  map[string]string `cimi:"properties"`
 	// Type is the type URI of the component, such as TypeURI("Machine").
-	Type string `cimi:"type"`
+	Type string `cimi:"type,std"`
 
 	SystemTemplate           *Ref[SystemTemplate]           `cimi:"systemTemplate"`
 	MachineTemplate          *Ref[MachineTemplate]          `cimi:"machineTemplate"`

@@ -24,7 +24,7 @@ func Known(typeName string) bool {
 	return strings.HasSuffix(typeName, "Collection") || newKnown(typeName) != nil
 }
 
-// TypeNames lists the modelled types, collections aside.
+// TypeNames lists the modelled types of 2.0, collections aside; see TypeNames1.
 func TypeNames() []string {
 	return []string{
 		"CloudEntryPoint", "ResourceMetadata",
@@ -140,5 +140,5 @@ func newKnown(typeName string) Resource {
 	case "Action":
 		return new(Action)
 	}
-	return nil
+	return newKnown1(typeName)
 }

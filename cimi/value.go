@@ -126,7 +126,7 @@ func (r *Ref[T]) set(target Resource) {
 	obj, err := parseJSON(b, Limits{})
 	if m, ok := obj.(map[string]any); ok && err == nil {
 		if un, ok := u.(*Unknown); ok {
-			un.URI, un.Type = resourceURI(target), target.TypeName()
+			un.URI, un.Type = resourceURI(target, V2), target.TypeName()
 		}
 		_ = bindObject(u, m, "")
 	}

@@ -5,7 +5,7 @@ type Volume struct {
 	Common
 	State string `cimi:"state,ro"`
 	// Type is a URI such as VolumeMapped.
-	Type string `cimi:"type"`
+	Type string `cimi:"type,std"`
 	// Capacity is in kilobytes.
 	Capacity *int64           `cimi:"capacity,measure=volume"`
 	Bootable *bool            `cimi:"bootable"`
@@ -31,7 +31,7 @@ func (*VolumeTemplate) TypeName() string { return "VolumeTemplate" }
 // VolumeConfiguration are the characteristics of Volumes to be (5.15.5).
 type VolumeConfiguration struct {
 	Common
-	Type string `cimi:"type"`
+	Type string `cimi:"type,std"`
 	// Format is that of a file system, not of an image.
 	Format string `cimi:"format"`
 	// Capacity is in kilobytes.

@@ -159,14 +159,29 @@ func Public(r Resource) {
 // nor allowed names; a Provider shall reject them (5.3). What an Unknown
 // resource by value holds is not judged.
 func UnknownAttributes(r Resource, allowed func(name string) bool) []string {
+	return UnknownAttributesIn(r, V2, allowed)
+}
+
+// UnknownAttributesIn is UnknownAttributes in a version: what only another
+// version has is unknown too.
+func UnknownAttributesIn(r Resource, v Version, allowed func(name string) bool) []string {
 	var out []string
-	visit(r, nil, func(owner Resource, e *Extensions) {
+	add := func(name string) {
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	visit(r, func(a *Attribute, _ reflect.Value) {
+		if !a.In(v) && !(a.Common && v == V1) {
+			add(a.Name)
+		}
+	}, func(owner Resource, e *Extensions) {
 		if _, ok := owner.(*Unknown); ok {
 			return
 		}
 		for _, x := range e.Extra {
-			if !allowed(x.Name) && !slices.Contains(out, x.Name) {
-				out = append(out, x.Name)
+			if !allowed(x.Name) {
+				add(x.Name)
 			}
 		}
 	})
