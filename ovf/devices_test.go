@@ -34,7 +34,7 @@ func single(t *testing.T, disks, items string) ovf.VirtualHardware {
 }
 
 // AC-23, AC-24: by controller and address, and by id, whatever the order.
-func TestDrives(t *testing.T) {
+func TestAC23AC24Drives(t *testing.T) {
 	refs := `<References><File o:id="iso" o:href="a.iso"/><File o:id="f2" o:href="2.vmdk"/><File o:id="f1" o:href="1.vmdk"/></References>
 <DiskSection><Info/><Disk o:diskId="d2" o:fileRef="f2" o:capacity="2"/><Disk o:diskId="blank" o:capacity="3"/><Disk o:diskId="d1" o:fileRef="f1" o:capacity="1"/><Disk o:diskId="a b" o:capacity="3"/></DiskSection>`
 	h := single(t, refs,

@@ -37,7 +37,7 @@ func TestGolden(t *testing.T) {
 
 // Descriptors of drafts and dialects, written for these tests: what a view
 // reads of each.
-func TestDialects(t *testing.T) {
+func TestAC22Dialects(t *testing.T) {
 	tests := []struct {
 		file         string
 		version      ovf.Version

@@ -8,7 +8,7 @@ import (
 )
 
 // AC-21.
-func TestMemberName(t *testing.T) {
+func TestAC21MemberName(t *testing.T) {
 	members := map[string]bool{"d 1.vmdk": true, "d%201.vmdk": true, "a b.vmdk": true, "disks/d1.vmdk": true, "d[1].vmdk": true, "dĩsk.vmdk": true, "x:1.vmdk": true, "%2e%2e/x": true}
 	has := func(n string) bool { return members[n] }
 	tests := []struct {

@@ -8,7 +8,7 @@ import (
 )
 
 // AC-16.
-func TestQuantity(t *testing.T) {
+func TestAC16Quantity(t *testing.T) {
 	tests := []struct {
 		quantity, unit, base string
 		want                 int64

@@ -49,7 +49,7 @@ func content(n int) []byte { return ovftest.Noise(uint64(n), n) }
 
 // AC-18, AC-21: chunks, compression, both together, and names of all kinds, by
 // every way a package can be opened.
-func TestContents(t *testing.T) {
+func TestAC18AC21Contents(t *testing.T) {
 	s := ovftest.Spec{
 		Files: []ovftest.File{
 			{Href: "plain.vmdk", Content: content(70_000), Disk: true},
@@ -101,7 +101,7 @@ func TestContents(t *testing.T) {
 }
 
 // What References do not name is given too, and marked.
-func TestUnreferenced(t *testing.T) {
+func TestAC13Unreferenced(t *testing.T) {
 	s := ovftest.Spec{Files: []ovftest.File{{Href: "a", Content: content(10)}}, Unlisted: []ovftest.Member{{Name: "vm.nvram", Content: content(20)}, {Name: "sub/x.000000007", Content: content(30)}}}
 	for _, way := range []string{"ova", "folder", "stdin", "ovf"} {
 		p, err := named(t, s)[way](manifest.Require)
@@ -128,7 +128,7 @@ func TestUnreferenced(t *testing.T) {
 
 // AC-12: a missing file is named, with its File, its Disk, what is there and
 // what was probably meant; before anything is read where the package can seek.
-func TestMissingFile(t *testing.T) {
+func TestAC12MissingFile(t *testing.T) {
 	for _, c := range []struct {
 		href, stored string
 		chunk        int64

@@ -19,7 +19,7 @@ const (
 var hex512 = strings.Repeat("0a", 64)
 
 // AC-28: every spelling that producers are known to write.
-func TestParseSpellings(t *testing.T) {
+func TestAC28ParseSpellings(t *testing.T) {
 	for _, c := range []struct {
 		name, text string
 		want       []Entry

@@ -77,7 +77,7 @@ func sample() ovftest.Spec {
 	}}
 }
 
-func TestReadsWhatProducersWrite(t *testing.T) {
+func TestAC19ReadsWhatProducersWrite(t *testing.T) {
 	for name, change := range map[string]func(*ovftest.Spec){
 		"plain":           func(*ovftest.Spec) {},
 		"ustar":           func(s *ovftest.Spec) { s.Format = tar.FormatUSTAR; s.Files = s.Files[:3] },
@@ -148,7 +148,7 @@ func equal(t *testing.T, got, want []ovftest.Member) {
 }
 
 // Without reading the files at all, their digests are checked all the same.
-func TestFlippedByte(t *testing.T) {
+func TestAC27FlippedByte(t *testing.T) {
 	for _, last := range []bool{false, true} {
 		for _, file := range []string{"disk1.vmdk", "app.ovf", "sub/my disk.vmdk"} {
 			s := sample()
@@ -289,7 +289,7 @@ func TestNotAnArchive(t *testing.T) {
 }
 
 // A disk before the descriptor of a stream is refused with a hint, and read where the source can seek.
-func TestLateDescriptor(t *testing.T) {
+func TestAC20LateDescriptor(t *testing.T) {
 	s := sample()
 	s.LateDescriptor = true
 	s.Files[0].Content = make([]byte, 9<<20)

@@ -13,7 +13,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/ova"
 )
 
-func TestWriter(t *testing.T) {
+func TestAC20Writer(t *testing.T) {
 	s := sample()
 	name := write(t, s)
 	b, err := os.ReadFile(name)

@@ -167,7 +167,7 @@ func (m members) Size(n string) (int64, bool) { v, ok := m[n]; return v[0], ok }
 
 func (m members) DiskCapacity(n string) (int64, bool) { v, ok := m[n]; return v[1], ok && v[1] > 0 }
 
-func TestInventory(t *testing.T) {
+func TestAC14AC17Inventory(t *testing.T) {
 	env, err := ovf.Parse([]byte(sound))
 	if err != nil {
 		t.Fatal(err)
