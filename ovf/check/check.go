@@ -23,13 +23,25 @@ const (
 	RuleContent = "OVF-DISK-020" // a disk cannot be read
 	RulePackage = "OVF-PKG-001"  // the archive or folder cannot be read
 	RuleSize    = "DISK-SIZE-001"
+
+	ruleMissing = "OVF-REF-011" // of ovf/validate: a File is not in the package
 )
 
 // Quick gives the findings that need the descriptor and the headers of disks
 // only: what inspect shows.
 func Quick(ctx context.Context, pkg ovf.Package) []ovf.Finding {
+	return append(described(ctx, pkg), reported(pkg)...)
+}
+
+// described are the findings about the descriptor and what it names.
+func described(ctx context.Context, pkg ovf.Package) []ovf.Finding {
 	findings := validate.Validate(pkg.Envelope(), validate.Options{Inventory: inventoryOf(ctx, pkg)})
-	return append(findings, reported(pkg)...)
+	for i := range findings {
+		if findings[i].ID == ruleMissing && findings[i].Hint == "" {
+			findings[i].Hint = instead(pkg, findings[i].Object)
+		}
+	}
+	return findings
 }
 
 func reported(pkg ovf.Package) []ovf.Finding {
@@ -45,7 +57,7 @@ func reported(pkg ovf.Package) []ovf.Finding {
 // *ovf.MissingFileError or disk.ErrCorrupt. An error of another kind is the
 // reader's: the package could not be judged.
 func Package(ctx context.Context, pkg ovf.Package, progress func(disk string, done, total int64)) ([]ovf.Finding, error) {
-	findings := validate.Validate(pkg.Envelope(), validate.Options{Inventory: inventoryOf(ctx, pkg)})
+	findings := described(ctx, pkg)
 	err := read(ctx, pkg, progress, &findings)
 	findings = append(findings, reported(pkg)...)
 	if f, ok := findingOf(err); ok {
