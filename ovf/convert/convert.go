@@ -65,7 +65,7 @@ const RuleSignature = "MAP-SIG-001"
 func Package(ctx context.Context, pkg ovf.Package, target string, opts Options) (*Result, error) {
 	c := &conversion{pkg: pkg, env: pkg.Envelope().Clone(), opts: opts, hrefs: map[string]string{}, sizes: map[string]int64{}, result: &Result{}}
 	names := c.layOut()
-	w, err := create(target, pkg, names, len(pkg.Envelope().Bytes())+room*(len(names)+1), opts)
+	w, err := create(target, pkg, names, len(pkg.Envelope().Bytes())+room*c.edited(), opts)
 	if err != nil {
 		return c.result, err
 	}
@@ -84,6 +84,25 @@ func Package(ctx context.Context, pkg ovf.Package, target string, opts Options) 
 
 // room is how much a descriptor may grow for each file: sizes and names.
 const room = 256
+
+// edited counts the entries of References that may change. A descriptor none
+// of whose files changes is written byte for byte.
+func (c *conversion) edited() int {
+	stored := map[string]int64{}
+	if o, ok := c.pkg.(ovf.Opener); ok {
+		for _, m := range o.Members() {
+			stored[m.Name] = m.Size
+		}
+	}
+	n := 0
+	for _, f := range c.env.Files() {
+		size, known := stored[f.Href]
+		if c.reencodes(f) || f.ChunkSize > 0 || f.Size >= 0 && (!known || size != f.Size) {
+			n++
+		}
+	}
+	return n
+}
 
 func create(target string, pkg ovf.Package, names []string, descriptorSize int, opts Options) (ovf.Writer, error) {
 	descriptor := pkg.Descriptor()
