@@ -69,6 +69,9 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 			res.ID, res.Skipped = before[0], true
 			return res, nil
 		}
+		if err := importNetworks(ctx, pkg.Envelope(), d, o.Nets); err != nil {
+			return res, err
+		}
 	}
 	choice := importChoice{Nets: o.Nets, Storage: o.Storage, MAC: o.MAC, Configuration: o.Configuration, Properties: o.Properties}
 	if o.Name != "" || o.IfExists == ExistsRename {
@@ -109,6 +112,18 @@ func importName(ctx context.Context, d Endpoint, name *string, policy IfExists) 
 	}
 	*name = p.Name
 	return p.before, p.Skip, p.verdict()
+}
+
+// importNetworks refuses mappings that cannot be, as planNetworks does.
+func importNetworks(ctx context.Context, env *ovf.Envelope, d Endpoint, nets map[string]string) error {
+	p := &Plan{opts: Options{Destination: d, Nets: nets}, shape: &Shape{}}
+	for _, n := range env.Networks() {
+		p.shape.Networks = append(p.shape.Networks, NetworkShape{Name: n.Name})
+	}
+	if err := p.planNetworks(ctx, nil); err != nil {
+		return err
+	}
+	return p.verdict()
 }
 
 func startSystem(ctx context.Context, d Endpoint, id string) error {
