@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -88,7 +89,38 @@ func invoke(ctx context.Context, c *call, act action) (result, error) {
 		return result{}, usage("%s takes %s; %d given (cimimove %s --help shows an example)",
 			c.Command.HelpName[strings.LastIndex(c.Command.HelpName, "cimimove ")+len("cimimove "):], orNothing(want), n, strings.TrimPrefix(c.Command.HelpName, "cimimove "))
 	}
+	if err := c.checkChoices(); err != nil {
+		return result{}, err
+	}
 	return act(ctx, c)
+}
+
+// choices are the options that take one of a few words. They are checked
+// before a command begins, so that a slip of the finger costs nothing.
+var choices = map[string][]string{
+	"if-exists":  {"fail", "skip", "replace", "rename"},
+	"on-failure": {"rollback", "keep"},
+	"mac":        {"keep", "regenerate", "strip"},
+	"via":        {"auto", "direct", "relay", "stage", "resources"},
+	"verify":     {"none", "digest", "full"},
+	"manifest":   {"require", "verify", "ignore"},
+	"signature":  {"require", "verify", "ignore"},
+	"progress":   {"auto", "tty", "plain", "json", "none"},
+	"log-level":  {"debug", "info", "warn", "error"},
+	"log-format": {"text", "json"},
+	"format":     {"json", "xml"},
+	"as":         {"system", "template"},
+}
+
+func (c *call) checkChoices() error {
+	for _, f := range c.Command.Flags {
+		name := f.Names()[0]
+		if words := choices[name]; words != nil && c.IsSet(name) && !slices.Contains(words, c.String(name)) {
+			last := len(words) - 1
+			return usage("--%s is %s or %s, not %q", name, strings.Join(words[:last], ", "), words[last], c.String(name))
+		}
+	}
+	return nil
 }
 
 func orNothing(s string) string {
@@ -99,8 +131,13 @@ func orNothing(s string) string {
 }
 
 // arity reads how many arguments a usage such as "PACKAGE [OUT]" allows;
-// most is -1 where there is no limit.
+// most is -1 where there is no limit. Alternatives are separated by "|".
 func arity(usage string) (least, most int) {
+	if one, other, ok := strings.Cut(usage, " | "); ok {
+		least, most = arity(one)
+		l, m := arity(other)
+		return min(least, l), max(most, m)
+	}
 	for _, w := range strings.Fields(usage) {
 		switch {
 		case strings.HasSuffix(w, "…"):

@@ -29,7 +29,6 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 		str("disk-format", "", "encode disks as `FORMAT`: raw, vmdk, qcow2, …"), number("compress", "compression `LEVEL`: 0 stored, 1 fastest, 9 smallest"),
 		str("sha", "", "`ALGORITHM` of the manifest: sha1, sha256 or sha512"), str("ovf-version", "", "`VERSION` of the descriptor"),
 		str("sign-key", "", "PEM `FILE` of the key to sign with"), str("sign-cert", "", "PEM `FILE` of its certificate"),
-		&cli.StringFlag{Name: "disk-mode", Hidden: true},
 	}
 	via := []cli.Flag{
 		str("via", "auto", "the way: auto, direct, relay, stage or resources"), str("verify", "full", "proof: none, digest (as the cloud says) or full (read anew)"),
@@ -91,6 +90,9 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 		}
 		if c.NArg() > 0 {
 			return usage("%s is not a command; cimimove --help lists them", c.Args().First())
+		}
+		if c.String("output") != "text" {
+			return usage("no command given; cimimove --help lists them")
 		}
 		return cli.ShowAppHelp(c)
 	}

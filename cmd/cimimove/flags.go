@@ -54,6 +54,8 @@ func mappingFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "power-on", Usage: "start the machines when all is verified"},
 		&cli.BoolFlag{Name: "accept-eulas", Usage: "accept the licences of the package"},
 		&cli.StringFlag{Name: "if-exists", Value: "fail", Usage: "a System of that name: fail, skip, replace or rename"},
+		// Disks of every cloud here are thin; ovftool's word for it is taken.
+		&cli.StringFlag{Name: "disk-mode", Hidden: true},
 		&cli.StringFlag{Name: "controller-map", Usage: "`FROM=TO`: put disks on another controller, such as sata=scsi"},
 	}
 }

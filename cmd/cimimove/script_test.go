@@ -101,8 +101,8 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 		cmd.Wait()
 	})
 	var doc served
-	if err := json.NewDecoder(bufio.NewReader(out)).Decode(&doc); err != nil {
-		ts.Fatalf("serve %s: %v", args[1], err)
+	if err := json.NewDecoder(bufio.NewReader(out)).Decode(&doc); err != nil || doc.URL == "" {
+		ts.Fatalf("%s cannot be served (%v)", args[1], err)
 	}
 	ts.Setenv(args[0], doc.URL)
 }
