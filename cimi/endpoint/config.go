@@ -39,6 +39,9 @@ type ConfigError struct {
 func (e *ConfigError) Error() string { return fmt.Sprintf("%s: %v", e.File, e.Err) }
 func (e *ConfigError) Unwrap() error { return e.Err }
 
+// ErrNotConfigured: an @name that the configuration file does not have.
+var ErrNotConfigured = errors.New("not in the configuration file")
+
 // DefaultConfigFile is ~/.config/cimimove/config.yaml, or below XDG_CONFIG_HOME.
 func DefaultConfigFile(getenv func(string) string) string {
 	if d := getenv("XDG_CONFIG_HOME"); d != "" {
@@ -82,9 +85,9 @@ func (c *Config) Lookup(name string) (Named, error) {
 		}
 		slices.Sort(known)
 		if len(known) == 0 {
-			return Named{}, &NameError{name, errors.New("the configuration file names no endpoints")}
+			return Named{}, &NameError{name, fmt.Errorf("%w: it names no endpoints", ErrNotConfigured)}
 		}
-		return Named{}, &NameError{name, fmt.Errorf("not in the configuration file, which has %s", strings.Join(known, ", "))}
+		return Named{}, &NameError{name, fmt.Errorf("%w: it has %s", ErrNotConfigured, strings.Join(known, ", "))}
 	}
 	return n, nil
 }
