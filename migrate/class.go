@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
 	"net/http"
 
 	"github.com/cimimove/cimimove/cimi"
@@ -12,6 +13,7 @@ import (
 	"github.com/cimimove/cimimove/migrate/runbook"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
 // Class is the kind of end that an operation came to. Its value is the exit
@@ -90,12 +92,14 @@ func ClassOf(err error) Class {
 		return ClassRefused
 	case isTLS(err):
 		return ClassAuth
-	case errors.As(err, &cloud):
+	case errors.As(err, &cloud) && cloud.Status != 0:
 		if cloud.Job != nil {
 			c, _ := cimi.Class(cloud)
 			return Class(c)
 		}
 		return classOfStatus(cloud.Status)
+	case isNetwork(err):
+		return ClassTransfer
 	case errors.Is(err, runbook.ErrInvalid), errors.Is(err, journal.ErrNoRun), errors.Is(err, journal.ErrLocked):
 		return ClassUsage
 	}
@@ -114,6 +118,17 @@ func classOfStatus(status int) Class {
 		return ClassRemote
 	}
 	return ClassOther
+}
+
+// isNetwork: a host that cannot be found or reached, or that went away.
+func isNetwork(err error) bool {
+	var (
+		op       *net.OpError
+		dns      *net.DNSError
+		transfer *fetch.TransferError
+		stall    *fetch.StallError
+	)
+	return errors.As(err, &op) || errors.As(err, &dns) || errors.As(err, &transfer) || errors.As(err, &stall)
 }
 
 func isTLS(err error) bool {

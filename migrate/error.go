@@ -49,7 +49,8 @@ func (e *Error) Error() string {
 	inner := sentence(e.Err)
 	var b strings.Builder
 	for _, s := range []string{string(e.Side), e.Object} {
-		if s != "" && !strings.HasPrefix(inner, s+": ") {
+		said := strings.HasPrefix(inner, s+": ") || strings.Contains(s, "/") && strings.Contains(inner, s)
+		if s != "" && !said {
 			b.WriteString(s)
 			b.WriteString(": ")
 		}
