@@ -52,8 +52,9 @@ type Client struct {
 	http  *http.Client
 	tags  tagCache
 
-	mu  sync.Mutex
-	cep *cimi.CloudEntryPoint
+	mu      sync.Mutex
+	version cimi.Version // what the entry point speaks
+	cep     *cimi.CloudEntryPoint
 }
 
 var _ cimi.Provider = (*Client)(nil)
@@ -113,6 +114,9 @@ func (c *Client) EntryPoint(ctx context.Context) (*cimi.CloudEntryPoint, error) 
 	}
 	c.mu.Lock()
 	c.base, c.cep = base, cep
+	if c.version = cimi.VersionOf(a.body); c.version == 0 {
+		c.version = cimi.V2
+	}
 	c.mu.Unlock()
 	cimi.MapURIs(cep, c.resolve)
 	return cep, nil
@@ -143,6 +147,9 @@ func (c *Client) Get(ctx context.Context, id string, opts cimi.ReadOptions) (cim
 	}
 	if a.resource == nil {
 		return nil, a.unexpected("a resource")
+	}
+	if item, ok := cimi.Unwrap(a.resource); ok {
+		a.resource = item
 	}
 	if len(opts.Select) == 0 {
 		c.tags.put(cimi.ETag(a.resource), a.header.Get("ETag"))

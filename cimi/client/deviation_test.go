@@ -83,3 +83,59 @@ func TestCapacity(t *testing.T) {
 		t.Error("an unknown setting is taken")
 	}
 }
+
+// TestVersion1: entries of 1.x collections are wrappers; a caller sees the
+// resources of 2.0, volumes with their location, interfaces with their MAC address.
+func TestVersion1(t *testing.T) {
+	const ns = "http://schemas.dmtf.org/cimi/1"
+	sent := ""
+	s := newScript(t, map[string]http.HandlerFunc{
+		"GET /api/sm": body(200, `{"resourceURI":"`+ns+`/SystemMachineCollection","id":"sm","count":2,"systemMachines":[
+		 {"id":"sm/1","machine":{"href":"m/1"}},{"id":"sm/2","machine":{"href":"gone"}}]}`),
+		"GET /api/m/1": body(200, `{"resourceURI":"`+ns+`/Machine","id":"m/1","name":"web","cpu":2,"networkInterfaces":{"href":"ni"},
+		 "operations":[{"rel":"edit","href":"m/1"},{"rel":"`+ns+`/action/start","href":"m/1/start"}]}`),
+		"GET /api/mv": body(200, `<Collection resourceURI="`+ns+`/MachineVolumeCollection" xmlns="`+ns+`"><id>mv</id><count>1</count>
+		 <MachineVolume><id>mv/1</id><initialLocation>/dev/vdb</initialLocation><volume href="v/1"/></MachineVolume></Collection>`),
+		"GET /api/v/1": body(200, `<Volume xmlns="`+ns+`"><id>v/1</id><capacity>5</capacity></Volume>`),
+		"GET /api/ni": body(200, `{"resourceURI":"`+ns+`/MachineNetworkInterfaceCollection","id":"ni","count":1,"machineNetworkInterfaces":[
+		 {"id":"ni/1","macAddress":"02:00:00:00:00:01","network":{"href":"n/1"},"state":"Active"}]}`),
+		"POST /api/m/1/start": func(w http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body)
+			sent = string(b)
+		},
+	})
+	s.routes["GET /cep"] = body(200, strings.ReplaceAll(strings.ReplaceAll(entry, "BASE", s.URL), "cimi/2", "cimi/1"))
+	c := s.client(client.Options{})
+	if c.Version() != cimi.V1 {
+		t.Fatalf("version %d", c.Version())
+	}
+	col, err := c.List(t.Context(), s.URL+"/api/sm", cimi.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if col.Item != "Machine" || len(col.Items) != 1 {
+		t.Fatalf("%s: %d entries", col.Item, len(col.Items))
+	}
+	m := col.Items[0].(*cimi.Machine)
+	if m.Name != "web" || cimi.HrefOf(m.Interfaces) != s.URL+"/api/ni" || m.Operation(cimi.ActionStart) == nil {
+		t.Errorf("the machine reads as %+v", m)
+	}
+	if col, err = c.List(t.Context(), s.URL+"/api/mv", cimi.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	v := col.Items[0].(*cimi.LocatedVolume)
+	if v.InitialLocation != "/dev/vdb" || cimi.IntValue(v.Capacity) != 5 || v.ID != s.URL+"/api/v/1" {
+		t.Errorf("the volume reads as %+v", v)
+	}
+	if col, err = c.List(t.Context(), cimi.HrefOf(m.Interfaces), cimi.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	n := col.Items[0].(*cimi.NetworkInterface)
+	e := n.Endpoints.Value.Items[0].(*cimi.ProtocolEndpoint)
+	if e.Address != "02:00:00:00:00:01" || cimi.HrefOf(e.Parent) != s.URL+"/api/n/1" {
+		t.Errorf("the endpoint reads as %+v", e)
+	}
+	if _, err := c.Invoke(t.Context(), m.ID, &cimi.Action{Action: cimi.ActionStart}); err != nil || !strings.Contains(sent, ns+"/action/start") || strings.Contains(sent, "cimi/2") {
+		t.Errorf("%v: sent %s", err, sent)
+	}
+}

@@ -38,15 +38,15 @@ func (c *Client) send(ctx context.Context, method, href string, r cimi.Resource,
 	var body []byte
 	if r != nil {
 		var buf bytes.Buffer
-		encode := cimi.EncodeJSON
+		encode := cimi.EncodeJSONIn
 		if c.o.Format == "xml" {
-			encode = cimi.EncodeXML
+			encode = cimi.EncodeXMLIn
 		}
 		if c.o.Capacity != (Capacity{}) {
 			r = cimi.Clone(r)
 			cimi.MapMeasures(r, c.o.Capacity.sent)
 		}
-		if err := encode(&buf, r); err != nil {
+		if err := encode(&buf, r, c.Version()); err != nil {
 			return nil, err
 		}
 		body = buf.Bytes()
@@ -179,6 +179,7 @@ func (c *Client) decode(a *answer, typeName string) error {
 	if typeName != "CloudEntryPoint" {
 		cimi.MapURIs(r, c.resolve)
 	}
+	cimi.Upgrade(r)
 	a.resource = r
 	return nil
 }

@@ -83,6 +83,9 @@ func (c *Client) page(ctx context.Context, collection string, opts cimi.ListOpti
 	if col.Count == nil && len(opts.Select) == 0 {
 		col.Count = cimi.Int(int64(len(col.Items)))
 	}
+	if err := c.unwrap(ctx, col); err != nil {
+		return nil, err
+	}
 	first, last := max(opts.First, 1), opts.Last
 	asked := last - first + 1
 	if n := len(col.Items); (first > 1 || last > 0) && col.Count != nil && int64(n) == *col.Count && (first > 1 || last > 0 && n > asked) {

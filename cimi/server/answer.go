@@ -20,6 +20,9 @@ func (q *request) send(status int, r cimi.Resource) error {
 
 // write sends a resource of the server's own; r is changed.
 func (q *request) write(status int, r cimi.Resource) error {
+	if q.version == cimi.V1 {
+		r = cimi.Downgrade(r, view1)
+	}
 	cimi.MapURIs(r, q.absolute)
 	if q.user.Role == Reader && len(q.o.Users) > 0 {
 		withoutOperations(r)
@@ -27,9 +30,9 @@ func (q *request) write(status int, r cimi.Resource) error {
 	var buf bytes.Buffer
 	var err error
 	if q.xml {
-		err = cimi.EncodeXML(&buf, r)
+		err = cimi.EncodeXMLIn(&buf, r, q.version)
 	} else {
-		err = cimi.EncodeJSON(&buf, r)
+		err = cimi.EncodeJSONIn(&buf, r, q.version)
 	}
 	if err != nil {
 		return err

@@ -104,10 +104,13 @@ func (q *request) decode(b []byte, typeName string) (cimi.Resource, error) {
 	if err != nil {
 		return nil, cimi.Errorf(http.StatusBadRequest, "%w", err)
 	}
-	if unknown := cimi.UnknownAttributes(r, q.allowed); len(unknown) > 0 {
+	if unknown := cimi.UnknownAttributesIn(r, q.version, q.allowed); len(unknown) > 0 {
 		return nil, cimi.Errorf(http.StatusBadRequest, "unknown attributes of %s: %s", r.TypeName(), strings.Join(unknown, ", "))
 	}
 	cimi.MapURIs(r, q.relative)
+	if q.version == cimi.V1 {
+		cimi.Upgrade(r)
+	}
 	return r, nil
 }
 

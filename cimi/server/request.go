@@ -21,6 +21,18 @@ type request struct {
 	base *url.URL // ends in "/"
 	xml  bool     // the answer's format
 	user User
+	// version is the dialect: 1.x below cimi/1/, else 2.0.
+	version cimi.Version
+}
+
+func (s *server) newRequest(w *recorder, r *http.Request) *request {
+	q := &request{server: s, Request: r, w: w, base: s.baseOf(r), version: cimi.V2}
+	if below := q.base.EscapedPath() + path1; strings.HasPrefix(r.URL.EscapedPath(), below) {
+		base := *q.base
+		base.Path += path1
+		q.base, q.version = &base, cimi.V1
+	}
+	return q
 }
 
 // baseOf is the base URI of a request's answers.

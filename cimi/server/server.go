@@ -96,7 +96,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				"status", rec.status(), "bytes", rec.written, "seconds", time.Since(start).Seconds(), "user", user, "remote", r.RemoteAddr)
 		}
 	}()
-	q := &request{server: s, Request: r, w: rec, base: s.baseOf(r)}
+	q := s.newRequest(rec, r)
 	switch r.URL.Path {
 	case "/healthz":
 		s.health(rec, r)

@@ -20,6 +20,9 @@ func (q *request) get(id string) error {
 		cep.ID, cep.BaseURI = "cloudEntryPoint", q.base.String()
 		return q.represent(cep, q.readOptions())
 	}
+	if v, ok := q.view(id); ok {
+		return q.getView(v)
+	}
 	c, err := q.list(id)
 	if err == nil {
 		return q.represent(c, q.readOptions())
@@ -101,6 +104,9 @@ func (q *request) tag(r cimi.Resource) string {
 
 // post creates in a collection (4.2.1.1) or runs an operation (4.2.1.5).
 func (q *request) post(id string) error {
+	if v, ok := q.view(id); ok && v.member == "" {
+		return q.postView(v)
+	}
 	b, err := q.body()
 	if err != nil {
 		return err
@@ -188,6 +194,9 @@ func (q *request) put(id string) error {
 	if r.TypeName() != current.TypeName() {
 		return cimi.Errorf(http.StatusBadRequest, "%s is a %s, the request holds a %s", id, current.TypeName(), r.TypeName())
 	}
+	if q.version == cimi.V1 && len(opts.Select) == 0 {
+		opts.Select = q.select1(r)
+	}
 	acc, err := q.p.Update(q.Context(), id, r, opts)
 	if err != nil {
 		return err
@@ -221,6 +230,9 @@ func (q *request) ifMatch(current cimi.Resource, names []string) (string, error)
 }
 
 func (q *request) delete(id string) error {
+	if v, ok := q.view(id); ok && v.member != "" {
+		return q.deleteView(v)
+	}
 	defer q.lock(id).Unlock()
 	if q.Header.Get("If-Match") != "" {
 		current, err := q.p.Get(q.Context(), id, cimi.ReadOptions{})
