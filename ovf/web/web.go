@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"path"
@@ -39,6 +40,10 @@ func Open(ctx context.Context, rawURL string, opts Options) (ovf.Package, error)
 	named := err == nil && strings.EqualFold(path.Ext(u.Path), ".ovf")
 	f, err := fetch.Open(ctx, rawURL, opts.Fetch)
 	if err != nil {
+		// A stall or an ended context knows nothing of where it happened.
+		if name := Redact(rawURL); !strings.Contains(err.Error(), name) {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
 		return nil, err
 	}
 	isXML := named
