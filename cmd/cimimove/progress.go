@@ -109,6 +109,9 @@ func (p *plainProgress) event(e migrate.Event) {
 
 func (p *plainProgress) done(string) {}
 
+// countsBytes: an event that names a disk counts bytes, others steps or percent.
+func countsBytes(e migrate.Event) bool { return e.Disk != "" }
+
 func describe(e migrate.Event) string {
 	s := e.System
 	if e.Disk != "" {
@@ -116,13 +119,19 @@ func describe(e migrate.Event) string {
 	}
 	s += ": " + e.Phase
 	if e.Total > 0 {
-		s += fmt.Sprintf(" %d %% of %s", e.Done*100/e.Total, humanize.IBytes(uint64(e.Total)))
+		s += fmt.Sprintf(" %d %%", int64(float64(e.Done)*100/float64(e.Total)))
+		if countsBytes(e) {
+			s += " of " + humanize.IBytes(uint64(e.Total))
+		}
 	}
 	if e.Rate > 0 {
 		s += fmt.Sprintf(", %s/s", humanize.IBytes(uint64(e.Rate)))
 	}
 	return s
 }
+
+// stepTemplate is for what counts steps, not bytes.
+const stepTemplate pb.ProgressBarTemplate = `{{string . "name"}} {{bar . "[" "=" ">" " " "]"}} {{percent . }}`
 
 // barTemplate fits 80 columns: name, bar, share, rate and time left.
 const barTemplate pb.ProgressBarTemplate = `{{string . "name"}} {{bar . "[" "=" ">" " " "]"}} {{percent . }} {{speed . "%s/s" ""}} {{rtime . "ETA %s" "%s" ""}}`
@@ -149,7 +158,11 @@ func (p *barProgress) event(e migrate.Event) {
 		if e.Disk != "" {
 			name += "/" + e.Disk
 		}
-		bar = pb.New64(e.Total).SetTemplate(barTemplate).Set(pb.Bytes, true).Set("name", fit(name, 28)).SetWidth(p.width)
+		bar = pb.New64(e.Total).SetTemplate(stepTemplate)
+		if countsBytes(e) {
+			bar.SetTemplate(barTemplate).Set(pb.Bytes, true)
+		}
+		bar.Set("name", fit(name, 28)).SetWidth(p.width)
 		p.bars[key] = bar
 		if p.pool == nil {
 			p.pool = pb.NewPool()

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/cimimove/cimimove/migrate"
+)
+
+// TestPlainProgress: at most a line in ten seconds, in the unit that is counted.
+func TestPlainProgress(t *testing.T) {
+	var out bytes.Buffer
+	now := time.Unix(0, 0)
+	p := &plainProgress{w: &out, now: func() time.Time { return now }, last: now}
+	for i := range 100 {
+		now = now.Add(time.Second)
+		p.event(migrate.Event{System: "web", Disk: "disk1", Phase: "transfer", Done: int64(i) << 20, Total: 100 << 20, Rate: 1 << 20})
+	}
+	p.event(migrate.Event{System: "web", Phase: "import", Done: 50, Total: 100})
+	p.done("done")
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 10 {
+		t.Errorf("%d lines in 100 seconds, want 10:\n%s", len(lines), out.String())
+	}
+	if want := "web disk1: transfer 9 % of 100 MiB, 1.0 MiB/s"; lines[0] != want {
+		t.Errorf("got  %s\nwant %s", lines[0], want)
+	}
+	if got, want := describe(migrate.Event{System: "web", Phase: "import", Done: 50, Total: 100}), "web: import 50 %"; got != want {
+		t.Errorf("percent: got %q, want %q", got, want)
+	}
+}
+
+// TestJSONProgress: each line is one document; the first, the last and the result are there.
+func TestJSONProgress(t *testing.T) {
+	var out bytes.Buffer
+	p, err := newProgress("json", true, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1001 {
+		p.event(migrate.Event{Run: "r", System: "web", Disk: "disk1", Phase: "transfer", Done: int64(i), Total: 1000})
+	}
+	p.done("done")
+	var phases []string
+	var last int64
+	for line := range strings.Lines(out.String()) {
+		var e map[string]any
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		phases = append(phases, e["phase"].(string))
+		if d, ok := e["done"].(float64); ok {
+			last = int64(d)
+		}
+	}
+	if len(phases) < 3 || phases[len(phases)-1] != "result" || last != 1000 {
+		t.Errorf("phases %v, last done %d", phases, last)
+	}
+}
+
+// TestFlagNamesAgree: a name takes a value in every command or in none, which
+// is what options that stand anywhere rest on.
+func TestFlagNamesAgree(t *testing.T) {
+	app := newApp(&bytes.Buffer{}, &bytes.Buffer{}, func(string, action) cli.ActionFunc { return nil })
+	takes := map[string]bool{}
+	each(app, func(command string, f cli.Flag) {
+		v, ok := f.(interface{ TakesValue() bool })
+		for _, name := range f.Names() {
+			value := ok && v.TakesValue()
+			if before, seen := takes[name]; seen && before != value {
+				t.Errorf("--%s of %s takes a value: %v; elsewhere it is otherwise", name, command, value)
+			}
+			takes[name] = value
+		}
+	})
+	if len(takes) < 40 {
+		t.Errorf("only %d options were seen", len(takes))
+	}
+}
