@@ -16,7 +16,7 @@ import (
 func main() {
 	ctx, stop := interruptible(context.Background())
 	defer stop()
-	os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args, newInterruptibleReader(ctx, os.Stdin), os.Stdout, os.Stderr))
 }
 
 // interruption is the cause of a context that a signal ended.
