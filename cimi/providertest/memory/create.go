@@ -23,9 +23,23 @@ func (p *Provider) Create(_ context.Context, collection string, r cimi.Resource)
 		return nil, cimi.Errorf(http.StatusBadRequest, "a %s cannot be added to %s", r.TypeName(), collection)
 	}
 	id := p.add(collection, n)
+	if m, ok := n.(*cimi.Machine); ok {
+		p.addDisks(m)
+	}
 	out := cimi.Clone(n)
 	cimi.Public(out)
 	return &cimi.Accepted{Job: p.job("add", collection, collection, id), Done: true, Location: id, Resource: out}, nil
+}
+
+// addDisks makes the collection of a new Machine's disks.
+func (p *Provider) addDisks(m *cimi.Machine) {
+	disks := m.ID + "/disks"
+	p.items[disks] = "Disk"
+	for _, d := range m.Disks.Value.Items {
+		d.Base().Parent = cimi.RefTo[cimi.Unknown](m.ID)
+		p.add(disks, d)
+	}
+	m.Disks = cimi.RefTo[cimi.Collection](disks)
 }
 
 // templateOf gives the template of a …Create request: by reference, with
@@ -66,7 +80,11 @@ func (p *Provider) realize(r cimi.Resource) (cimi.Resource, error) {
 		if err != nil {
 			return nil, cimi.Errorf(http.StatusBadRequest, "machineConfig: %w", err)
 		}
-		m := &cimi.Machine{Common: common, State: cimi.StateStopped, CPU: cfg.CPU, Memory: cfg.Memory, CPUArch: cfg.CPUArch}
+		m := &cimi.Machine{Common: common, State: cimi.StateStopped, CPU: cfg.CPU, Memory: cfg.Memory, CPUArch: cfg.CPUArch, CPUSpeed: cfg.CPUSpeed}
+		m.Disks = cimi.RefBy(cimi.NewCollection("", "Disk"))
+		for _, d := range cfg.Disks {
+			m.Disks.Value.Items = append(m.Disks.Value.Items, &cimi.Disk{Capacity: d.Capacity, InitialLocation: d.InitialLocation})
+		}
 		if t.InitialState != "" {
 			m.State = t.InitialState
 		}

@@ -49,7 +49,7 @@ func top() map[string]string {
 func New() *Provider {
 	p := &Provider{resources: map[string]cimi.Resource{}, members: map[string][]string{}, items: top(),
 		bytes: map[string][]byte{}, ready: map[string]time.Time{}, Delay: 5 * time.Millisecond}
-	for _, t := range []string{"System", "Machine", "Volume", "Job"} {
+	for _, t := range []string{"CloudEntryPoint", "System", "Machine", "Disk", "MachineImage", "MachineConfiguration", "Volume", "Job"} {
 		m := cimi.Describe(t)
 		m.AddExtension(cimi.OVFID, "string", false)
 		m.AddExtension(cimi.OVFProperties, "map", true)
@@ -211,6 +211,13 @@ func (p *Provider) remove(id string) {
 			p.remove(m)
 		}
 		delete(p.items, cimi.HrefOf(s.Machines))
+	}
+	if m, ok := p.resources[id].(*cimi.Machine); ok && m.Disks != nil {
+		for _, d := range slices.Clone(p.members[m.Disks.Href]) {
+			p.remove(d)
+		}
+		delete(p.items, m.Disks.Href)
+		delete(p.members, m.Disks.Href)
 	}
 	delete(p.resources, id)
 	for c, ids := range p.members {
