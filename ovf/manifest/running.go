@@ -5,6 +5,7 @@ import (
 	"hash"
 	"path"
 	"strings"
+	"sync"
 )
 
 // running digests one stored file by all the algorithms it needs.
@@ -42,15 +43,32 @@ func (c *Checker) start(name string) *running {
 	return f
 }
 
+// parallelFrom is how many bytes are worth goroutines: a manifest that comes
+// last is checked by every algorithm it may use, and each is slow.
+const parallelFrom = 16 << 10
+
 func (f *running) Write(p []byte) (int, error) {
+	var all []hash.Hash
 	for _, h := range f.hashes {
-		h.Write(p)
+		all = append(all, h)
 	}
 	if f.whole != nil {
 		for _, h := range f.whole.hashes {
-			h.Write(p)
+			all = append(all, h)
 		}
 	}
+	if len(all) < 2 || len(p) < parallelFrom {
+		for _, h := range all {
+			h.Write(p)
+		}
+		return len(p), nil
+	}
+	var wait sync.WaitGroup
+	for _, h := range all[1:] {
+		wait.Go(func() { h.Write(p) })
+	}
+	all[0].Write(p)
+	wait.Wait()
 	return len(p), nil
 }
 
