@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/cimimove/cimimove/ovf/disk"
@@ -92,5 +94,47 @@ func BenchmarkConvert(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkPair converts between files, from each format to each, the digest
+// taken too.
+func BenchmarkPair(b *testing.B) {
+	ctx := context.Background()
+	content := benchDisk()
+	plain := raw.New(bytes.NewReader(content), int64(len(content)))
+	dir := b.TempDir()
+	for from, source := range ways() {
+		if source.opts.Variant == "fixed" {
+			continue
+		}
+		path := filepath.Join(dir, from)
+		f, err := os.Create(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := formats.Convert(ctx, plain, f, source.to, source.opts); err != nil {
+			b.Fatal(err)
+		}
+		f.Close()
+		img := open(b, path, source.to)
+		for to, target := range ways() {
+			if target.opts.Variant == "fixed" {
+				continue
+			}
+			b.Run(from+" to "+to, func(b *testing.B) {
+				b.SetBytes(img.Size())
+				for b.Loop() {
+					out, err := os.Create(filepath.Join(dir, "out"))
+					if err != nil {
+						b.Fatal(err)
+					}
+					if _, err := formats.Convert(ctx, img, out, target.to, target.opts); err != nil {
+						b.Fatal(err)
+					}
+					out.Close()
+				}
+			})
+		}
 	}
 }

@@ -18,6 +18,9 @@ import (
 // where the format is raw. The file is not synced; on error it holds part of
 // an image and is the caller's to remove.
 func Convert(ctx context.Context, img disk.Image, out *os.File, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
+	if err := checkVariant(to, opts); err != nil {
+		return disk.Result{}, err
+	}
 	switch to {
 	case disk.Raw:
 		return disk.Copy(ctx, img, raw.NewSink(out), opts)

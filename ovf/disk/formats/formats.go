@@ -108,6 +108,9 @@ func Decode(ctx context.Context, r io.Reader, src Source, size int64, sink disk.
 
 // Encode writes img to w in format to, as a stream.
 func Encode(ctx context.Context, img disk.Image, w io.Writer, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
+	if err := checkVariant(to, opts); err != nil {
+		return disk.Result{}, err
+	}
 	switch to {
 	case disk.Raw:
 		return raw.Encode(ctx, img, w, opts)
@@ -123,4 +126,12 @@ func Encode(ctx context.Context, img disk.Image, w io.Writer, to disk.Format, op
 		return vdi.Encode(ctx, img, w, opts)
 	}
 	return disk.Result{}, &disk.UnsupportedError{Format: to, Feature: "writing the format as a stream"}
+}
+
+// checkVariant refuses a variant for formats that have but one.
+func checkVariant(to disk.Format, opts disk.EncodeOptions) error {
+	if opts.Variant != "" && (to == disk.Raw || to == disk.VMDK) {
+		return &disk.UnsupportedError{Format: to, Feature: "variant " + opts.Variant}
+	}
+	return nil
 }
