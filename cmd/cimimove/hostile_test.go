@@ -177,7 +177,7 @@ func TestBomb(t *testing.T) {
 	}
 	for i := range p.members {
 		if p.members[i].Name == "disk1.vmdk" {
-			p.members[i].Content = gzipped(make([]byte, 512<<20))
+			p.members[i].Content = gzipped(make([]byte, 160<<20))
 		}
 	}
 	file := filepath.Join(t.TempDir(), "bomb.ova")

@@ -134,7 +134,7 @@ func describe(e migrate.Event) string {
 const stepTemplate pb.ProgressBarTemplate = `{{string . "name"}} {{bar . "[" "=" ">" " " "]"}} {{percent . }}`
 
 // barTemplate fits 80 columns: name, bar, share, rate and time left.
-const barTemplate pb.ProgressBarTemplate = `{{string . "name"}} {{bar . "[" "=" ">" " " "]"}} {{percent . }} {{speed . "%s/s" ""}} {{rtime . "ETA %s" "%s" ""}}`
+const barTemplate pb.ProgressBarTemplate = `{{string . "name"}} {{bar . "[" "=" ">" " " "]"}} {{percent . }} {{speed . "%s/s" " "}} {{rtime . "ETA %s" "%s" " "}}`
 
 // barProgress shows a bar for each disk that moves.
 type barProgress struct {
