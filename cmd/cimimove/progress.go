@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -113,10 +114,7 @@ func (p *plainProgress) done(string) {}
 func countsBytes(e migrate.Event) bool { return e.Disk != "" }
 
 func describe(e migrate.Event) string {
-	s := e.System
-	if e.Disk != "" {
-		s += " " + e.Disk
-	}
+	s := strings.TrimSpace(e.System + " " + e.Disk)
 	s += ": " + e.Phase
 	if e.Total > 0 {
 		s += fmt.Sprintf(" %d %%", int64(float64(e.Done)*100/float64(e.Total)))
@@ -155,9 +153,10 @@ func (p *barProgress) event(e migrate.Event) {
 	bar := p.bars[key]
 	if bar == nil {
 		name := e.Phase + " " + e.System
-		if e.Disk != "" {
-			name += "/" + e.Disk
+		if e.Disk != "" && e.System != "" {
+			name += "/"
 		}
+		name += e.Disk
 		bar = pb.New64(e.Total).SetTemplate(stepTemplate)
 		if countsBytes(e) {
 			bar.SetTemplate(barTemplate).Set(pb.Bytes, true)
