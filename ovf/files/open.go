@@ -21,6 +21,9 @@ type OpenOptions struct {
 	Manifest manifest.Policy // zero: verify
 	Web      web.Options     // for http and https; its Manifest is overridden by the one above
 	Stdin    io.Reader       // what "-" means; nil: os.Stdin
+	// Spool is the folder where big files are kept that come before the
+	// descriptor of a stream; empty: the system's folder for temporary files.
+	Spool string
 }
 
 // ErrNotAPackage: the name is none that a package can have. Commands exit with 2 on it.
@@ -40,7 +43,11 @@ func Open(ctx context.Context, arg string, opts OpenOptions) (ovf.Package, error
 		if in == nil {
 			in = struct{ io.Reader }{os.Stdin}
 		}
-		return ova.Read(ctx, in, arg, ova.Options{Manifest: opts.Manifest})
+		spool := opts.Spool
+		if spool == "" {
+			spool = os.TempDir()
+		}
+		return ova.Read(ctx, in, arg, ova.Options{Manifest: opts.Manifest, Spool: spool})
 	case hasScheme && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")):
 		opts.Web.Manifest = opts.Manifest
 		return web.Open(ctx, arg, opts.Web)

@@ -26,6 +26,9 @@ import (
 // Options of Open and Read.
 type Options struct {
 	Manifest manifest.Policy // zero: verify
+	// Spool is a folder where Read keeps big files that come before the
+	// descriptor, until Close; empty: they are ErrLateDescriptor.
+	Spool string
 }
 
 // ErrCompressed: the archive is compressed as a whole, so it cannot be opened

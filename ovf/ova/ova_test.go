@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -302,6 +303,35 @@ func TestAC20LateDescriptor(t *testing.T) {
 	_, err := read(b, "")
 	if !errors.Is(err, ova.ErrLateDescriptor) || !strings.Contains(err.Error(), "disk1.vmdk") {
 		t.Errorf("error %v, want ErrLateDescriptor naming disk1.vmdk", err)
+	}
+}
+
+// With a folder to keep it in, the disk before the descriptor is kept, read,
+// checked, told of, and removed.
+func TestAC20Spool(t *testing.T) {
+	s := sample()
+	s.LateDescriptor = true
+	s.Files[0].Content = ovftest.Noise(20, 9<<20)
+	for _, flip := range []string{"", s.Files[0].Href} {
+		s.Flip = flip
+		folder := t.TempDir()
+		p, err := ova.Read(t.Context(), bytes.NewReader(s.OVA(t)), "-", ova.Options{Manifest: manifest.Require, Spool: folder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, _ := os.ReadDir(folder)
+		got, err := contents(p)
+		var integrity *ovf.IntegrityError
+		if flip == "" && (err != nil || !slices.ContainsFunc(got, func(m ovftest.Member) bool { return bytes.Equal(m.Content, s.Files[0].Content) })) || flip != "" && !errors.As(err, &integrity) {
+			t.Errorf("flip %q: %v", flip, err)
+		}
+		if f := p.(ovf.Reporter).Findings(); len(kept) != 1 || len(f) == 0 || f[0].ID != ova.RuleSpooled {
+			t.Errorf("%d files kept, findings %v", len(kept), f)
+		}
+		p.Close()
+		if left, _ := os.ReadDir(folder); len(left) > 0 {
+			t.Errorf("%d files are left", len(left))
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/compression"
@@ -34,7 +35,7 @@ func Read(ctx context.Context, r io.Reader, name string, opts Options) (ovf.Pack
 	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	s := &stream{name: name, src: r, checker: manifest.NewChecker(name, opts.Manifest)}
+	s := &stream{name: name, src: r, checker: manifest.NewChecker(name, opts.Manifest), spoolTo: opts.Spool}
 	var in io.Reader = b
 	if f := compression.Detect(start); f != compression.Identity {
 		if s.inflate, err = compression.Reader(f, b); err != nil {
@@ -53,6 +54,7 @@ func Read(ctx context.Context, r io.Reader, name string, opts Options) (ovf.Pack
 		err = s.open(ctx)
 	}
 	if err != nil {
+		s.dropSpooled()
 		if s.inflate != nil {
 			s.inflate.Close()
 		}
@@ -76,6 +78,8 @@ type stream struct {
 	findings                           []ovf.Finding
 
 	early   []earlyFile
+	spoolTo string
+	spooled []*os.File
 	pending *member // header read, data not
 	current *manifest.Reader
 	begun   bool
@@ -85,6 +89,7 @@ type stream struct {
 type earlyFile struct {
 	m *member
 	b []byte
+	r io.Reader // in place of b, of a spooled file
 }
 
 var (
@@ -116,6 +121,14 @@ func (s *stream) open(ctx context.Context) error {
 			}
 			break
 		}
+		if big := m.size > maxEarlyFile || kept+m.size > maxEarly; big && s.spoolTo != "" {
+			f, err := s.spool(m, s.spoolTo)
+			if err != nil {
+				return err
+			}
+			s.early = append(s.early, earlyFile{m: m, r: members.WithContext(ctx, f)})
+			continue
+		}
 		if kept += m.size; m.size > maxEarlyFile || kept > maxEarly {
 			return &ovf.DescriptorError{Package: s.name, Object: m.name, Offset: m.offset, Clause: "5.3",
 				Message: fmt.Sprintf("file of %d bytes", m.size), Err: ErrLateDescriptor}
@@ -124,7 +137,7 @@ func (s *stream) open(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.early = append(s.early, earlyFile{m, b})
+		s.early = append(s.early, earlyFile{m: m, b: b})
 	}
 	s.early = s.takeCompanions(s.early)
 	for {
@@ -291,6 +304,9 @@ func (s *stream) next(ctx context.Context) (*ovf.Member, error) {
 	if len(s.early) > 0 {
 		f := s.early[0]
 		s.early = s.early[1:]
+		if f.r != nil {
+			return s.give(f.m, f.r), nil
+		}
 		return s.give(f.m, bytes.NewReader(f.b)), nil
 	}
 	for {
@@ -346,6 +362,7 @@ func (s *stream) end() error {
 // Close releases decompression and closes the source when it is an io.Closer.
 func (s *stream) Close() error {
 	var err error
+	s.dropSpooled()
 	if s.inflate != nil {
 		err = s.inflate.Close()
 		s.inflate = nil
