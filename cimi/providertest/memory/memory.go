@@ -136,17 +136,25 @@ func (p *Provider) represent(ctx context.Context, r cimi.Resource, opts cimi.Rea
 func (p *Provider) List(ctx context.Context, collection string, opts cimi.ListOptions) (*cimi.Collection, error) {
 	p.mu.Lock()
 	item, ok := p.items[collection]
-	var all []cimi.Resource
+	all := make([]cimi.Resource, 0, len(p.members[collection]))
+	secret := hasSecrets(item)
 	for _, id := range p.members[collection] {
-		r := cimi.Clone(p.resources[id])
-		cimi.Public(r)
+		r := p.resources[id]
+		if secret { // what is not shown is not to be found out by $filter either
+			r = cimi.Clone(r)
+			cimi.Public(r)
+		}
 		all = append(all, r)
+	}
+	page, n, err := cimi.ApplyQuery(all, opts)
+	page = slices.Clone(page)
+	for i, r := range page { // the page alone: a collection may be large
+		page[i] = cimi.Clone(r)
 	}
 	p.mu.Unlock()
 	if !ok {
 		return nil, notFound(collection)
 	}
-	page, n, err := cimi.ApplyQuery(all, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +171,10 @@ func (p *Provider) List(ctx context.Context, collection string, opts cimi.ListOp
 		return nil, err
 	}
 	return r.(*cimi.Collection), nil
+}
+
+func hasSecrets(item string) bool {
+	return item != "" && slices.ContainsFunc(cimi.Attributes(item), func(a *cimi.Attribute) bool { return a.WriteOnly })
 }
 
 // Update replaces the writable attributes.
