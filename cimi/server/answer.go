@@ -24,8 +24,8 @@ func (q *request) write(status int, r cimi.Resource) error {
 		r = cimi.Downgrade(r, view1)
 	}
 	cimi.MapURIs(r, q.absolute)
-	if q.user.Role == Reader && len(q.o.Users) > 0 {
-		withoutOperations(r)
+	if len(q.o.Users) > 0 {
+		q.permitted(r)
 	}
 	var buf bytes.Buffer
 	var err error
@@ -51,16 +51,6 @@ func (q *request) write(status int, r cimi.Resource) error {
 		_, _ = buf.WriteTo(q.w)
 	}
 	return nil
-}
-
-// withoutOperations: a consumer is shown only what it may do (4.2).
-func withoutOperations(r cimi.Resource) {
-	r.Base().Operations = nil
-	if c, ok := r.(*cimi.Collection); ok {
-		for _, item := range c.Items {
-			item.Base().Operations = nil
-		}
-	}
 }
 
 // accepted answers a change: 201 or 200 when it is done, 202 when it goes on

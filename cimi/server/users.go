@@ -17,7 +17,7 @@ type Role string
 
 const (
 	Reader        Role = "reader"        // read
-	Operator      Role = "operator"      // read and change
+	Operator      Role = "operator"      // read and change, but for records: Jobs, Events, ResourceMetadata
 	Administrator Role = "administrator" // everything
 )
 

@@ -183,6 +183,9 @@ func (q *request) put(id string) error {
 	if err != nil {
 		return err
 	}
+	if err := q.mayChange(current); err != nil {
+		return err
+	}
 	opts := cimi.UpdateOptions{Select: cimi.Names(q.URL.Query()["$select"])}
 	if opts.IfMatch, err = q.ifMatch(current, opts.Select); err != nil {
 		return err
@@ -234,9 +237,12 @@ func (q *request) delete(id string) error {
 		return q.deleteView(v)
 	}
 	defer q.lock(id).Unlock()
-	if q.Header.Get("If-Match") != "" {
+	if q.Header.Get("If-Match") != "" || q.user.Role != Administrator {
 		current, err := q.p.Get(q.Context(), id, cimi.ReadOptions{})
 		if err != nil {
+			return err
+		}
+		if err := q.mayChange(current); err != nil {
 			return err
 		}
 		if _, err := q.ifMatch(current, nil); err != nil {
