@@ -2,6 +2,7 @@ package ovf_test
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 
@@ -78,4 +79,35 @@ func TestVersionLosses(t *testing.T) {
 	if _, _, err = e.ConvertTo(ovf.V1); err == nil {
 		t.Error("encrypted parts pass")
 	}
+}
+
+// Descriptors of the corpora go to version 2 and come back byte for byte.
+func TestVersionsOfCorpus(t *testing.T) {
+	n := 0
+	for _, d := range append(corpus(t), govmomiFixtures(t)...) {
+		b, err := os.ReadFile(d.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := ovf.Parse(b)
+		// Some mix the namespaces of both versions, which become one.
+		if err != nil || e.Version() != ovf.V1 || bytes.Contains(b, []byte(ovf.NS2)) {
+			continue
+		}
+		two, findings, err := e.ConvertTo(ovf.V2)
+		if err != nil {
+			t.Logf("%s: %v", d.name, err)
+			continue
+		}
+		back, _, err := two.ConvertTo(ovf.V1)
+		if err != nil {
+			t.Errorf("%s: %v", d.name, err)
+			continue
+		}
+		n++
+		if len(findings) > 0 || !bytes.Equal(back.Bytes(), b) {
+			t.Errorf("%s: findings %v; %s", d.name, findings, firstDifference(string(back.Bytes()), string(b)))
+		}
+	}
+	t.Logf("%d descriptors", n)
 }

@@ -52,8 +52,8 @@ func ISO(document []byte, opts ISOOptions) ([]byte, error) {
 		binary.LittleEndian.PutUint32(at(first)[2:], root)
 		at(first)[6] = 1
 		copy(at(first+1), []byte{1, 0})
-		binary.BigEndian.PutUint32(at(first+1)[2:], root)
-		at(first+1)[7] = 1
+		binary.BigEndian.PutUint32(at(first + 1)[2:], root)
+		at(first + 1)[7] = 1
 	}
 	directory(at(atRoot), atRoot, []byte("OVF_ENV.XML;1"), len(document), opts.Time)
 	directory(at(atJolietRoot), atJolietRoot, ucs2(fileName), len(document), opts.Time)
