@@ -16,7 +16,12 @@ func edit(env *ovf.Envelope, s *System, systemTypes []string, finding func(ovf.F
 	if err != nil {
 		return nil, fmt.Errorf("the kept descriptor: %w", err)
 	}
-	if err := v.want(s); err != nil {
+	if sameParts(v.root, s) {
+		err = v.want(s)
+	} else if err = v.wantKept(s); err == nil {
+		err = v.reshape(s)
+	}
+	if err != nil {
 		return nil, err
 	}
 	v.wantProperties(s, finding)
@@ -28,6 +33,39 @@ func edit(env *ovf.Envelope, s *System, systemTypes []string, finding func(ovf.F
 		finding(f)
 	}
 	return out, nil
+}
+
+// wantKept is want for the parts that the view and s both have.
+func (v *viewer) wantKept(s *System) error {
+	machines := map[string]*Machine{}
+	for m := range s.AllMachines() {
+		machines[machineKey(m)] = m
+	}
+	v.of.System.Name, v.of.System.Description = s.Name, s.Description
+	for i, was := range slices.Collect(v.root.AllMachines()) {
+		of, is := v.machines[i], machines[machineKey(was)]
+		if of == nil || is == nil {
+			continue
+		}
+		of.Name, of.Description, of.CPUs = is.Name, is.Description, is.CPUs
+		if was.MemoryBytes != is.MemoryBytes {
+			of.MemoryBytes = is.MemoryBytes
+		}
+		if was.StartOrder != is.StartOrder {
+			if of.Startup == nil {
+				of.Startup = &systemtemplate.Startup{}
+			}
+			of.Startup.Order = is.StartOrder
+		}
+		for k, n := range was.NICs {
+			for _, now := range is.NICs {
+				if n.OVFID != "" && n.OVFID == now.OVFID {
+					wantCard(of.NICs[k], n, now)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // want puts what differs between s and the view into what the view is of.

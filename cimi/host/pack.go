@@ -16,15 +16,22 @@ import (
 
 // freeze decides what the package holds.
 func (x *export) freeze(ctx context.Context, s *System, caps Capabilities) error {
-	if len(s.Descriptor) == 0 {
-		return fmt.Errorf("system %s has no kept descriptor: %w", s.Name, ErrUnsupported)
-	}
-	env, err := ovf.Parse(bytes.Clone(s.Descriptor))
-	if err != nil {
-		return fmt.Errorf("system %s: the kept descriptor: %w", s.Name, err)
-	}
 	finding := func(f ovf.Finding) { x.state.Findings = append(x.state.Findings, f) }
-	if env, err = edit(env, s, caps.VirtualSystemTypes, finding); err != nil {
+	s, err := named(s)
+	if err != nil {
+		return err
+	}
+	var env *ovf.Envelope
+	if len(s.Descriptor) == 0 {
+		s.DescriptorName = "system.ovf"
+		env, err = build(s, finding)
+	} else {
+		if env, err = ovf.Parse(bytes.Clone(s.Descriptor)); err != nil {
+			return fmt.Errorf("system %s: the kept descriptor: %w", s.Name, err)
+		}
+		env, err = edit(env, s, caps.VirtualSystemTypes, finding)
+	}
+	if err != nil {
 		return fmt.Errorf("system %s: %w", s.Name, err)
 	}
 	if err := x.freezeFiles(ctx, env, s); err != nil {

@@ -34,6 +34,14 @@ type System struct {
 	Properties map[string]string `json:"properties,omitempty"`
 	// Passwords are the keys among them whose values are never shown (ovf:password).
 	Passwords []string `json:"passwords,omitempty"`
+	// Holder is set where this is no System but the place of a part that belongs
+	// to none; see Maker.
+	Holder string `json:"holder,omitempty"`
+	// Of is the id of the machine or disk that an image was taken of.
+	Of string `json:"of,omitempty"`
+	// Associated are resources of others that the System uses but does not own
+	// (DSP0263 5.13.1), as the Provider names them: "machines/ID".
+	Associated []string `json:"associated,omitempty"`
 }
 
 // PowerState of a machine.
@@ -100,6 +108,8 @@ type Disk struct {
 	Shared        bool   `json:"shared,omitempty"`
 	Boot          bool   `json:"boot,omitempty"`
 	Storage       string `json:"storage,omitempty"`
+	// Generation counts how often the content was replaced as a whole.
+	Generation int `json:"generation,omitempty"`
 }
 
 // Network is a network of a System; External ones are the host's own and are

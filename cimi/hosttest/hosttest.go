@@ -42,6 +42,7 @@ func Run(t *testing.T, hosts Hosts) {
 		{"Update", testUpdate},
 		{"Frozen", testFrozen},
 		{"Delete", testDelete},
+		{"Maker", testMaker},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, hosts) })
 	}

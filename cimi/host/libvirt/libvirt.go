@@ -1,4 +1,4 @@
-// Package libvirt is a libvirtd, local or remote, as a host.Host: machines are
+// Package libvirt is the libvirtd of this machine as a host.Host: machines are
 // domains, disks are raw volumes of storage pools, uploaded and read extent by
 // extent. It speaks libvirt's own protocol and starts no program.
 //
@@ -60,8 +60,8 @@ var (
 	_ host.Power = (*Host)(nil)
 )
 
-// Open connects to what a libvirt URI names (qemu:///system,
-// qemu+ssh://host/system, …; the query parameter pool is ours and names the
+// Open connects to the libvirtd of this machine that a URI names (qemu:///system,
+// qemu:///session?socket=…; the query parameter pool is ours and names the
 // storage pool), and undoes what this owner left in the middle.
 func Open(ctx context.Context, uri string, opts Options) (*Host, error) {
 	u, err := url.Parse(uri)
@@ -77,7 +77,7 @@ func Open(ctx context.Context, uri string, opts Options) (*Host, error) {
 	if opts.Pool == "" {
 		opts.Pool = "default"
 	}
-	conn, err := lv.ConnectToURI(u)
+	conn, err := connect(u)
 	if err != nil {
 		return nil, fmt.Errorf("libvirt %s: %w", uri, err)
 	}

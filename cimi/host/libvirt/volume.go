@@ -10,6 +10,7 @@ import (
 	"iter"
 	"strings"
 	"sync"
+	"time"
 
 	lv "github.com/digitalocean/go-libvirt"
 
@@ -74,7 +75,7 @@ func (h *Host) volume(pool, name string) (lv.StorageVol, error) {
 func (h *Host) removeVolume(pool, name string) error {
 	vol, err := h.volume(pool, name)
 	if err == nil {
-		err = h.conn.StorageVolDelete(vol, lv.StorageVolDeleteNormal)
+		err = settled(func() error { return h.conn.StorageVolDelete(vol, lv.StorageVolDeleteNormal) })
 	}
 	if errors.Is(err, host.ErrNotFound) || is(err, lv.ErrNoStorageVol) {
 		return nil
@@ -85,7 +86,21 @@ func (h *Host) removeVolume(pool, name string) error {
 // upload writes p at off of a volume. The library's senders are given bytes in
 // memory only: a reader that fails in the middle would leave the call waiting.
 func (h *Host) upload(vol lv.StorageVol, p []byte, off int64) error {
-	return full(h.conn.StorageVolUpload(vol, bytes.NewReader(p), uint64(off), uint64(len(p)), 0))
+	return full(settled(func() error {
+		return h.conn.StorageVolUpload(vol, bytes.NewReader(p), uint64(off), uint64(len(p)), 0)
+	}))
+}
+
+// settled calls f until libvirt has let go of the volume: it counts a volume as
+// in use for a moment after an upload has been confirmed.
+func settled(f func() error) error {
+	for wait := time.Millisecond; ; wait *= 2 {
+		err := f()
+		if !is(err, lv.ErrOperationInvalid) || !strings.Contains(err.Error(), "in use") || wait > 4*time.Second {
+			return err
+		}
+		time.Sleep(wait)
+	}
 }
 
 // volumeSink takes a disk's content into a volume, extent by extent; zeros are
@@ -96,6 +111,8 @@ type volumeSink struct {
 	pool, name string
 	vol        lv.StorageVol
 	size       int64
+
+	sending sync.Mutex // libvirt takes one upload of a volume at a time
 }
 
 func (s *volumeSink) Begin(info disk.Info) (err error) {
@@ -125,7 +142,10 @@ func (s *volumeSink) WriteAt(p []byte, off int64) (int, error) {
 		if err := s.ctx.Err(); err != nil {
 			return at, err
 		}
-		if err := s.h.upload(s.vol, p[at:end], off+int64(at)); err != nil {
+		s.sending.Lock()
+		err := s.h.upload(s.vol, p[at:end], off+int64(at))
+		s.sending.Unlock()
+		if err != nil {
 			return at, err
 		}
 		at = end
@@ -297,7 +317,8 @@ func (g *growing) flush() error {
 	if len(g.buf) == 0 {
 		return nil
 	}
-	if err := g.h.conn.StorageVolResize(g.vol, uint64(g.size)+uint64(len(g.buf)), 0); err != nil {
+	size := uint64(g.size) + uint64(len(g.buf))
+	if err := settled(func() error { return g.h.conn.StorageVolResize(g.vol, size, 0) }); err != nil {
 		return full(err)
 	}
 	if err := g.h.upload(g.vol, g.buf, g.size); err != nil {

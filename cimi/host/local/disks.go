@@ -50,14 +50,28 @@ func (d *openDisk) check() error {
 // OpenDisk opens the content of a disk as it lies there now. It is not
 // compared with what was imported: see the digest of the disk's record.
 func (h *Host) OpenDisk(ctx context.Context, diskID string) (disk.Image, error) {
-	return h.openDisk(diskID)
+	var system string
+	err := h.db.QueryRowContext(ctx, "SELECT system FROM disks WHERE id = ?", diskID).Scan(&system)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("disk %q: %w", diskID, host.ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := h.System(ctx, system)
+	if err != nil {
+		return nil, err
+	}
+	d := s.Disk(diskID)
+	if d == nil {
+		return nil, fmt.Errorf("disk %q: %w", diskID, host.ErrNotFound)
+	}
+	return h.openDisk(d)
 }
 
-func (h *Host) openDisk(id string) (*openDisk, error) {
-	if filepath.Base(id) != id {
-		return nil, fmt.Errorf("disk %q: %w", id, host.ErrNotFound)
-	}
-	f, err := os.Open(filepath.Join(h.dir, diskPath(id)))
+func (h *Host) openDisk(d *host.Disk) (*openDisk, error) {
+	id := d.ID
+	f, err := os.Open(filepath.Join(h.dir, diskPath(d)))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("disk %s: %w", id, host.ErrNotFound)
 	}
@@ -79,7 +93,7 @@ func (h *Host) openDisk(id string) (*openDisk, error) {
 // its content digest proves that the content is. A disk that was changed is a
 // *ovf.IntegrityError with both digests.
 func (h *Host) openSound(ctx context.Context, d *host.Disk) (*openDisk, error) {
-	img, err := h.openDisk(d.ID)
+	img, err := h.openDisk(d)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +115,7 @@ func (h *Host) prove(ctx context.Context, d *host.Disk, img *openDisk) error {
 	if recorded == img.stamp {
 		return nil
 	}
-	wrong := &ovf.IntegrityError{Package: "disk " + d.Name, File: filepath.Join(h.dir, diskPath(d.ID)), Algorithm: "content"}
+	wrong := &ovf.IntegrityError{Package: "disk " + d.Name, File: filepath.Join(h.dir, diskPath(d)), Algorithm: "content"}
 	if recorded.Size != img.stamp.Size {
 		wrong.Reason = fmt.Sprintf("its file has %d bytes, at import it had %d", img.stamp.Size, recorded.Size)
 		return wrong

@@ -30,7 +30,7 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 	}
 	paths := []string{filesPath(s.ID)}
 	for d := range s.AllDisks() {
-		paths = append(paths, diskPath(d.ID))
+		paths = append(paths, diskPath(d))
 	}
 	if err := transact(ctx, h.db, func(tx *sql.Tx) error { return disown(ctx, tx, paths) }); err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ type incoming struct {
 }
 
 func (in *incoming) Disk(_ context.Context, d *host.Disk) (disk.Sink, error) {
-	f, err := os.OpenFile(filepath.Join(in.host.dir, diskPath(d.ID)), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(filepath.Join(in.host.dir, diskPath(d)), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}

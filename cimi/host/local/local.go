@@ -97,7 +97,13 @@ func (h *Host) Version() int64 { return h.version.Load() }
 
 // diskPath and filesPath are relative to the folder, as they stand in the
 // store. Ids are made by us and safe as names.
-func diskPath(id string) string   { return filepath.Join("disks", id+".raw") }
+func diskPath(d *host.Disk) string {
+	if d.Generation > 0 {
+		return filepath.Join("disks", fmt.Sprintf("%s.%d.raw", d.ID, d.Generation))
+	}
+	return filepath.Join("disks", d.ID+".raw")
+}
+
 func filesPath(sys string) string { return filepath.Join("files", sys) }
 
 // removeUnowned removes every file that no System owns, and forgets it.

@@ -149,12 +149,25 @@ func insertSystem(ctx context.Context, tx *sql.Tx, s *host.System, k kept, stamp
 		s.ID, record, s.Descriptor, k.manifest, k.certificate); err != nil {
 		return err
 	}
+	return insertStamps(ctx, tx, s.ID, stamps)
+}
+
+func insertStamps(ctx context.Context, tx *sql.Tx, system string, stamps map[string]stamp) error {
 	for id, st := range stamps {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO disks(id, system, size, changed) VALUES (?,?,?,?)", id, s.ID, st.Size, st.Changed); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO disks(id, system, size, changed) VALUES (?,?,?,?)
+			ON CONFLICT(id) DO UPDATE SET size = excluded.size, changed = excluded.changed`, id, system, st.Size, st.Changed); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func decodeRecord(id string, record []byte) (*host.System, error) {
+	s := new(host.System)
+	if err := json.Unmarshal(record, s); err != nil {
+		return nil, fmt.Errorf("system %s: its record: %w", id, err)
+	}
+	return s, nil
 }
 
 // encodeRecord leaves the descriptor out: it stands in a column of its own.
@@ -212,9 +225,9 @@ func (h *Host) system(ctx context.Context, id string) (*host.System, kept, error
 	if err != nil {
 		return nil, k, err
 	}
-	s := new(host.System)
-	if err := json.Unmarshal(record, s); err != nil {
-		return nil, k, fmt.Errorf("system %s: its record: %w", id, err)
+	s, err := decodeRecord(id, record)
+	if err != nil {
+		return nil, k, err
 	}
 	s.Descriptor = descriptor
 	return s, k, nil
@@ -256,7 +269,7 @@ func (h *Host) Delete(ctx context.Context, id string) error {
 	}
 	paths := []string{filesPath(id)}
 	for d := range s.AllDisks() {
-		paths = append(paths, diskPath(d.ID))
+		paths = append(paths, diskPath(d))
 	}
 	if err := transact(ctx, h.db, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM systems WHERE id = ?", id); err != nil {
