@@ -59,13 +59,12 @@ func (c *oneEnd) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		word := func(i int) uint32 { return binary.BigEndian.Uint32(packet[4*i:]) }
-		if serial := word(5); word(4) == typeStream {
-			if c.ended[serial] {
-				continue
-			}
-			if word(6) != statusContinue || len(packet) == headerSize {
-				c.ended[serial] = true
-			}
+		serial := word(5)
+		if c.ended[serial] {
+			continue
+		}
+		if word(4) == typeStream && (word(6) != statusContinue || len(packet) == headerSize) {
+			c.ended[serial] = true
 		}
 		c.rest = packet
 	}
