@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +27,6 @@ type exported struct {
 	system string     // id of the host's System
 	state  []byte     // nil until frozen
 	x      host.Export
-	job    *task
 	users  int
 	used   time.Time
 	gone   bool
@@ -259,5 +257,3 @@ func (p *Provider) exportSystem(ctx context.Context, s systemAt, a *cimi.Action)
 	}
 	return &cimi.Accepted{Job: t.job.ID, Location: place.id}, nil
 }
-
-func exportID(id string) bool { return strings.HasPrefix(id, "exports/") }

@@ -35,9 +35,7 @@ func ls(ctx context.Context, c *call) (result, error) {
 	entries := []entry{}
 	what := c.Args().Get(1)
 	if what == "" {
-		for _, e := range offered {
-			entries = append(entries, e)
-		}
+		entries = append(entries, offered...)
 		return result{entries, func(w io.Writer) error { return entriesText(w, entries) }}, nil
 	}
 	id := what

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
-	"strings"
 
 	"github.com/cimimove/cimimove/cimi/endpoint"
 	"github.com/cimimove/cimimove/migrate"
@@ -43,15 +42,6 @@ func (c *call) endpointError(err error, side endpoint.Side, name string) error {
 		err = named.Err
 	}
 	return &migrate.Error{Step: migrate.StepDiscover, Side: migrate.Side(side), Object: name, Err: err}
-}
-
-// isEndpoint tells a cloud from a package: cli.md, "Naming a package and an endpoint".
-func isEndpoint(s string) bool {
-	if strings.HasPrefix(s, "@") {
-		return true
-	}
-	_, err := endpoint.Parse(s)
-	return err == nil
 }
 
 // cloud opens an endpoint as the engine takes it. A local cloud is named by its

@@ -108,7 +108,7 @@ func entry(a Algorithm, name, content string) Entry {
 }
 
 // check runs files through a Checker and gives the first error.
-func check(policy Policy, mf []byte, last bool, files ...string) (error, *Checker) {
+func check(policy Policy, mf []byte, last bool, files ...string) (*Checker, error) {
 	c := NewChecker("pkg", policy)
 	set := func() error {
 		if mf == nil {
@@ -118,27 +118,27 @@ func check(policy Policy, mf []byte, last bool, files ...string) (error, *Checke
 	}
 	if !last {
 		if err := set(); err != nil {
-			return err, c
+			return c, err
 		}
 	}
 	for i := 0; i < len(files); i += 2 {
 		r := c.Reader(files[i], int64(len(files[i+1])), iotest.OneByteReader(strings.NewReader(files[i+1])))
 		if err := r.Drain(); err != nil {
-			return err, c
+			return c, err
 		}
 	}
 	if last {
 		if err := set(); err != nil {
-			return err, c
+			return c, err
 		}
 	}
-	return c.Finish(), c
+	return c, c.Finish()
 }
 
 func TestChecker(t *testing.T) {
 	good := Format([]Entry{entry(SHA256, "a", "alpha"), entry(SHA512, "b", "beta"), entry(SHA1, "my%20c", "gamma")})
 	for _, last := range []bool{false, true} {
-		if err, _ := check(Require, good, last, "a", "alpha", "b", "beta", "my c", "gamma"); err != nil {
+		if _, err := check(Require, good, last, "a", "alpha", "b", "beta", "my c", "gamma"); err != nil {
 			t.Errorf("last=%v: %v", last, err)
 		}
 		for _, c := range []struct {
@@ -158,7 +158,7 @@ func TestChecker(t *testing.T) {
 			{"empty, required", Require, []byte("  "), []string{"a", "x"}, "a"},
 			{"empty", Verify, []byte("  "), []string{"a", "x"}, ""},
 		} {
-			err, _ := check(c.policy, c.mf, last, c.files...)
+			_, err := check(c.policy, c.mf, last, c.files...)
 			var i *ovf.IntegrityError
 			switch {
 			case c.file == "" && err != nil:
@@ -171,7 +171,7 @@ func TestChecker(t *testing.T) {
 }
 
 func TestCheckerNamesBothDigests(t *testing.T) {
-	err, _ := check(Verify, Format([]Entry{entry(SHA256, "a", "alpha")}), false, "a", "alphA")
+	_, err := check(Verify, Format([]Entry{entry(SHA256, "a", "alpha")}), false, "a", "alphA")
 	want, got := entry(SHA256, "a", "alpha").Digest, entry(SHA256, "a", "alphA").Digest
 	for _, s := range []string{"sha256", want, got, "pkg", "a:"} {
 		if err == nil || !strings.Contains(err.Error(), s) {
@@ -182,7 +182,7 @@ func TestCheckerNamesBothDigests(t *testing.T) {
 
 func TestCheckerReportsUnlisted(t *testing.T) {
 	for _, last := range []bool{false, true} {
-		err, c := check(Verify, Format([]Entry{entry(SHA256, "a", "alpha")}), last, "a", "alpha", "b", "beta")
+		c, err := check(Verify, Format([]Entry{entry(SHA256, "a", "alpha")}), last, "a", "alpha", "b", "beta")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,10 +195,10 @@ func TestCheckerReportsUnlisted(t *testing.T) {
 // A manifest after the files that uses what was not computed is an error, not a silence.
 func TestCheckerUncomputedAlgorithm(t *testing.T) {
 	mf := Format([]Entry{entry(SHA384, "a", "alpha")})
-	if err, _ := check(Verify, mf, false, "a", "alpha"); err != nil {
+	if _, err := check(Verify, mf, false, "a", "alpha"); err != nil {
 		t.Errorf("first: %v", err)
 	}
-	if err, _ := check(Verify, mf, true, "a", "alpha"); err == nil || !strings.Contains(err.Error(), "sha384") {
+	if _, err := check(Verify, mf, true, "a", "alpha"); err == nil || !strings.Contains(err.Error(), "sha384") {
 		t.Errorf("last: error %v, want one that says sha384", err)
 	}
 }
@@ -209,11 +209,11 @@ func TestCheckerChunks(t *testing.T) {
 		return Format([]Entry{entry(SHA256, "d.000000000", "al"), entry(SHA256, "d.000000001", "pha"), entry(SHA1, "d", whole)})
 	}
 	for _, last := range []bool{false, true} {
-		if err, _ := check(Require, mf("alpha"), last, "d.000000000", "al", "d.000000001", "pha"); err != nil {
+		if _, err := check(Require, mf("alpha"), last, "d.000000000", "al", "d.000000001", "pha"); err != nil {
 			t.Errorf("last=%v: %v", last, err)
 		}
 		var i *ovf.IntegrityError
-		if err, _ := check(Verify, mf("alphA"), last, "d.000000000", "al", "d.000000001", "pha"); !errors.As(err, &i) || i.File != "d" {
+		if _, err := check(Verify, mf("alphA"), last, "d.000000000", "al", "d.000000001", "pha"); !errors.As(err, &i) || i.File != "d" {
 			t.Errorf("last=%v: wrong whole digest: %v", last, err)
 		}
 	}

@@ -82,7 +82,7 @@ func scanOther(b []byte) (out []found, err error) {
 			return out, err
 		}
 		switch h.Typeflag {
-		case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse: //nolint:staticcheck // TypeRegA is what old archives hold
+		case tar.TypeReg, 0, tar.TypeCont, tar.TypeGNUSparse: // 0 is what old archives hold
 		default:
 			continue
 		}

@@ -12,7 +12,6 @@ type edit struct {
 	tag   []byte // the start tag, when it was changed; never an empty-element tag when items is set
 	items []item // the content, when children or text were changed; nil otherwise
 	below bool   // something deeper was changed
-	open  bool   // the empty-element tag was opened: write an end tag
 }
 
 // item is a piece of content: an element, or the raw text between elements.

@@ -13,7 +13,6 @@ func newSequence(literals, length, distance int) sequence {
 
 func (s sequence) literals() int { return int(s >> 32) }
 func (s sequence) length() int   { return int(s >> 16 & 0xffff) }
-func (s sequence) distance() int { return int(s&0xffff) + 1 }
 
 // lengthSym is the length symbol, less 257, of each match length.
 var lengthSym = func() (sym [512]uint8) {

@@ -41,15 +41,6 @@ func (s *stream) read(p []byte, what string) error {
 	return nil
 }
 
-// atEnd reports whether nothing follows.
-func (s *stream) atEnd() (bool, error) {
-	_, err := s.r.Peek(1)
-	if errors.Is(err, io.EOF) {
-		return true, nil
-	}
-	return false, err
-}
-
 // skipTo goes to byte offset off, which what is at; it cannot go back.
 func (s *stream) skipTo(off int64, what string) error {
 	if off < s.off {
