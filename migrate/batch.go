@@ -198,18 +198,26 @@ func (b *batch) move(ctx context.Context, item runbook.Item, row *journal.Item) 
 			return nil, err
 		}
 		if err == nil && (was.State.Ended() && was.State != journal.RolledBack || was.State == journal.Running || was.State == journal.Interrupted) {
-			return engine.Resume(ctx, row.Run, ResumeOptions{Properties: item.Properties})
+			values, err := propertiesOf(ctx, item)
+			if err != nil {
+				return nil, err
+			}
+			return engine.Resume(ctx, row.Run, ResumeOptions{Properties: values})
 		}
 	}
-	src, err := b.dial(ctx, endpointOf(b.rb, item.Source), Source)
+	src, err := b.dial(ctx, b.rb.EndpointURL(item.Source), Source)
 	if err != nil {
 		return nil, at(StepDiscover, Source, item.Source, err)
 	}
-	dst, err := b.dial(ctx, endpointOf(b.rb, item.Destination), Destination)
+	dst, err := b.dial(ctx, b.rb.EndpointURL(item.Destination), Destination)
 	if err != nil {
 		return nil, at(StepDiscover, Destination, item.Destination, err)
 	}
-	plan, err := NewPlan(ctx, itemOptions(item, src, dst, b.opts, engine.Relay))
+	o, err := itemOptions(ctx, item, src, dst, b.opts, engine.Relay)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := NewPlan(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -217,34 +225,47 @@ func (b *batch) move(ctx context.Context, item runbook.Item, row *journal.Item) 
 	return engine.startItem(ctx, plan, row)
 }
 
-func itemOptions(item runbook.Item, src, dst Endpoint, o BatchOptions, relay RelayOptions) Options {
+func itemOptions(ctx context.Context, item runbook.Item, src, dst Endpoint, o BatchOptions, relay RelayOptions) (Options, error) {
+	values, err := propertiesOf(ctx, item)
 	return Options{Source: src, Destination: dst, System: item.System, Name: item.Name, Nets: item.Net, Storage: item.Storage,
-		Properties: item.Properties, MAC: item.MAC, Verify: Verify(item.Verify), Via: Via(item.Via), IfExists: IfExists(item.IfExists),
-		OnFailure: OnFailure(item.OnFailure), PowerOn: item.PowerOn, Allow: o.Allow, Deny: o.Deny, Strict: o.Strict, Relay: relay}
+		Properties: values, MAC: item.MAC, Verify: Verify(item.Verify), Via: Via(item.Via), IfExists: IfExists(item.IfExists),
+		OnFailure: OnFailure(item.OnFailure), PowerOn: item.PowerOn, Allow: o.Allow, Deny: o.Deny, Strict: o.Strict, Relay: relay}, err
+}
+
+// propertiesOf resolves the references among an item's properties.
+func propertiesOf(ctx context.Context, item runbook.Item) (map[string]string, error) {
+	if len(item.Properties) == 0 {
+		return nil, nil
+	}
+	values := map[string]string{}
+	for k, v := range item.Properties {
+		text, err := v.Resolve(ctx)
+		if err != nil {
+			return nil, &Error{Step: StepPlan, Class: ClassUsage, Object: "property " + k, Err: err}
+		}
+		values[k] = text
+	}
+	return values, nil
 }
 
 // PlanItem plans one System of a runbook and writes nothing; see NewPlan. The
 // Providers that it dials are closed again.
 func (e *Engine) PlanItem(ctx context.Context, rb *runbook.Runbook, item runbook.Item, o BatchOptions) (*Plan, error) {
-	src, err := e.Dial(ctx, endpointOf(rb, item.Source), Source)
+	src, err := e.Dial(ctx, rb.EndpointURL(item.Source), Source)
 	if err != nil {
 		return nil, at(StepDiscover, Source, item.Source, err)
 	}
 	defer src.Provider.Close()
-	dst, err := e.Dial(ctx, endpointOf(rb, item.Destination), Destination)
+	dst, err := e.Dial(ctx, rb.EndpointURL(item.Destination), Destination)
 	if err != nil {
 		return nil, at(StepDiscover, Destination, item.Destination, err)
 	}
 	defer dst.Provider.Close()
-	return NewPlan(ctx, itemOptions(item, src, dst, o, e.Relay))
-}
-
-// endpointOf is what the Dialer takes for a name of the runbook.
-func endpointOf(rb *runbook.Runbook, name string) string {
-	if e, ok := rb.Endpoints[name]; ok {
-		return e.URL
+	opts, err := itemOptions(ctx, item, src, dst, o, e.Relay)
+	if err != nil {
+		return nil, err
 	}
-	return name
+	return NewPlan(ctx, opts)
 }
 
 // dial opens each endpoint once for all items.

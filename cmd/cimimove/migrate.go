@@ -143,7 +143,7 @@ func plan(ctx context.Context, c *call) (result, error) {
 }
 
 func (c *call) planRunbook(ctx context.Context, file string) (result, error) {
-	rb, err := runbook.Load(file)
+	rb, err := runbook.Load(file, runbook.LoadOptions{})
 	if err != nil {
 		return result{}, err
 	}
@@ -189,7 +189,7 @@ func (c *call) batchOptions() migrate.BatchOptions {
 }
 
 func runRunbook(ctx context.Context, c *call) (result, error) {
-	rb, err := runbook.Load(c.Args().First())
+	rb, err := runbook.Load(c.Args().First(), runbook.LoadOptions{})
 	if err != nil {
 		return result{}, err
 	}

@@ -2,6 +2,7 @@ package runbook
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -20,9 +21,9 @@ type checker struct {
 // maxAliases bounds what "*name" may multiply.
 const maxAliases = 1000
 
-// aliases parses the document once for positions and refuses one whose
+// parse parses the document once, for positions, and refuses one whose
 // aliases could grow without bound.
-func (c *checker) aliases() error {
+func (c *checker) parse() error {
 	n := 0
 	for _, t := range lexer.Tokenize(string(c.source)) {
 		if t.Type == token.AliasType {
@@ -31,8 +32,12 @@ func (c *checker) aliases() error {
 			}
 		}
 	}
-	// What does not parse is reported, with its position, by the decoder.
-	c.file, _ = parser.ParseBytes(c.source, 0)
+	file, err := parser.ParseBytes(c.source, 0)
+	if err != nil {
+		// Without the source lines: somebody may have put a password there.
+		return fmt.Errorf("%s: %w: %s", c.name, ErrInvalid, strings.TrimSpace(yaml.FormatError(err, false, false)))
+	}
+	c.file = file
 	return nil
 }
 

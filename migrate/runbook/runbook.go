@@ -1,19 +1,17 @@
-// Package runbook reads the list of Systems that a batch evacuation moves:
-// YAML, strictly, with the line and column of everything that is wrong.
+// Package runbook reads what a batch evacuation moves, when and how: YAML,
+// strictly, with the line and column of everything that is wrong.
 //
-// A runbook names its endpoints; it never holds credentials. What a System
-// does not say is taken from defaults.
+// A runbook names its endpoints, the Systems (by name, or by a selection that
+// the clouds answer), the waves and the windows of time they move in, limits,
+// retries and what a failure does to the rest. It never holds credentials:
+// secrets are referred to (Value). What a System does not say is taken from
+// its wave, then from defaults.
 package runbook
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
-
-	"github.com/goccy/go-yaml"
+	"time"
 )
 
 // Version is the version of the form that this package reads.
@@ -22,52 +20,120 @@ const Version = 1
 // ErrInvalid: the runbook cannot be read or breaks its rules.
 var ErrInvalid = errors.New("runbook is not valid")
 
-// Runbook is a parsed runbook. Items are resolved: every field that defaults
-// fill is filled.
+// Runbook is a parsed runbook. Items are resolved: every field that a wave or
+// defaults fill is filled. Items with a Select stand for the Systems that a
+// cloud lists; Expand puts those in their place.
 type Runbook struct {
 	// Name is the absolute path of the file, or what Parse was given.
 	Name      string
 	Endpoints map[string]Endpoint
-	Items     []Item
+	// Waves in the order they can run in: each stands behind those it is after.
+	Waves  []Wave
+	Items  []Item
+	Limits Limits
+	// Windows bound everything, waves' own windows included.
+	Windows   []Window
+	Retries   Retries
+	OnFailure OnFailure
+	Notify    []Notify
+	Vars      map[string]string
+}
+
+// Wave is a named set of Systems that move together.
+type Wave struct {
+	Name string
+	// After names the waves that must have ended before this one begins.
+	After     []string
+	Windows   []Window
 	Limits    Limits
 	OnFailure OnFailure
+	Line      int
 }
 
 // Endpoint is a cloud. URL is whatever the command line takes as an endpoint.
 type Endpoint struct {
-	URL string `yaml:"url"`
+	URL    string `yaml:"url" jsonschema:"description=The cloud as the command line names it: the URL of its entry point or local:DIR or @name of the configuration file (where its credentials stand)"`
+	Limits Limits `yaml:"limits,omitempty" jsonschema:"description=What this cloud bears whatever the total allows"`
 }
 
-// Limits: 0 is the caller's default.
+// Limits: 0 is no limit of this kind.
 type Limits struct {
-	Systems int `yaml:"systems"` // moved at the same time
-	Disks   int `yaml:"disks"`   // of one System at the same time
+	Systems   int      `yaml:"systems,omitempty" jsonschema:"minimum=0,description=Systems moved at the same time"`
+	Disks     int      `yaml:"disks,omitempty" jsonschema:"minimum=0,description=Disks moved at the same time"`
+	Bandwidth ByteRate `yaml:"bandwidth,omitempty" jsonschema:"description=Bytes a second such as 50MiB"`
 }
+
+// Retries of an item that failed in a way that may pass.
+type Retries struct {
+	Count int      `yaml:"count,omitempty" jsonschema:"minimum=0,description=How often a failed System is tried again"`
+	Wait  Duration `yaml:"wait,omitempty" jsonschema:"description=How long to wait first; doubled each time (default 30s)"`
+}
+
+// DefaultWait comes before the first retry.
+const DefaultWait = 30 * time.Second
 
 // OnFailure says what a failed item does to the others.
 type OnFailure string
 
 const (
 	Continue OnFailure = "continue"
-	Stop     OnFailure = "stop" // items that have not begun are not begun
+	StopWave OnFailure = "stop-wave" // the rest of its wave, and waves after it, are not begun
+	Stop     OnFailure = "stop"      // nothing more is begun
 )
 
-// Item is one System to move.
+// Notify is a webhook that is told of what happens.
+type Notify struct {
+	URL string   `yaml:"url" jsonschema:"format=uri,description=Gets a JSON document by POST"`
+	On  []string `yaml:"on,omitempty" jsonschema:"description=started; wave; failed; verified; finished (default failed and finished)"`
+	// Secret signs the body: header X-Cimimove-Signature, sha256=HMAC in hex.
+	Secret *Value `yaml:"secret,omitempty" jsonschema:"description=Key of the HMAC-SHA256 in the header X-Cimimove-Signature"`
+}
+
+// Events that a Notify can name.
+var notifyEvents = []string{"started", "wave", "failed", "verified", "finished"}
+
+// Item is one System to move, or a selection of some.
 type Item struct {
-	System      string // id, path or unique name at the source
-	Source      string // key of Endpoints
-	Destination string // key of Endpoints
-	Name        string // at the destination; empty keeps it
-	Net         map[string]string
-	Storage     map[string]string
-	Properties  map[string]string
-	MAC         string
-	Verify      string
-	Via         string
-	IfExists    string
-	OnFailure   string // rollback or keep
-	PowerOn     bool
-	Line        int // in the file
+	System      string  // id, path or unique name at the source; empty with Select
+	Select      *Select // nil when System is named
+	Source      string  // key of Endpoints, or @name
+	Destination string  // key of Endpoints, or @name
+	Name        string  // at the destination, may be a template (Naming); empty keeps it
+	Wave        string  // name of a Wave; empty: in none, begun at once
+	// After names Systems of this runbook that must be verified before.
+	After      []string
+	Net        map[string]string
+	Storage    map[string]string
+	Properties map[string]Value
+	MAC        string
+	Verify     string
+	Via        string
+	Stage      string
+	IfExists   string
+	OnFailure  string // rollback or keep
+	PowerOn    bool
+	Retries    Retries
+	Cutover    Cutover
+	Hooks      []Hook
+	File       string // that it stands in
+	Line       int    // in File
+}
+
+// Cutover says how the source's machines are stopped and what becomes of the source.
+type Cutover struct {
+	Warm     bool     `yaml:"warm,omitempty" jsonschema:"description=Copy in bulk while the machines run and only what changed after they are stopped"`
+	Stop     string   `yaml:"stop,omitempty" jsonschema:"enum=graceful,enum=force,enum=refuse,description=How running machines are stopped: ask and then refuse (graceful) or force after the deadline; or refuse Systems that run"`
+	Deadline Duration `yaml:"deadline,omitempty" jsonschema:"description=How long machines may take to stop (default 5m)"`
+	Source   string   `yaml:"source,omitempty" jsonschema:"enum=keep,enum=stop,enum=delete,description=What becomes of the source when all is verified"`
+}
+
+// Hook is a command or webhook around a phase of each migration.
+type Hook struct {
+	On        string   `yaml:"on" jsonschema:"description=before or after and the phase such as 'before quiesce' or 'after verify'"`
+	Run       []string `yaml:"run,omitempty" jsonschema:"description=The command and its arguments; gets the plan as JSON on standard input"`
+	URL       string   `yaml:"url,omitempty" jsonschema:"description=A webhook in place of a command; gets the plan by POST"`
+	Timeout   Duration `yaml:"timeout,omitempty" jsonschema:"description=Deadline (default 5m)"`
+	OnFailure string   `yaml:"onFailure,omitempty" jsonschema:"enum=fail,enum=continue,description=Whether the migration fails with it (default fail)"`
 }
 
 // Key names the item among those of a runbook, the same each time it is run.
@@ -75,176 +141,20 @@ func (i Item) Key() string {
 	return strings.Join([]string{i.Source, i.System, i.Destination, i.Name}, "\x1f")
 }
 
-// file is the form of the document.
-type file struct {
-	Version   int                 `yaml:"version"`
-	Endpoints map[string]Endpoint `yaml:"endpoints"`
-	Defaults  entry               `yaml:"defaults"`
-	Systems   []entry             `yaml:"systems"`
-	Limits    Limits              `yaml:"limits"`
-	OnFailure OnFailure           `yaml:"onFailure"`
+// EndpointURL is what the command line takes for an endpoint's name in the runbook.
+func (r *Runbook) EndpointURL(name string) string {
+	if e, ok := r.Endpoints[name]; ok {
+		return e.URL
+	}
+	return name
 }
 
-type entry struct {
-	System      string            `yaml:"system"`
-	Source      string            `yaml:"source"`
-	Destination string            `yaml:"destination"`
-	Name        string            `yaml:"name"`
-	Net         map[string]string `yaml:"net"`
-	Storage     map[string]string `yaml:"storage"`
-	Prop        map[string]string `yaml:"prop"`
-	MAC         string            `yaml:"mac"`
-	Verify      string            `yaml:"verify"`
-	Via         string            `yaml:"via"`
-	IfExists    string            `yaml:"ifExists"`
-	OnFailure   string            `yaml:"onFailure"`
-	PowerOn     *bool             `yaml:"powerOn"`
-}
-
-// maxSize bounds what is read: ten thousand Systems with room to spare.
-const maxSize = 16 << 20
-
-// Load reads a runbook file.
-func Load(path string) (*Runbook, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	if info.Size() > maxSize {
-		return nil, fmt.Errorf("%s: %w: %d bytes, at most %d are read", path, ErrInvalid, info.Size(), maxSize)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	return Parse(abs, b)
-}
-
-// Parse reads a runbook; name is what errors call it.
-func Parse(name string, b []byte) (*Runbook, error) {
-	if len(b) > maxSize {
-		return nil, fmt.Errorf("%s: %w: %d bytes, at most %d are read", name, ErrInvalid, len(b), maxSize)
-	}
-	c := checker{name: name, source: b}
-	if err := c.aliases(); err != nil {
-		return nil, err
-	}
-	var f file
-	if err := yaml.UnmarshalWithOptions(b, &f, yaml.Strict()); err != nil {
-		// Without the source lines: somebody may have put a password there.
-		return nil, fmt.Errorf("%s: %w: %s", name, ErrInvalid, strings.TrimSpace(yaml.FormatError(err, false, false)))
-	}
-	if f.Version != Version {
-		return nil, c.at("$.version", "version is %d, this program reads %d", f.Version, Version)
-	}
-	if len(f.Systems) == 0 {
-		return nil, c.at("$.systems", "lists no systems")
-	}
-	if f.OnFailure == "" {
-		f.OnFailure = Continue
-	}
-	if f.OnFailure != Continue && f.OnFailure != Stop {
-		return nil, c.at("$.onFailure", "onFailure is %q; it is continue or stop", f.OnFailure)
-	}
-	if f.Limits.Systems < 0 || f.Limits.Disks < 0 {
-		return nil, c.at("$.limits", "limits are not negative")
-	}
-	if f.Defaults.System != "" || f.Defaults.Name != "" {
-		return nil, c.at("$.defaults", "a default cannot name a system")
-	}
-	for name, e := range f.Endpoints {
-		if e.URL == "" {
-			return nil, c.at("$.endpoints."+name, "endpoint %s has no url", name)
+// Wave finds a wave by name; the one without a name is always there.
+func (r *Runbook) Wave(name string) Wave {
+	for _, w := range r.Waves {
+		if w.Name == name {
+			return w
 		}
 	}
-	r := &Runbook{Name: name, Endpoints: f.Endpoints, Limits: f.Limits, OnFailure: f.OnFailure}
-	seen := map[string]int{}
-	for n, e := range f.Systems {
-		path := fmt.Sprintf("$.systems[%d]", n)
-		item := f.Defaults.over(e)
-		item.Line = c.line(path)
-		if err := c.item(path, item, f.Endpoints); err != nil {
-			return nil, err
-		}
-		if first, twice := seen[item.Key()]; twice {
-			return nil, c.at(path, "system %s stands here and in line %d", item.System, first)
-		}
-		seen[item.Key()] = item.Line
-		r.Items = append(r.Items, item)
-	}
-	return r, nil
-}
-
-// over fills what e leaves out from the defaults d. Maps are merged, e's
-// entries winning.
-func (d entry) over(e entry) Item {
-	first := func(a, b string) string {
-		if a != "" {
-			return a
-		}
-		return b
-	}
-	i := Item{
-		System: e.System, Name: e.Name,
-		Source: first(e.Source, d.Source), Destination: first(e.Destination, d.Destination),
-		Net: merge(d.Net, e.Net), Storage: merge(d.Storage, e.Storage), Properties: merge(d.Prop, e.Prop),
-		MAC: first(e.MAC, d.MAC), Verify: first(e.Verify, d.Verify), Via: first(e.Via, d.Via),
-		IfExists: first(e.IfExists, d.IfExists), OnFailure: first(e.OnFailure, d.OnFailure),
-	}
-	switch {
-	case e.PowerOn != nil:
-		i.PowerOn = *e.PowerOn
-	case d.PowerOn != nil:
-		i.PowerOn = *d.PowerOn
-	}
-	return i
-}
-
-func merge(base, over map[string]string) map[string]string {
-	if len(base)+len(over) == 0 {
-		return nil
-	}
-	out := map[string]string{}
-	for _, m := range []map[string]string{base, over} {
-		for k, v := range m {
-			out[k] = v
-		}
-	}
-	return out
-}
-
-var allowed = []struct {
-	field  string
-	value  func(Item) string
-	values []string
-}{
-	{"mac", func(i Item) string { return i.MAC }, []string{"keep", "regenerate", "strip"}},
-	{"verify", func(i Item) string { return i.Verify }, []string{"none", "digest", "full"}},
-	{"via", func(i Item) string { return i.Via }, []string{"auto", "direct", "relay", "stage", "resources"}},
-	{"ifExists", func(i Item) string { return i.IfExists }, []string{"fail", "skip", "replace", "rename"}},
-	{"onFailure", func(i Item) string { return i.OnFailure }, []string{"rollback", "keep"}},
-}
-
-func (c checker) item(path string, i Item, endpoints map[string]Endpoint) error {
-	if i.System == "" {
-		return c.at(path, "no system is named")
-	}
-	for _, side := range []struct{ field, name string }{{"source", i.Source}, {"destination", i.Destination}} {
-		if side.name == "" {
-			return c.at(path, "system %s has no %s, and defaults give none", i.System, side.field)
-		}
-		if _, ok := endpoints[side.name]; !ok && !strings.HasPrefix(side.name, "@") {
-			return c.at(path, "system %s: %s %q is not among the endpoints", i.System, side.field, side.name)
-		}
-	}
-	for _, a := range allowed {
-		if v := a.value(i); v != "" && !slices.Contains(a.values, v) {
-			return c.at(path, "system %s: %s is %q; it is one of %s", i.System, a.field, v, strings.Join(a.values, ", "))
-		}
-	}
-	return nil
+	return Wave{OnFailure: r.OnFailure}
 }

@@ -32,10 +32,10 @@ func TestParse(t *testing.T) {
 			"new": {URL: "http://127.0.0.1:8781/cloudEntryPoint"},
 		},
 		Items: []Item{
-			{System: "app-001", Source: "old", Destination: "new", Verify: "full", Line: 7},
-			{System: "app-002", Name: "app-002-moved", Source: "old", Destination: "new", Verify: "full", Net: map[string]string{"lan": "prod"}, Line: 8},
+			{System: "app-001", Source: "old", Destination: "new", Verify: "full", File: "rb.yaml", Line: 7},
+			{System: "app-002", Name: "app-002-moved", Source: "old", Destination: "new", Verify: "full", Net: map[string]string{"lan": "prod"}, File: "rb.yaml", Line: 8},
 		},
-		Limits: Limits{Systems: 4}, OnFailure: Continue,
+		Limits: Limits{Systems: 4}, OnFailure: Continue, Vars: map[string]string{},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -57,6 +57,22 @@ func TestParseRefuses(t *testing.T) {
 		"duplicate key":     {"onFailure: continue", "version: 1", "already defined"},
 		"endpoint no url":   {`old: {url: "http://127.0.0.1:8780/cloudEntryPoint"}`, `old: {url: ""}`, "3:"},
 		"secret in runbook": {`old: {url: "http://127.0.0.1:8780/cloudEntryPoint"}`, `old: {url: "http://h/", password: x}`, "3:"},
+		"unset variable":    {"system: app-001", `system: "app-${n}"`, "7:14"},
+		"unknown wave":      {"system: app-001", "system: app-001, wave: w", `wave "w"`},
+		"unknown window":    {"limits: {systems: 4}", "window: night", `9:9: runbook is not valid: window "night"`},
+		"wrong zone":        {"limits: {systems: 4}", "windows: {n: {from: \"22:00\", to: \"06:00\", zone: Europe/Atlantis}}", "Europe/Atlantis"},
+		"wrong time":        {"limits: {systems: 4}", "windows: {n: {from: \"2200\", to: \"06:00\"}}", "written 22:00"},
+		"wrong rate":        {"systems: 4}", "bandwidth: fast}", "9:21"},
+		"waits for itself":  {"{system: app-001}", "{system: app-001, after: [app-002]}\n  - {system: app-003, after: [app-003]}", "waits for itself"},
+		"waits for nothing": {"{system: app-001}", "{system: app-001, after: [app-009]}", "not in the runbook"},
+		"circle of waves":   {"limits: {systems: 4}", "waves: [{name: a, after: [b]}, {name: b}]", "circle"},
+		"default name":      {"verify: full", "name: same", "would have the same"},
+		"bad template":      {"name: app-002-moved", `name: "{{.System"`, "no template"},
+		"wrong hook":        {"limits: {systems: 4}", "hooks: [{on: during verify, run: [x]}]", "before or after"},
+		"secret written":    {"limits: {systems: 4}", `notify: [{url: "http://h/", secret: hunter2}]`, "referred to"},
+		"bad selection":     {"{system: app-001}", "{select: {exclude: [a]}}", "says nothing"},
+		"no such include":   {"version: 1", "version: 1\ninclude: [nowhere.yaml]", "2:"},
+		"no such list":      {"{system: app-001}", "{select: {csv: nowhere.csv}}", "7:"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			doc := strings.Replace(least, c.old, c.new, 1)
@@ -66,6 +82,9 @@ func TestParseRefuses(t *testing.T) {
 			_, err := Parse("rb.yaml", []byte(doc))
 			if !errors.Is(err, ErrInvalid) {
 				t.Fatalf("got %v, want ErrInvalid", err)
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error %q shows a secret", err)
 			}
 			if !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %q does not say %q", err, c.want)
