@@ -33,6 +33,7 @@ type frozen struct {
 	Envelope   []byte        `json:"envelope"`
 	Files      []frozenFile  `json:"files,omitempty"`
 	Findings   []ovf.Finding `json:"findings,omitempty"`
+	Using      []string      `json:"using,omitempty"`
 }
 
 // frozenFile is a file of the archive: a disk in the stored form, or Size bytes
@@ -61,6 +62,7 @@ func BuildExport(ctx context.Context, s *System, from Holdings, caps Capabilitie
 	if opts.Frozen != nil {
 		err = x.thaw(ctx, s, opts.Frozen)
 	} else {
+		x.state.Using = opts.Using
 		err = x.freeze(ctx, s, caps)
 	}
 	if err == nil {

@@ -44,18 +44,6 @@ type Host interface {
 	io.Closer
 }
 
-// Power is a Host that can run machines.
-type Power interface {
-	Start(ctx context.Context, machineID string) error
-	Stop(ctx context.Context, machineID string, force bool) error
-}
-
-// Versioned is a Host that can say cheaply whether anything has changed: the
-// same Version, the same Systems.
-type Versioned interface {
-	Version() int64
-}
-
 var (
 	ErrNotFound    = errors.New("not found")
 	ErrExists      = errors.New("exists already")
@@ -83,6 +71,8 @@ type ImportOptions struct {
 	ID string
 	// Name of the System; empty takes the package's.
 	Name string
+	// Holder is what the System is for, where it is none; see Maker.
+	Holder string
 	// Configuration is a deployment option (DSP0243 9.8); empty takes the default.
 	Configuration string
 	// Networks and Storage map OVF network names and disk ids to the host's;
@@ -110,6 +100,9 @@ type ExportOptions struct {
 	// Frozen is the State of an earlier Export of the same System: the layout
 	// is reproduced, byte for byte, or the error says what has changed.
 	Frozen []byte
+	// Using are the ids of other Systems some of whose parts this one uses:
+	// those parts are exported with it (DSP0263 5.13.1.2); see Borrow.
+	Using []string
 }
 
 // Export is a System frozen as a package in OVA form: random access, exact

@@ -22,6 +22,14 @@ type Maker interface {
 	Alter(ctx context.Context, id string, disks []*Disk, fill Fill, change func(*System) error) (*System, error)
 }
 
+// Mover is a Maker that moves parts from one System into another.
+type Mover interface {
+	// Move changes two Systems in one step, as Alter does, without making or
+	// removing disks: each disk must be in one of them afterwards. Where from
+	// has a Holder and no part left, it is removed.
+	Move(ctx context.Context, from, to string, change func(from, to *System) error) error
+}
+
 // Fill writes the content of a disk and records ContentBytes and ContentDigest
 // in d; without content it does nothing, not even Begin.
 type Fill func(ctx context.Context, d *Disk, sink disk.Sink) error
@@ -33,6 +41,7 @@ const (
 	HoldsNetwork      = "network"
 	HoldsMachineImage = "machineImage" // a machine as it was, with copies of its disks
 	HoldsVolumeImage  = "volumeImage"
+	HoldsTemplate     = "template" // the package that a SystemTemplate was imported from
 )
 
 // CopyOf fills a disk from an image, data only. Progress may be nil.

@@ -52,6 +52,8 @@ const (
 	Started   PowerState = "STARTED"
 	Paused    PowerState = "PAUSED"
 	Suspended PowerState = "SUSPENDED"
+	// Failed is a machine that ended by itself, in error.
+	Failed PowerState = "FAILED"
 )
 
 // Machine is a virtual machine.
@@ -81,16 +83,24 @@ type Attachment struct {
 	Unit       int    `json:"unit"`
 	Boot       bool   `json:"boot,omitempty"`
 	OVFID      string `json:"ovfId,omitempty"` // InstanceID of the Item
+	// Location is where the guest was meant to see the disk first (T17, T18).
+	Location string `json:"location,omitempty"`
 }
 
 // NIC is a network card.
 type NIC struct {
+	// ID tells the card from the others of its machine for as long as it is
+	// there; empty is its position.
+	ID       string `json:"id,omitempty"`
 	OVFID    string `json:"ovfId,omitempty"` // InstanceID of the Item
 	Name     string `json:"name,omitempty"`
 	Network  string `json:"network"` // id of a Network of the System, or of the host
 	MAC      string `json:"mac,omitempty"`
 	Type     string `json:"type,omitempty"` // ResourceSubType
 	Disabled bool   `json:"disabled,omitempty"`
+	// Endpoint is the Provider's key of the ProtocolEndpoint that the card is
+	// connected by, where it was made before the card.
+	Endpoint string `json:"endpoint,omitempty"`
 }
 
 // Disk is a virtual disk owned by a System.
@@ -108,6 +118,8 @@ type Disk struct {
 	Shared        bool   `json:"shared,omitempty"`
 	Boot          bool   `json:"boot,omitempty"`
 	Storage       string `json:"storage,omitempty"`
+	// Local is storage of one machine (DSP0263 T17), which goes with it; others are Volumes.
+	Local bool `json:"local,omitempty"`
 	// Generation counts how often the content was replaced as a whole.
 	Generation int `json:"generation,omitempty"`
 }

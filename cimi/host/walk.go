@@ -58,6 +58,11 @@ func each[T any](s *System, of func(*System) []*T) iter.Seq[*T] {
 	}
 }
 
+// Empty tells whether a System has no part left.
+func (s *System) Empty() bool {
+	return len(s.Machines)+len(s.Disks)+len(s.Networks)+len(s.Systems) == 0
+}
+
 // Disk is the disk with that id, nil when there is none.
 func (s *System) Disk(id string) *Disk {
 	for d := range s.AllDisks() {

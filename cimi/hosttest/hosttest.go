@@ -43,6 +43,8 @@ func Run(t *testing.T, hosts Hosts) {
 		{"Frozen", testFrozen},
 		{"Delete", testDelete},
 		{"Maker", testMaker},
+		{"Mover", testMover},
+		{"Tracker", testTracker},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, hosts) })
 	}

@@ -22,6 +22,23 @@ func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (
 	if err != nil {
 		return nil, err
 	}
+	using := opts.Using
+	if opts.Frozen != nil {
+		using = host.FrozenUsing(opts.Frozen)
+	}
+	var others []*host.System
+	for _, id := range using {
+		o, err := h.record(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		others = append(others, o)
+	}
+	if len(others) > 0 {
+		if s, err = host.Borrow(s, others); err != nil {
+			return nil, err
+		}
+	}
 	return host.BuildExport(ctx, s, holdings{h, s}, h.Capabilities(), opts)
 }
 

@@ -56,7 +56,7 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 	if err != nil {
 		return nil, err
 	}
-	h.version.Add(1)
+	h.changed(s.ID)
 	return s, nil
 }
 

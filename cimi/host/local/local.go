@@ -27,7 +27,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 
 	"github.com/cimimove/cimimove/cimi/host"
 )
@@ -38,13 +37,18 @@ type Host struct {
 	lock *os.File
 	db   *sql.DB
 
-	write   sync.Mutex   // changes of System records, which read before they write
-	version atomic.Int64 // counts changes
+	write sync.Mutex // changes of System records, which read before they write
+
+	follow  sync.Mutex
+	version int64    // counts changes
+	changes []string // ids of the Systems of the last changes
 }
 
 var (
-	_ host.Host      = (*Host)(nil)
-	_ host.Versioned = (*Host)(nil)
+	_ host.Host    = (*Host)(nil)
+	_ host.Tracker = (*Host)(nil)
+	_ host.Mover   = (*Host)(nil)
+	_ host.Gauge   = (*Host)(nil)
 )
 
 // ErrInUse: another process has the folder open.
@@ -91,9 +95,6 @@ func (h *Host) Dir() string { return h.dir }
 func (h *Host) Capabilities() host.Capabilities {
 	return host.Capabilities{SharedDisks: true, FreeBytes: func(context.Context) (int64, error) { return freeBytes(h.dir) }}
 }
-
-// Version counts the changes made through this Host.
-func (h *Host) Version() int64 { return h.version.Load() }
 
 // diskPath and filesPath are relative to the folder, as they stand in the
 // store. Ids are made by us and safe as names.

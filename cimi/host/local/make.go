@@ -25,7 +25,7 @@ func (h *Host) Make(ctx context.Context, s *host.System, fill host.Fill) (err er
 		s.Created = time.Now().UTC()
 	}
 	s.Updated = s.Created
-	return h.withDisks(ctx, slices.Collect(s.AllDisks()), fill, func(tx *sql.Tx, stamps map[string]stamp) error {
+	return h.withDisks(ctx, s.ID, slices.Collect(s.AllDisks()), fill, func(tx *sql.Tx, stamps map[string]stamp) error {
 		return insertSystem(ctx, tx, s, kept{}, stamps)
 	})
 }
@@ -34,16 +34,9 @@ func (h *Host) Make(ctx context.Context, s *host.System, fill host.Fill) (err er
 func (h *Host) Alter(ctx context.Context, id string, disks []*host.Disk, fill host.Fill, change func(*host.System) error) (*host.System, error) {
 	var s *host.System
 	var gone []string
-	err := h.withDisks(ctx, disks, fill, func(tx *sql.Tx, stamps map[string]stamp) error {
-		var record []byte
-		err := tx.QueryRowContext(ctx, "SELECT record FROM systems WHERE id = ?", id).Scan(&record)
-		if errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("system %s: %w", id, host.ErrNotFound)
-		}
-		if err != nil {
-			return err
-		}
-		if s, err = decodeRecord(id, record); err != nil {
+	err := h.withDisks(ctx, id, disks, fill, func(tx *sql.Tx, stamps map[string]stamp) error {
+		var err error
+		if s, err = txRecord(ctx, tx, id); err != nil {
 			return err
 		}
 		before := map[string]string{} // path to id
@@ -79,10 +72,7 @@ func (h *Host) Alter(ctx context.Context, id string, disks []*host.Disk, fill ho
 				}
 			}
 		}
-		if record, err = encodeRecord(s); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, "UPDATE systems SET record = ? WHERE id = ?", record, id); err != nil {
+		if err := putRecord(ctx, tx, s); err != nil {
 			return err
 		}
 		return errors.Join(insertStamps(ctx, tx, id, stamps), disown(ctx, tx, gone))
@@ -97,8 +87,8 @@ func (h *Host) Alter(ctx context.Context, id string, disks []*host.Disk, fill ho
 }
 
 // withDisks makes the files of disks, syncs them, and commits them together
-// with what store records.
-func (h *Host) withDisks(ctx context.Context, disks []*host.Disk, fill host.Fill, store func(*sql.Tx, map[string]stamp) error) (err error) {
+// with what store records of the System id.
+func (h *Host) withDisks(ctx context.Context, id string, disks []*host.Disk, fill host.Fill, store func(*sql.Tx, map[string]stamp) error) (err error) {
 	var paths []string
 	for _, d := range disks {
 		paths = append(paths, diskPath(d))
@@ -131,7 +121,7 @@ func (h *Host) withDisks(ctx context.Context, disks []*host.Disk, fill host.Fill
 	}); err != nil {
 		return err
 	}
-	h.version.Add(1)
+	h.changed(id)
 	return nil
 }
 

@@ -162,6 +162,41 @@ func insertStamps(ctx context.Context, tx *sql.Tx, system string, stamps map[str
 	return nil
 }
 
+// txRecord reads a record within a transaction.
+func txRecord(ctx context.Context, tx *sql.Tx, id string) (*host.System, error) {
+	var record []byte
+	err := tx.QueryRowContext(ctx, "SELECT record FROM systems WHERE id = ?", id).Scan(&record)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("system %s: %w", id, host.ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return decodeRecord(id, record)
+}
+
+func putRecord(ctx context.Context, tx *sql.Tx, s *host.System) error {
+	record, err := encodeRecord(s)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE systems SET record = ? WHERE id = ?", record, s.ID)
+	return err
+}
+
+// record reads a System without its descriptor.
+func (h *Host) record(ctx context.Context, id string) (*host.System, error) {
+	var record []byte
+	err := h.db.QueryRowContext(ctx, "SELECT record FROM systems WHERE id = ?", id).Scan(&record)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("system %s: %w", id, host.ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return decodeRecord(id, record)
+}
+
 func decodeRecord(id string, record []byte) (*host.System, error) {
 	s := new(host.System)
 	if err := json.Unmarshal(record, s); err != nil {
@@ -254,7 +289,7 @@ func (h *Host) Update(ctx context.Context, s *host.System) error {
 	if _, err := h.db.ExecContext(ctx, "UPDATE systems SET record = ? WHERE id = ?", record, s.ID); err != nil {
 		return err
 	}
-	h.version.Add(1)
+	h.changed(s.ID)
 	return nil
 }
 
@@ -279,7 +314,7 @@ func (h *Host) Delete(ctx context.Context, id string) error {
 	}); err != nil {
 		return err
 	}
-	h.version.Add(1)
+	h.changed(id)
 	// It is gone by now; that a file resists is made good at the next Open.
 	return h.removeUnowned(context.WithoutCancel(ctx), paths...)
 }
