@@ -34,6 +34,7 @@ type call struct {
 	out, err io.Writer
 	printer  printer
 	clouds   *endpoint.Pool
+	show     progress
 }
 
 // usageError is a command line or configuration that cannot be carried out (exit 2).
@@ -49,10 +50,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 	var code int
 	app := newApp(out, stderr, func(command string, act action) cli.ActionFunc {
 		return func(c *cli.Context) error {
-			clouds := &endpoint.Pool{}
-			r, err := invoke(ctx, &call{c, in, out, stderr, p, clouds}, act)
-			err = errors.Join(err, clouds.Close())
+			call := &call{Context: c, in: in, out: out, err: stderr, printer: p, clouds: &endpoint.Pool{}, show: newProgress(c.String("progress"), c.Bool("quiet"), stderr)}
+			r, err := invoke(ctx, call, act)
+			err = errors.Join(err, call.clouds.Close())
 			fail := failed(ctx, err)
+			call.show.stop()
 			if printErr := p.result(r.doc, r.text, fail); printErr != nil && err == nil {
 				err, fail = printErr, failed(ctx, printErr)
 			}
@@ -60,6 +62,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 				explain(stderr, fail, err)
 				code = fail.Code
 			}
+			call.show.result(fail)
 			return nil
 		}
 	})
@@ -67,7 +70,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 		explain(stderr, failed(ctx, err), err)
 		return 2
 	}
-	if err := app.RunContext(ctx, arrange(app, args)); err != nil {
+	arranged, err := arrange(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, arranged)
+	}
+	if err != nil {
 		var u usageError
 		if !errors.As(err, &u) {
 			err = usageError{err.Error()}
@@ -83,6 +90,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 }
 
 func invoke(ctx context.Context, c *call, act action) (result, error) {
+	if c.Bool("version") {
+		return version(ctx, c)
+	}
 	want := c.Command.ArgsUsage
 	least, most := arity(want)
 	if n := c.NArg(); n < least || most >= 0 && n > most {

@@ -54,15 +54,10 @@ func (c *call) write(ctx context.Context, pkg ovf.Package, out string, opts conv
 		}
 		return result{}, printFindings(c.err, res.Findings)
 	}
-	show, err := newProgress(c.String("progress"), c.Bool("quiet"), c.err)
-	if err != nil {
-		return result{}, err
-	}
 	opts.Progress = func(disk string, done, total int64) {
-		show.event(migrate.Event{System: pkg.Name(), Disk: disk, Phase: "convert", Done: done, Total: total})
+		c.show.event(migrate.Event{System: pkg.Name(), Disk: disk, Phase: "convert", Done: done, Total: total})
 	}
 	res, err := convert.Package(ctx, pkg, out, opts)
-	show.done(outcome(err))
 	doc := &conversion{Package: pkg.Name(), Out: out, Disks: []convertedDisk{}, Findings: []ovf.Finding{}}
 	if res != nil {
 		doc.Findings = append(doc.Findings, res.Findings...)
@@ -143,8 +138,4 @@ func diskFormat(s string) (disk.Format, error) {
 // notOffered refuses what a later version will do.
 func notOffered(object, what string) error {
 	return &migrate.Error{Object: object, Class: migrate.ClassRefused, Err: fmt.Errorf("%s is not offered by this version", what)}
-}
-
-func outcome(err error) string {
-	return migrate.ClassOf(err).String()
 }

@@ -60,19 +60,15 @@ func demo(ctx context.Context, c *call) (r result, err error) {
 	if err != nil {
 		return result{}, err
 	}
-	show, err := newProgress(c.String("progress"), c.Bool("quiet"), c.err)
-	if err != nil {
-		return result{}, errors.Join(err, pkg.Close())
-	}
 	say("importing it into east")
-	imported, err := migrate.ImportPackage(ctx, pkg, clouds[0], migrate.ImportOptions{Events: show.event})
+	imported, err := migrate.ImportPackage(ctx, pkg, clouds[0], migrate.ImportOptions{Events: c.show.event})
 	if err != nil {
 		return result{}, err
 	}
 	if err := c.Context.Set("state-dir", filepath.Join(folder, "state")); err != nil {
 		return result{}, err
 	}
-	engine, done, err := c.engine(ctx, show.event)
+	engine, done, err := c.engine(ctx, c.show.event)
 	if err != nil {
 		return result{}, err
 	}
@@ -83,7 +79,6 @@ func demo(ctx context.Context, c *call) (r result, err error) {
 		return result{}, err
 	}
 	doc.Report, err = engine.Start(ctx, plan)
-	show.done(outcome(err))
 	return result{doc, doc.text}, err
 }
 

@@ -40,11 +40,7 @@ func diskInfo(ctx context.Context, c *call) (result, error) {
 	if doc.AllocatedBytes, err = disk.Allocated(ctx, img); err != nil {
 		return result{}, err
 	}
-	show, err := newProgress(c.String("progress"), c.Bool("quiet"), c.err)
-	if err != nil {
-		return result{}, err
-	}
-	follow := diskProgress(show, path, "digest")
+	follow := diskProgress(c.show, path, "digest")
 	switch kind := c.String("digest"); kind {
 	case "":
 	case "content":
@@ -62,7 +58,6 @@ func diskInfo(ctx context.Context, c *call) (result, error) {
 	default:
 		return result{}, usage("--digest is content or sha256, not %q", kind)
 	}
-	show.done("done")
 	return result{doc, doc.text}, nil
 }
 
@@ -142,11 +137,7 @@ func diskConvert(ctx context.Context, c *call) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	show, err := newProgress(c.String("progress"), c.Bool("quiet"), c.err)
-	if err != nil {
-		return result{}, err
-	}
-	opts := disk.EncodeOptions{Progress: diskProgress(show, in, "convert")}
+	opts := disk.EncodeOptions{Progress: diskProgress(c.show, in, "convert")}
 	if c.IsSet("compress") {
 		opts.Level = compressionLevel(c.Int("compress"))
 	}
@@ -159,7 +150,6 @@ func diskConvert(ctx context.Context, c *call) (result, error) {
 			return err
 		})
 	}
-	show.done(outcome(err))
 	if err != nil || out == "-" {
 		return result{}, err
 	}

@@ -18,11 +18,7 @@ func migrateSystem(ctx context.Context, c *call) (result, error) {
 	if err != nil || c.Bool("dry-run") {
 		return r, err
 	}
-	show, err := newProgress(c.String("progress"), c.Bool("quiet"), c.err)
-	if err != nil {
-		return result{}, err
-	}
-	e, done, err := c.engine(ctx, show.event)
+	e, done, err := c.engine(ctx, c.show.event)
 	if err != nil {
 		return result{}, err
 	}
@@ -31,7 +27,6 @@ func migrateSystem(ctx context.Context, c *call) (result, error) {
 		fmt.Fprintln(c.err, "cimimove: server certificates are not checked (--insecure)")
 	}
 	rep, err := e.Start(ctx, p)
-	show.done(outcome(err))
 	return reported(rep), resumable(rep, err)
 }
 
@@ -193,17 +188,12 @@ func runRunbook(ctx context.Context, c *call) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	show, err := newProgress(c.String("progress"), c.Bool("quiet"), c.err)
-	if err != nil {
-		return result{}, err
-	}
-	e, done, err := c.engine(ctx, show.event)
+	e, done, err := c.engine(ctx, c.show.event)
 	if err != nil {
 		return result{}, err
 	}
 	defer done()
 	rep, err := e.RunBatch(ctx, rb, c.batchOptions())
-	show.done(outcome(err))
 	if rep == nil {
 		return result{}, err
 	}
@@ -228,17 +218,12 @@ func resume(ctx context.Context, c *call) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	show, err := newProgress(c.String("progress"), c.Bool("quiet"), c.err)
-	if err != nil {
-		return result{}, err
-	}
-	e, done, err := c.engine(ctx, show.event)
+	e, done, err := c.engine(ctx, c.show.event)
 	if err != nil {
 		return result{}, err
 	}
 	defer done()
 	rep, err := e.Resume(ctx, c.Args().First(), migrate.ResumeOptions{Properties: values})
-	show.done(outcome(err))
 	return reported(rep), resumable(rep, err)
 }
 

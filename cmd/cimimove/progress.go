@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cheggaaa/pb/v3"
 	"github.com/dustin/go-humanize"
 
 	"github.com/cimimove/cimimove/migrate"
@@ -22,33 +21,34 @@ const plainInterval = 10 * time.Second
 // and never wait for anything slower than a terminal.
 type progress interface {
 	event(migrate.Event)
-	// done ends the display; outcome is "ok" or the class of the error.
-	done(outcome string)
+	// stop ends the display, before anything else is printed.
+	stop()
+	// result is told how the command ended, after all else was printed; nil: well.
+	result(*failure)
 }
 
 // newProgress chooses by --progress and by what w is.
-func newProgress(mode string, quiet bool, w io.Writer) (progress, error) {
+func newProgress(mode string, quiet bool, w io.Writer) progress {
 	width, tty := terminal(w)
 	switch {
 	case mode == "json":
-		return &jsonProgress{w: w, last: map[string]time.Time{}}, nil
-	case mode == "none", quiet && (mode == "auto" || mode == "plain" || mode == "tty"):
-		return noProgress{}, nil
+		return &jsonProgress{w: w, last: map[string]time.Time{}}
+	case mode == "none", quiet:
+		return noProgress{}
 	case mode == "tty", mode == "auto" && tty:
-		return &barProgress{w: w, width: width, bars: map[string]*pb.ProgressBar{}}, nil
-	case mode == "plain", mode == "auto":
-		return &plainProgress{w: w, now: time.Now, last: time.Now()}, nil
+		return &barProgress{w: w, width: width}
 	}
-	return nil, usage("--progress is auto, tty, plain, json or none, not %q", mode)
+	return &plainProgress{w: w, now: time.Now, last: time.Now()}
 }
 
 type noProgress struct{}
 
 func (noProgress) event(migrate.Event) {}
-func (noProgress) done(string)         {}
+func (noProgress) stop()               {}
+func (noProgress) result(*failure)     {}
 
 // jsonProgress writes an event a line, at most four a second for each disk
-// but always the first and the last.
+// but always the first and the last, and at the very end one for the result.
 type jsonProgress struct {
 	mu   sync.Mutex
 	w    io.Writer
@@ -66,7 +66,28 @@ func (p *jsonProgress) event(e migrate.Event) {
 		return
 	}
 	p.last[key] = now
-	p.line(e)
+	p.line(eventLine{e.Time, e.Run, e.System, e.Disk, e.Phase, e.Done, e.Total, e.Rate})
+}
+
+// eventLine is an event with every field that cli.md names, empty ones too.
+type eventLine struct {
+	Time   time.Time `json:"time"`
+	Run    string    `json:"run"`
+	System string    `json:"system"`
+	Disk   string    `json:"disk"`
+	Phase  string    `json:"phase"`
+	Done   int64     `json:"done"`
+	Total  int64     `json:"total"`
+	Rate   int64     `json:"rate"`
+}
+
+type resultLine struct {
+	Time    time.Time `json:"time"`
+	Run     string    `json:"run"`
+	Phase   string    `json:"phase"`
+	Code    int       `json:"code"`
+	Outcome string    `json:"outcome"` // "done" or the class of the error
+	Error   *failure  `json:"error,omitempty"`
 }
 
 func (p *jsonProgress) line(v any) {
@@ -77,15 +98,16 @@ func (p *jsonProgress) line(v any) {
 	p.w.Write(append(b, '\n'))
 }
 
-func (p *jsonProgress) done(outcome string) {
+func (p *jsonProgress) stop() {}
+
+func (p *jsonProgress) result(f *failure) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.line(struct {
-		Time    time.Time `json:"time"`
-		Run     string    `json:"run,omitempty"`
-		Phase   string    `json:"phase"`
-		Outcome string    `json:"outcome"`
-	}{time.Now().UTC(), p.run, "result", outcome})
+	l := resultLine{time.Now().UTC(), p.run, "result", 0, migrate.ClassDone.String(), f}
+	if f != nil {
+		l.Code, l.Outcome = f.Code, f.Class
+	}
+	p.line(l)
 }
 
 // plainProgress writes at most one line every plainInterval; what takes less
@@ -108,7 +130,8 @@ func (p *plainProgress) event(e migrate.Event) {
 	fmt.Fprintln(p.w, describe(e))
 }
 
-func (p *plainProgress) done(string) {}
+func (p *plainProgress) stop()           {}
+func (p *plainProgress) result(*failure) {}
 
 // countsBytes: an event that names a disk counts bytes, others steps or percent.
 func countsBytes(e migrate.Event) bool { return e.Disk != "" }
@@ -126,78 +149,4 @@ func describe(e migrate.Event) string {
 		s += fmt.Sprintf(", %s/s", humanize.IBytes(uint64(e.Rate)))
 	}
 	return s
-}
-
-// stepTemplate is for what counts steps, not bytes.
-const stepTemplate pb.ProgressBarTemplate = `{{string . "name"}} {{bar . "[" "=" ">" " " "]"}} {{percent . }}`
-
-// barTemplate fits 80 columns: name, bar, share, rate and time left.
-const barTemplate pb.ProgressBarTemplate = `{{string . "name"}} {{bar . "[" "=" ">" " " "]"}} {{percent . }} {{speed . "%s/s" " "}} {{rtime . "ETA %s" "%s" " "}}`
-
-// barProgress shows a bar for each disk that moves.
-type barProgress struct {
-	mu    sync.Mutex
-	w     io.Writer
-	width int
-	pool  *pb.Pool
-	bars  map[string]*pb.ProgressBar
-}
-
-func (p *barProgress) event(e migrate.Event) {
-	if e.Total <= 0 {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	key := e.System + "\x00" + e.Disk + "\x00" + e.Phase
-	bar := p.bars[key]
-	if bar == nil {
-		name := e.Phase + " " + e.System
-		if e.Disk != "" && e.System != "" {
-			name += "/"
-		}
-		name += e.Disk
-		bar = pb.New64(e.Total).SetTemplate(stepTemplate)
-		if countsBytes(e) {
-			bar.SetTemplate(barTemplate).Set(pb.Bytes, true)
-		}
-		bar.Set("name", fit(name, 28)).SetWidth(p.width)
-		p.bars[key] = bar
-		if p.pool == nil {
-			p.pool = pb.NewPool()
-			p.pool.Output = p.w
-			if err := p.pool.Start(); err != nil {
-				p.pool = nil
-				bar.SetWriter(p.w).Start()
-			}
-		}
-		if p.pool != nil {
-			p.pool.Add(bar)
-		}
-	}
-	bar.SetCurrent(e.Done)
-	if e.Done >= e.Total {
-		bar.Finish()
-	}
-}
-
-func (p *barProgress) done(string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, b := range p.bars {
-		b.Finish()
-	}
-	if p.pool != nil {
-		p.pool.Stop()
-	}
-}
-
-// fit shortens a name in the middle, where names differ least.
-func fit(s string, width int) string {
-	r := []rune(s)
-	if len(r) <= width {
-		return fmt.Sprintf("%-*s", width, s)
-	}
-	half := (width - 1) / 2
-	return string(r[:half]) + "…" + string(r[len(r)-(width-1-half):])
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,6 @@ func TestPlainProgress(t *testing.T) {
 		p.event(migrate.Event{System: "web", Disk: "disk1", Phase: "transfer", Done: int64(i) << 20, Total: 100 << 20, Rate: 1 << 20})
 	}
 	p.event(migrate.Event{System: "web", Phase: "import", Done: 50, Total: 100})
-	p.done("done")
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	if len(lines) != 10 {
 		t.Errorf("%d lines in 100 seconds, want 10:\n%s", len(lines), out.String())
@@ -35,17 +35,44 @@ func TestPlainProgress(t *testing.T) {
 	}
 }
 
+// TestBars: what is full stays above what moves, which is drawn over; no more
+// lines than a terminal has.
+func TestBars(t *testing.T) {
+	var out bytes.Buffer
+	// As if begun, but drawn only when the test says so.
+	p := &barProgress{w: &out, width: 80, stopped: make(chan struct{}), ended: make(chan struct{})}
+	close(p.ended)
+	for i := range 2 * mostBars {
+		p.event(migrate.Event{System: "web", Disk: fmt.Sprint("disk", i), Phase: "transfer", Done: 1 << 20, Total: 4 << 20})
+	}
+	p.draw()
+	if n := strings.Count(out.String(), "\n"); n != mostBars || p.drawn != n {
+		t.Errorf("%d lines, %d to draw over, want %d", n, p.drawn, mostBars)
+	}
+	for line := range strings.Lines(strings.TrimSuffix(out.String(), "\x1b[J")) {
+		if !strings.Contains(line, "[") || !strings.Contains(line, "25.00%") {
+			t.Errorf("no bar: %q", line)
+		}
+	}
+	out.Reset()
+	p.event(migrate.Event{System: "web", Disk: "disk3", Phase: "transfer", Done: 4 << 20, Total: 4 << 20})
+	p.draw()
+	if s := out.String(); !strings.HasPrefix(s, fmt.Sprintf("\x1b[%dA\rtransfer web/disk3", mostBars)) || !strings.Contains(s, "100.00%") {
+		t.Errorf("drawn: %q", s)
+	}
+	if len(p.active) != 2*mostBars-1 {
+		t.Errorf("%d bars are active", len(p.active))
+	}
+}
+
 // TestJSONProgress: each line is one document; the first, the last and the result are there.
 func TestJSONProgress(t *testing.T) {
 	var out bytes.Buffer
-	p, err := newProgress("json", true, &out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := newProgress("json", true, &out)
 	for i := range 1001 {
 		p.event(migrate.Event{Run: "r", System: "web", Disk: "disk1", Phase: "transfer", Done: int64(i), Total: 1000})
 	}
-	p.done("done")
+	p.result(nil)
 	var phases []string
 	var last int64
 	for line := range strings.Lines(out.String()) {

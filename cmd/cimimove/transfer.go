@@ -39,13 +39,8 @@ func importPackage(ctx context.Context, c *call) (result, error) {
 	if err != nil {
 		return result{}, errors.Join(err, pkg.Close())
 	}
-	show, err := newProgress(c.String("progress"), c.Bool("quiet"), c.err)
-	if err != nil {
-		return result{}, err
-	}
-	o.Events = show.event
+	o.Events = c.show.event
 	res, err := migrate.ImportPackage(ctx, pkg, dst, o)
-	show.done(outcome(err))
 	doc := &transferred{Findings: []ovf.Finding{}}
 	if res != nil {
 		doc.System, doc.ID, doc.Skipped = res.System, res.ID, res.Skipped
@@ -196,7 +191,10 @@ func exportSystem(ctx context.Context, c *call) (result, error) {
 	if w, ok := written.doc.(*conversion); ok {
 		doc.Findings = append(doc.Findings, w.Findings...)
 	}
-	return result{doc, doc.exported}, err
+	if err != nil {
+		return result{doc, nil}, err
+	}
+	return result{doc, doc.exported}, nil
 }
 
 func (t *transferred) exported(w io.Writer) error {

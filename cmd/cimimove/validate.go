@@ -30,14 +30,9 @@ func validatePackage(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	defer pkg.Close()
-	show, err := newProgress(c.String("progress"), c.Bool("quiet"), c.err)
-	if err != nil {
-		return result{}, err
-	}
 	findings, err := check.Package(ctx, pkg, func(disk string, done, total int64) {
-		show.event(migrate.Event{System: pkg.Name(), Disk: disk, Phase: "validate", Done: done, Total: total})
+		c.show.event(migrate.Event{System: pkg.Name(), Disk: disk, Phase: "validate", Done: done, Total: total})
 	})
-	show.done(outcome(err))
 	doc.Findings = append(doc.Findings, findings...)
 	if err == nil {
 		err = c.judge(doc.Findings)
