@@ -16,6 +16,6 @@ type Finding struct {
 	Severity Severity `json:"severity"`
 	Object   string   `json:"object"`
 	Message  string   `json:"message"`
-	Hint     string   `json:"hint,omitempty"`
-	Clause   string   `json:"clause,omitempty"` // "DSP0243 7.1", "DSP0263 5.14.3"
+	Hint     string   `json:"hint"`
+	Clause   string   `json:"clause"` // "DSP0243 7.1", "DSP0263 5.14.3"
 }

@@ -15,16 +15,16 @@ var ovftoolSpellings = map[string]string{
 	"powerOn":          "power-on",
 	"deploymentOption": "deployment-option",
 	"shaAlgorithm":     "sha",
-	"overwrite":        "overwrite",
 }
 
 // arrange puts a command line in the order that urfave/cli parses: command,
 // subcommand, options, "--", arguments. Users may write options anywhere, but
 // that library stops looking for them at the first argument, so they are
-// moved by the flag table of the command itself.
-func arrange(app *cli.App, args []string) []string {
+// moved by the flag table of the command itself. "help COMMAND" becomes
+// "COMMAND --help".
+func arrange(app *cli.App, args []string) ([]string, error) {
 	if len(args) == 0 {
-		return args
+		return args, nil
 	}
 	values := valueFlags(app)
 	var options, arguments []string
@@ -45,14 +45,18 @@ func arrange(app *cli.App, args []string) []string {
 		if strings.Contains(a, "=") || !values[strings.TrimLeft(a, "-")] {
 			continue
 		}
-		if len(rest) > 0 {
-			options = append(options, rest[0])
-			rest = rest[1:]
+		if len(rest) == 0 || isOption(rest[0], values) {
+			return nil, usage("%s needs a value", a)
 		}
+		options = append(options, rest[0])
+		rest = rest[1:]
 	}
 
+	if len(arguments) > 0 && arguments[0] == "help" {
+		arguments, options = arguments[1:], append(options, "--help")
+	}
 	out := []string{args[0]}
-	commands := app.Commands
+	commands, flags := app.Commands, app.Flags
 	for len(arguments) > 0 {
 		c := find(commands, arguments[0])
 		if c == nil {
@@ -60,8 +64,17 @@ func arrange(app *cli.App, args []string) []string {
 		}
 		out = append(out, arguments[0])
 		arguments = arguments[1:]
+		flags = c.Flags
 		if commands = c.Subcommands; len(commands) == 0 {
 			break
+		}
+	}
+	if len(out) == 1 && len(arguments) > 0 {
+		return nil, usage("%s is not a command; cimimove --help lists them", arguments[0])
+	}
+	if len(out) > 1 {
+		if err := recognised(strings.Join(out[1:], " "), options, flags, values); err != nil {
+			return nil, err
 		}
 	}
 	out = append(out, options...)
@@ -69,7 +82,35 @@ func arrange(app *cli.App, args []string) []string {
 		out = append(out, "--")
 		out = append(out, arguments...)
 	}
-	return out
+	return out, nil
+}
+
+// isOption says whether a, which stands where a value is expected, is an
+// option, so that the value was forgotten.
+func isOption(a string, values map[string]bool) bool {
+	name, _, _ := strings.Cut(strings.TrimLeft(respell(a), "-"), "=")
+	_, is := values[name]
+	return a == "--" || is && strings.HasPrefix(a, "--")
+}
+
+// recognised refuses options that the command does not have.
+func recognised(command string, options []string, flags []cli.Flag, values map[string]bool) error {
+	have := map[string]bool{"help": true, "h": true}
+	for _, f := range flags {
+		for _, name := range f.Names() {
+			have[name] = true
+		}
+	}
+	for i := 0; i < len(options); i++ {
+		name, _, valued := strings.Cut(strings.TrimLeft(options[i], "-"), "=")
+		if !have[name] {
+			return usage("%s is not an option of cimimove %s (--help lists them)", strings.SplitN(options[i], "=", 2)[0], command)
+		}
+		if values[name] && !valued {
+			i++
+		}
+	}
+	return nil
 }
 
 // respell turns ovftool's --net:A=B into --net=A=B and its camelCase into ours.
@@ -81,6 +122,12 @@ func respell(a string) string {
 	if i := strings.IndexAny(name, ":="); i >= 0 {
 		// Only maps are written with a colon: --tls-pin=sha256:… has its "=" first.
 		name, value, valued = name[:i], name[i+1:], true
+	}
+	switch name {
+	case "overwrite":
+		return "--if-exists=replace"
+	case "skipManifestCheck":
+		return "--manifest=ignore"
 	}
 	if ours, ok := ovftoolSpellings[name]; ok {
 		name = ours

@@ -45,14 +45,14 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 		Name: "cimimove", Usage: "move workloads between clouds: OVF packages in and out, CIMI Systems from one to another", UsageText: "cimimove COMMAND [options] [arguments]",
 		Writer: out, ErrWriter: stderr, HideVersion: true, HideHelpCommand: true, DisableSliceFlagSeparator: true, OnUsageError: usageFault,
 		ExitErrHandler: func(*cli.Context, error) {},
-		Flags:          append(outputFlags(), &cli.BoolFlag{Name: "version", Aliases: []string{"V"}, Usage: "print the version"}),
+		Flags:          outputFlags(),
 		Commands: []*cli.Command{
 			command("inspect", "PACKAGE", "what is in a package, reading no more than its descriptor", "cimimove inspect app.ova\ncimimove inspect https://host/app.ova --output json", inspect, packageFlags(), connectionFlags()),
 			command("validate", "PACKAGE", "every finding; checks digests, references and disks", "cimimove validate app.ova --strict", validatePackage, packageFlags(), connectionFlags(), policyFlags()),
 			command("convert", "PACKAGE OUT", "folder to OVA and back, disks in another format", "cimimove convert app.ova folder/ --disk-format raw\ncimimove convert app.ovf app.ova --compress 9", convertPackage, packageFlags(), connectionFlags(), packing),
 			command("template", "[PACKAGE] [OUT]", "OVF to CIMI SystemTemplate and back", "cimimove template app.ovf --format xml\ncimimove template --to-ovf template.json app.ovf", template,
 				packageFlags(), connectionFlags(), []cli.Flag{str("format", "json", "json or xml"), str("to-ovf", "", "SystemTemplate `FILE` to turn into a descriptor"), str("deployment-option", "", "`ID` of the configuration")}),
-			{Name: "disk", Usage: "virtual disks by themselves", HideHelpCommand: true, OnUsageError: usageFault, Action: needsCommand, Subcommands: []*cli.Command{
+			{Name: "disk", Usage: "virtual disks by themselves", Flags: outputFlags(), HideHelpCommand: true, OnUsageError: usageFault, Action: needsCommand, Subcommands: []*cli.Command{
 				command("info", "IMAGE", "format, sizes, and the content digest on request", "cimimove disk info disk.vmdk --digest", diskInfo, from, []cli.Flag{str("digest", "", "`KIND` of digest: content (the same in every format) or sha256")}),
 				command("convert", "IN OUT", "to another format; - is a stream", "cimimove disk convert disk.vmdk disk.raw --to raw\ncat disk.vmdk | cimimove disk convert - disk.raw --to raw", diskConvert, from,
 					[]cli.Flag{str("to", "", "`FORMAT`: raw, qcow2, vmdk, vmdk-sparse, vhd, vhdx or vdi"), number("compress", "compression `LEVEL`: 0 stored, 1 fastest, 9 smallest"), str("size", "", "virtual `SIZE` of a raw disk on standard input")}),
@@ -88,9 +88,6 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 		if c.Bool("version") {
 			return do("version", version)(c)
 		}
-		if c.NArg() > 0 {
-			return usage("%s is not a command; cimimove --help lists them", c.Args().First())
-		}
 		if c.String("output") != "text" {
 			return usage("no command given; cimimove --help lists them")
 		}
@@ -103,6 +100,9 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 func needsCommand(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return usage("%s %s is not a command; cimimove %s --help lists them", c.Command.Name, c.Args().First(), c.Command.Name)
+	}
+	if c.String("output") != "text" {
+		return usage("%s needs a command; cimimove %s --help lists them", c.Command.Name, c.Command.Name)
 	}
 	return cli.ShowSubcommandHelp(c)
 }

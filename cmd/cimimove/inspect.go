@@ -34,34 +34,34 @@ type inspection struct {
 type fileSummary struct {
 	ID          string `json:"id"`
 	Href        string `json:"href"`
-	Size        *int64 `json:"size"` // as declared; null when it is not
-	Compression string `json:"compression,omitempty"`
-	ChunkSize   int64  `json:"chunkSize,omitempty"`
+	Size        *int64 `json:"size"`        // as declared; null when it is not
+	Compression string `json:"compression"` // empty: none
+	ChunkSize   int64  `json:"chunkSize"`   // bytes; 0: one file
 }
 
 type diskSummary struct {
 	ID             string `json:"id"`
-	File           string `json:"file,omitempty"` // href; empty for a blank disk
+	File           string `json:"file"` // href; empty for a blank disk
 	CapacityBytes  int64  `json:"capacityBytes"`
-	Format         string `json:"format,omitempty"`
-	PopulatedBytes *int64 `json:"populatedBytes,omitempty"`
-	Parent         string `json:"parent,omitempty"`
+	Format         string `json:"format"`
+	PopulatedBytes *int64 `json:"populatedBytes"`
+	Parent         string `json:"parent"`
 	Shared         bool   `json:"shared,omitempty"`
 }
 
 type networkSummary struct {
 	Name        string `json:"name"`
-	Description string `json:"description,omitempty"`
+	Description string `json:"description"`
 }
 
 type systemSummary struct {
 	ID          string         `json:"id"`
 	Name        string         `json:"name"`
-	Parent      string         `json:"parent,omitempty"` // ovf:id of the collection around it
+	Parent      string         `json:"parent"` // ovf:id of the collection around it
 	CPUs        int            `json:"cpus"`
 	MemoryBytes int64          `json:"memoryBytes"`
-	OS          *osSummary     `json:"os,omitempty"`
-	Firmware    string         `json:"firmware,omitempty"`
+	OS          *osSummary     `json:"os"` // null where nothing is said
+	Firmware    string         `json:"firmware"`
 	Disks       []driveSummary `json:"disks"`
 	NICs        []nicSummary   `json:"nics"`
 	StartOrder  int            `json:"startOrder"`
@@ -69,8 +69,8 @@ type systemSummary struct {
 
 type osSummary struct {
 	ID          int    `json:"id"`
-	Description string `json:"description,omitempty"`
-	VendorType  string `json:"vendorType,omitempty"`
+	Description string `json:"description"`
+	VendorType  string `json:"vendorType"`
 }
 
 type driveSummary struct {
@@ -81,8 +81,8 @@ type driveSummary struct {
 
 type nicSummary struct {
 	Network string `json:"network"`
-	MAC     string `json:"mac,omitempty"`
-	Type    string `json:"type,omitempty"`
+	MAC     string `json:"mac"`
+	Type    string `json:"type"`
 }
 
 type propertySummary struct {
@@ -92,7 +92,7 @@ type propertySummary struct {
 	Value            string `json:"value"` // the default; withheld for passwords
 	UserConfigurable bool   `json:"userConfigurable"`
 	Password         bool   `json:"password"`
-	Qualifiers       string `json:"qualifiers,omitempty"`
+	Qualifiers       string `json:"qualifiers"`
 	Label            string `json:"label,omitempty"`
 }
 
@@ -109,7 +109,7 @@ type eulaSummary struct {
 
 type manifestSummary struct {
 	Present    bool     `json:"present"`
-	Algorithms []string `json:"algorithms,omitempty"`
+	Algorithms []string `json:"algorithms"`
 }
 
 type signatureSummary struct {
@@ -224,9 +224,9 @@ func versionOf(env *ovf.Envelope) string {
 func algorithms(stored []byte) []string {
 	m, err := manifest.Parse(stored)
 	if err != nil || len(stored) == 0 {
-		return nil
+		return []string{}
 	}
-	var out []string
+	out := []string{}
 	for _, a := range m.Algorithms() {
 		out = append(out, string(a))
 	}

@@ -20,8 +20,8 @@ type failure struct {
 	Code    int    `json:"code"`
 	Class   string `json:"class"`
 	Message string `json:"message"`
-	Side    string `json:"side,omitempty"`
-	Object  string `json:"object,omitempty"`
+	Side    string `json:"side"`
+	Object  string `json:"object"`
 }
 
 // printer prints one result in the form that --output asks for.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/manifest"
@@ -23,10 +24,12 @@ func (c *call) pkg(ctx context.Context, name string) (ovf.Package, error) {
 		Web: web.Options{Fetch: fetch.Options{StallTimeout: c.Duration("stall-timeout")}},
 	})
 	switch {
+	case err == nil:
+		return pkg, nil
 	case errors.Is(err, files.ErrNotAPackage), errors.Is(err, os.ErrNotExist), errors.Is(err, fetch.ErrUserInfo):
 		return nil, usageError{err.Error()}
 	}
-	return pkg, err
+	return nil, &migrate.Error{Step: migrate.StepDiscover, Side: migrate.PackageSide, Object: name, Err: err}
 }
 
 func (c *call) manifestPolicy() (manifest.Policy, error) {
