@@ -20,11 +20,12 @@ const (
 	OVFProperties    = "ovfProperties"    // System, Machine, templates: property values
 	OVFFindings      = "ovfFindings"      // Job: findings of an import or export
 	ContentDigest    = "contentDigest"    // Volume, VolumeImage: content digest
+	FreeCapacity     = "freeCapacity"     // CloudEntryPoint, read-only: kilobytes free for disks
 )
 
 // ExtensionAttributes lists the names of this project's extension attributes.
 func ExtensionAttributes() []string {
-	return []string{OVFID, OVFDescriptor, OVFConfiguration, OVFStartup, OVFProperties, OVFFindings, ContentDigest}
+	return []string{OVFID, OVFDescriptor, OVFConfiguration, OVFStartup, OVFProperties, OVFFindings, ContentDigest, FreeCapacity}
 }
 
 // Extra is an attribute outside the standard, kept and written back (4.2.1.3).

@@ -25,6 +25,9 @@ type ImportOptions struct {
 	Configuration string
 	IfExists      IfExists
 	PowerOn       bool
+	// Allow, Deny and Strict are as in Options.
+	Allow, Deny []string
+	Strict      bool
 	// Template makes a SystemTemplate of the package (5.13.5.1) instead of a System.
 	Template bool
 	// Manifest says what the package's digests are worth; zero: verify.
@@ -58,6 +61,9 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 		def(&name, c.Title())
 	}
 	res := &ImportResult{System: name, Findings: []ovf.Finding{}}
+	if err := importValues(pkg.Envelope(), o); err != nil {
+		return res, err
+	}
 	var before []string
 	if !o.Template {
 		var skip bool
@@ -69,7 +75,7 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 			res.ID, res.Skipped = before[0], true
 			return res, nil
 		}
-		if err := importNetworks(ctx, pkg.Envelope(), d, o.Nets); err != nil {
+		if err := importNetworks(ctx, pkg.Envelope(), d, o); err != nil {
 			return res, err
 		}
 	}
@@ -115,14 +121,23 @@ func importName(ctx context.Context, d Endpoint, name *string, policy IfExists) 
 }
 
 // importNetworks refuses mappings that cannot be, as planNetworks does.
-func importNetworks(ctx context.Context, env *ovf.Envelope, d Endpoint, nets map[string]string) error {
-	p := &Plan{opts: Options{Destination: d, Nets: nets}, shape: &Shape{}}
+func importNetworks(ctx context.Context, env *ovf.Envelope, d Endpoint, o ImportOptions) error {
+	p := &Plan{opts: Options{Destination: d, Nets: o.Nets, Allow: o.Allow, Deny: o.Deny, Strict: o.Strict}, shape: &Shape{}}
 	for _, n := range env.Networks() {
 		p.shape.Networks = append(p.shape.Networks, NetworkShape{Name: n.Name})
 	}
 	if err := p.planNetworks(ctx, nil); err != nil {
 		return err
 	}
+	return p.verdict()
+}
+
+// importValues refuses values of properties that do not fit, and a package
+// that needs values which nobody gave, as planProperties does. A template is
+// given its values later.
+func importValues(env *ovf.Envelope, o ImportOptions) error {
+	p := &Plan{opts: Options{Properties: o.Properties, Configuration: o.Configuration, Allow: o.Allow, Deny: o.Deny, Strict: o.Strict}, env: env, refuseMissing: !o.Template}
+	p.planProperties(nil)
 	return p.verdict()
 }
 

@@ -73,9 +73,40 @@ type Options struct {
 	// errors, or refuse though they are not. Strict refuses on warnings too.
 	Allow, Deny []string
 	Strict      bool
+	// AcceptEULAs records that somebody accepted the licences of the package.
+	AcceptEULAs bool
+	// Quiesce says how running machines come to rest; default graceful.
+	Quiesce Quiesce
+	// SourceAfter says what becomes of the source; default keep.
+	SourceAfter SourceAfter
 	// Relay says where a destination outside this process fetches from.
 	Relay RelayOptions
+	// Measured tells what earlier runs between two endpoints moved, for the
+	// estimate; nil where nothing is known. Engine.Plan sets it.
+	Measured func(source, destination string) (Rate, bool)
 }
+
+// Quiesce says how machines that run at the source come to rest before their
+// disks are read.
+type Quiesce string
+
+const (
+	QuiesceGraceful Quiesce = "graceful" // they are asked to stop; one that does not in time ends the run
+	QuiesceForce    Quiesce = "force"    // one that does not in time is switched off
+	QuiesceNever    Quiesce = "never"    // a run that would have to stop one is refused
+)
+
+// SourceAfter says what becomes of the source once the destination is
+// verified. Before that it is never changed but for machines that are stopped,
+// and started again when the run fails.
+type SourceAfter string
+
+const (
+	SourceKeep   SourceAfter = "keep"   // it stays as the move left it
+	SourceStart  SourceAfter = "start"  // machines that ran run again: a copy
+	SourceStop   SourceAfter = "stop"   // every machine is stopped
+	SourceDelete SourceAfter = "delete" // it is deleted
+)
 
 // RelayOptions say where the relay listens.
 type RelayOptions struct {
@@ -92,6 +123,8 @@ func (o *Options) setDefaults() {
 	def(&o.Verify, VerifyFull)
 	def(&o.IfExists, ExistsFail)
 	def(&o.OnFailure, FailureRollback)
+	def(&o.Quiesce, QuiesceGraceful)
+	def(&o.SourceAfter, SourceKeep)
 }
 
 func def[T ~string](v *T, d T) {
@@ -110,6 +143,8 @@ func (o *Options) check() error {
 		oneOf("verify", o.Verify, VerifyNone, VerifyDigest, VerifyFull),
 		oneOf("if-exists", o.IfExists, ExistsFail, ExistsSkip, ExistsReplace, ExistsRename),
 		oneOf("on-failure", o.OnFailure, FailureRollback, FailureKeep),
+		oneOf("quiesce", o.Quiesce, QuiesceGraceful, QuiesceForce, QuiesceNever),
+		oneOf("source-after", o.SourceAfter, SourceKeep, SourceStart, SourceStop, SourceDelete),
 	)
 }
 

@@ -24,16 +24,32 @@ type Plan struct {
 	Verify Verify `json:"verify"`
 	// Skip: a System of that name is there, and if-exists says to leave it.
 	Skip     bool             `json:"skip,omitempty"`
-	Machines []MachineShape   `json:"machines"`
+	Machines []PlannedMachine `json:"machines"`
 	Disks    []PlannedDisk    `json:"disks"`
 	Networks []PlannedNetwork `json:"networks"`
 	// Bytes is the capacity of all disks.
-	Bytes    int64         `json:"bytes"`
-	Findings []ovf.Finding `json:"findings"`
+	Bytes int64 `json:"bytes"`
+	// Credentials of the System, which do not move.
+	Credentials []string          `json:"credentials,omitempty"`
+	Properties  []PlannedProperty `json:"properties,omitempty"`
+	EULAs       []PlannedEULA     `json:"eulas,omitempty"`
+	MAC         string            `json:"mac"`
+	Quiesce     Quiesce           `json:"quiesce"`
+	SourceAfter SourceAfter       `json:"sourceAfter"`
+	Space       Space             `json:"space"`
+	Estimate    Estimate          `json:"estimate"`
+	Resume      Resumption        `json:"resume"`
+	Findings    []ovf.Finding     `json:"findings"`
 
-	opts   Options
-	shape  *Shape
-	before []string // ids of Systems of that name at the destination
+	opts     Options // its Providers refuse every change
+	src, dst Endpoint
+	shape    *Shape
+	env      *ovf.Envelope // the descriptor that the source keeps; nil for none
+	target   target
+	before   []string // ids of Systems of that name at the destination
+	// refuseEULAs and refuseMissing: the package is deployed for the first time,
+	// so nobody has accepted its licences or given its properties yet.
+	refuseEULAs, refuseMissing bool
 }
 
 // PlannedDisk is a disk that will move.
@@ -42,6 +58,10 @@ type PlannedDisk struct {
 	ID            string `json:"id,omitempty"` // in the descriptor
 	CapacityBytes int64  `json:"capacityBytes"`
 	Storage       string `json:"storage,omitempty"`
+	Format        string `json:"format,omitempty"` // URI of the descriptor
+	Blank         bool   `json:"blank,omitempty"`  // without content
+	// PopulatedBytes is how much is known to hold content.
+	PopulatedBytes int64 `json:"populatedBytes,omitempty"`
 }
 
 // PlannedNetwork is a network of the System and what it becomes.
@@ -52,25 +72,6 @@ type PlannedNetwork struct {
 	New bool `json:"new"`
 }
 
-// Findings of a plan.
-const (
-	RuleNetwork      = "PLAN-NET-001"     // a network's target is not at the destination
-	RuleUnmapped     = "PLAN-NET-002"     // a network is created with the System
-	RuleUnusedNet    = "PLAN-NET-003"     // a mapping names no network of the System
-	RuleExists       = "PLAN-EXISTS-001"  // the name is taken
-	RuleWay          = "PLAN-WAY-001"     // the way is not offered
-	RuleRelay        = "PLAN-RELAY-001"   // how the destination reaches the relay
-	RulePower        = "PLAN-POWER-001"   // machines run
-	RuleStart        = "PLAN-START-001"   // machines cannot be started at the destination
-	RuleImport       = "PLAN-IMPORT-001"  // the destination offers no import
-	RuleExport       = "PLAN-EXPORT-001"  // the source offers no export
-	RuleSize         = "DISK-SIZE-001"    // a destination disk is larger, the rest zero
-	RuleConfig       = "VERIFY-CONF-001"  // the configuration differs
-	RuleVerification = "VERIFY-DISK-001"  // a disk could not be verified
-	RuleLeft         = "PLAN-CLEAN-001"   // something could not be removed
-	RuleDigest       = "VERIFY-CLOUD-001" // the source cloud's digest is another
-)
-
 // NewPlan looks at both clouds and writes nothing. When the migration must be
 // refused, the error is an *Error of class 5 and the Plan, where it got so
 // far, says why.
@@ -79,6 +80,8 @@ func NewPlan(ctx context.Context, o Options) (*Plan, error) {
 	if err := o.check(); err != nil {
 		return nil, &Error{Step: StepPlan, Class: ClassUsage, Err: err}
 	}
+	src, dst := o.Source, o.Destination
+	o.Source, o.Destination = readOnly(src), readOnly(dst)
 	s, err := FindSystem(ctx, o.Source, Source, o.System)
 	if err != nil {
 		return nil, err
@@ -88,8 +91,11 @@ func NewPlan(ctx context.Context, o Options) (*Plan, error) {
 		return nil, at(StepDiscover, Source, s.Name, err)
 	}
 	p := &Plan{Source: o.Source.Name, Destination: o.Destination.Name, System: s.Name, ID: s.ID, Name: o.Name,
-		Verify: o.Verify, Machines: append([]MachineShape{}, shape.Machines...), Disks: []PlannedDisk{}, Networks: []PlannedNetwork{},
-		Findings: []ovf.Finding{}, opts: o, shape: shape}
+		Verify: o.Verify, Machines: []PlannedMachine{}, Disks: []PlannedDisk{}, Networks: []PlannedNetwork{}, Findings: []ovf.Finding{},
+		MAC: o.MAC, Quiesce: o.Quiesce, SourceAfter: o.SourceAfter, opts: o, src: src, dst: dst, shape: shape}
+	for _, m := range shape.Machines {
+		p.Machines = append(p.Machines, PlannedMachine{MachineShape: m})
+	}
 	def(&p.Name, s.Name)
 	for _, d := range shape.Disks {
 		id := d.OVFID
@@ -97,11 +103,19 @@ func NewPlan(ctx context.Context, o Options) (*Plan, error) {
 		p.Disks = append(p.Disks, PlannedDisk{Name: d.Name, ID: d.OVFID, CapacityBytes: d.Capacity * 1000, Storage: lookup(o.Storage, id)})
 		p.Bytes += d.Capacity * 1000
 	}
-	for _, f := range []func(context.Context, *cimi.System) error{p.planWay, p.planName, p.planNetworks, p.planPower} {
+	if p.target, err = readTarget(ctx, o.Destination); err != nil {
+		return p, at(StepPlan, Destination, o.Destination.Name, err)
+	}
+	for _, f := range []func(context.Context, *cimi.System) error{
+		p.planWay, p.planName, p.planNameForm, p.planNetworks, p.planMAC, p.planTwice, p.planPower, p.planDescriptor, p.planCIMI,
+		p.planConfigurations, p.planLimits, p.planSpace, p.planAfter,
+	} {
 		if err := f(ctx, s); err != nil {
 			return p, at(StepPlan, "", s.Name, err)
 		}
 	}
+	p.planResume()
+	p.planEstimate()
 	return p, p.verdict()
 }
 
@@ -134,8 +148,11 @@ func (p *Plan) verdict() error {
 		message += fmt.Sprintf("; and %d more findings", n)
 	}
 	side := Destination
-	if f.ID == RuleExport {
+	switch f.ID {
+	case RuleExport, RulePower, RuleAfter:
 		side = Source
+	case RuleProperty, RulePropertyFixed, RulePropertyValue, RulePropertyMissing, RuleDescriptor, RuleConfiguration:
+		side = PackageSide
 	}
 	return refuse(StepPlan, side, f.Object, errors.New(message), f.Hint)
 }
@@ -180,89 +197,4 @@ func (p *Plan) planName(ctx context.Context, _ *cimi.System) error {
 			return nil
 		}
 	}
-}
-
-// planNetworks maps the System's networks to the destination's.
-func (p *Plan) planNetworks(ctx context.Context, _ *cimi.System) error {
-	o := p.opts
-	var names []string
-	if len(o.Nets) > 0 {
-		cep, err := o.Destination.Provider.EntryPoint(ctx)
-		if err != nil {
-			return at(StepPlan, Destination, o.Destination.Name, err)
-		}
-		there, err := listAll(ctx, o.Destination.Provider, cimi.HrefOf(cep.Networks))
-		if err != nil {
-			return at(StepPlan, Destination, o.Destination.Name, err)
-		}
-		for _, r := range there {
-			names = append(names, r.Base().Name, r.Base().ID)
-		}
-	}
-	used := map[string]bool{}
-	for _, n := range p.shape.Networks {
-		name := n.OVFID
-		def(&name, n.Name)
-		target := lookup(o.Nets, name)
-		if target == "" && n.Name != name {
-			target = lookup(o.Nets, n.Name)
-		}
-		used[name], used[n.Name] = true, true
-		switch {
-		case target == "":
-			p.Networks = append(p.Networks, PlannedNetwork{Name: name, Target: name, New: true})
-			p.find(RuleUnmapped, ovf.Info, "network "+name, "is created with the System", "--net "+name+"=TARGET connects it to a network of the destination")
-		case !slices.Contains(names, target):
-			p.find(RuleNetwork, ovf.Error, "network "+name, fmt.Sprintf("the destination has no network %s", target), candidates(everySecond(names)))
-			fallthrough
-		default:
-			p.Networks = append(p.Networks, PlannedNetwork{Name: name, Target: target})
-		}
-	}
-	for name := range o.Nets {
-		if name != "*" && !used[name] {
-			p.find(RuleUnusedNet, ovf.Error, "network "+name, "the System has no network of that name", candidates(networkNames(p.Networks)))
-		}
-	}
-	return nil
-}
-
-// everySecond leaves the names of a list of names and ids.
-func everySecond(s []string) []string {
-	var out []string
-	for i := 0; i < len(s); i += 2 {
-		out = append(out, s[i])
-	}
-	return out
-}
-
-func networkNames(nets []PlannedNetwork) []string {
-	var out []string
-	for _, n := range nets {
-		out = append(out, n.Name)
-	}
-	return out
-}
-
-// planPower looks whether machines run: they are stopped for the export.
-func (p *Plan) planPower(_ context.Context, _ *cimi.System) error {
-	var running []string
-	for _, m := range p.shape.Machines {
-		if runs(m.State) {
-			running = append(running, m.Name)
-		}
-	}
-	if len(running) > 0 {
-		p.find(RulePower, ovf.Warning, p.System, "runs and is stopped for the move: "+strings.Join(running, ", "), "")
-	}
-	return nil
-}
-
-// runs: an absent state means that the cloud does not tell.
-func runs(state string) bool {
-	switch state {
-	case cimi.StateStarted, cimi.StateStarting, cimi.StatePaused, cimi.StateMixed:
-		return true
-	}
-	return false
 }

@@ -93,11 +93,12 @@ type importNotes struct {
 }
 
 type verifyNotes struct {
-	Disks       []DiskReport  `json:"disks,omitempty"`
-	Findings    []ovf.Finding `json:"findings,omitempty"`
-	Verified    bool          `json:"verified"`
-	Unprovable  string        `json:"unprovable,omitempty"`
-	BytesAtDest int64         `json:"bytes,omitempty"`
+	Disks         []DiskReport  `json:"disks,omitempty"`
+	Configuration []Comparison  `json:"configuration,omitempty"`
+	Findings      []ovf.Finding `json:"findings,omitempty"`
+	Verified      bool          `json:"verified"`
+	Unprovable    string        `json:"unprovable,omitempty"`
+	BytesAtDest   int64         `json:"bytes,omitempty"`
 }
 
 type startNotes struct {

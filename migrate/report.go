@@ -17,18 +17,20 @@ import (
 // Report is what a run did and what was proved: the document of the migrate
 // command.
 type Report struct {
-	Run           string        `json:"run"`
-	Source        string        `json:"source"`
-	Destination   string        `json:"destination"`
-	System        string        `json:"system"`
-	Name          string        `json:"name,omitempty"` // at the destination
-	DestinationID string        `json:"destinationId,omitempty"`
-	State         string        `json:"state"`
-	Via           string        `json:"via"`
-	Verify        Verify        `json:"verify,omitempty"`
-	Steps         []StepReport  `json:"steps"`
-	Bytes         Bytes         `json:"bytes"`
-	Disks         []DiskReport  `json:"disks"`
+	Run           string       `json:"run"`
+	Source        string       `json:"source"`
+	Destination   string       `json:"destination"`
+	System        string       `json:"system"`
+	Name          string       `json:"name,omitempty"` // at the destination
+	DestinationID string       `json:"destinationId,omitempty"`
+	State         string       `json:"state"`
+	Via           string       `json:"via"`
+	Verify        Verify       `json:"verify,omitempty"`
+	Steps         []StepReport `json:"steps"`
+	Bytes         Bytes        `json:"bytes"`
+	Disks         []DiskReport `json:"disks"`
+	// Configuration is every attribute that was compared, with both values.
+	Configuration []Comparison  `json:"configuration,omitempty"`
 	Findings      []ovf.Finding `json:"findings"`
 	Verified      bool          `json:"verified"`
 }
@@ -92,6 +94,7 @@ func (r *run) report(ctx context.Context, err error) (*Report, error) {
 		rep.Bytes.Logical += d.Size
 	}
 	rep.Disks = append(rep.Disks, vn.Disks...)
+	rep.Configuration = vn.Configuration
 	rep.Findings = append(append(rep.Findings, r.findings...), vn.Findings...)
 	rep.Verified = vn.Verified && r.done(StepVerify)
 	rep.State = string(r.stateAfter(err, rep.Verified))

@@ -57,7 +57,7 @@ func (e *Engine) startItem(ctx context.Context, p *Plan, item *journal.Item) (*R
 		guard.Unlock()
 		return nil, err
 	}
-	r := &run{record: &rec, engine: e, id: id, src: p.opts.Source, dst: p.opts.Destination, values: p.opts.Properties,
+	r := &run{record: &rec, engine: e, id: id, src: p.src, dst: p.dst, values: p.opts.Properties,
 		steps: map[Step]*journal.Step{}, locks: []*journal.Lock{guard}}
 	return r.drive(ctx)
 }

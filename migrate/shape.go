@@ -18,16 +18,33 @@ type Shape struct {
 	Networks []NetworkShape `json:"networks,omitempty"`
 }
 
-// MachineShape is a Machine. Disks and Networks are how many hang on it.
+// MachineShape is a Machine. Disks and NICs are how many hang on it.
 type MachineShape struct {
-	ID        string `json:"id"`
-	OVFID     string `json:"ovfId,omitempty"`
-	Name      string `json:"name"`
-	State     string `json:"state,omitempty"`
-	CPU       int64  `json:"cpu"`
-	MemoryKiB int64  `json:"memoryKiB"`
-	Disks     int    `json:"disks"`
-	NICs      int    `json:"nics"`
+	ID          string `json:"id"`
+	OVFID       string `json:"ovfId,omitempty"`
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	State       string `json:"state,omitempty"`
+	CPU         int64  `json:"cpu"`
+	CPUArch     string `json:"cpuArch,omitempty"`
+	MemoryKiB   int64  `json:"memoryKiB"`
+	// StartOrder is OVF's, empty where the cloud tells none.
+	StartOrder string `json:"startOrder,omitempty"`
+	Disks      int    `json:"disks"`
+	NICs       int    `json:"nics"`
+	// Attached are the ids of its Volumes, in the order the cloud lists them.
+	Attached []string    `json:"attached,omitempty"`
+	Cards    []CardShape `json:"cards,omitempty"`
+}
+
+// CardShape is a network interface. Network is the id of one of the System's;
+// it and MAC are empty where the cloud does not tell.
+type CardShape struct {
+	ID      string `json:"id"`
+	Name    string `json:"name,omitempty"`
+	MAC     string `json:"mac,omitempty"`
+	Network string `json:"network,omitempty"`
+	State   string `json:"state,omitempty"`
 }
 
 // DiskShape is a Volume. Capacity is in kilobytes.
@@ -36,6 +53,8 @@ type DiskShape struct {
 	OVFID    string `json:"ovfId,omitempty"`
 	Name     string `json:"name"`
 	Capacity int64  `json:"capacityKB"`
+	Type     string `json:"type,omitempty"` // such as cimi.VolumeMapped, a shared one
+	Bootable bool   `json:"bootable,omitempty"`
 	// Digest is the content digest that the cloud gives, empty when it gives none.
 	Digest string `json:"digest,omitempty"`
 }
@@ -45,6 +64,8 @@ type NetworkShape struct {
 	ID    string `json:"id"`
 	OVFID string `json:"ovfId,omitempty"`
 	Name  string `json:"name"`
+
+	segments string // href of the collection
 }
 
 // maxNesting bounds Systems within Systems.
@@ -53,7 +74,10 @@ const maxNesting = 32
 // readShape reads the configuration of a System and those nested in it.
 func readShape(ctx context.Context, p cimi.Provider, s *cimi.System) (*Shape, error) {
 	shape := &Shape{Name: s.Name}
-	return shape, shape.add(ctx, p, s, 0)
+	if err := shape.add(ctx, p, s, 0); err != nil {
+		return shape, err
+	}
+	return shape, shape.wire(ctx, p)
 }
 
 func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, depth int) error {
@@ -69,16 +93,23 @@ func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, de
 		if !ok {
 			continue
 		}
-		ms := MachineShape{ID: m.ID, OVFID: m.ExtraString(cimi.OVFID), Name: m.Name, State: m.State, CPU: cimi.IntValue(m.CPU), MemoryKiB: cimi.IntValue(m.Memory)}
-		for _, c := range []struct {
-			href string
-			n    *int
-		}{{cimi.HrefOf(m.Volumes), &ms.Disks}, {cimi.HrefOf(m.Interfaces), &ms.NICs}} {
-			items, err := listAll(ctx, p, c.href)
-			if err != nil {
-				return err
-			}
-			*c.n = len(items)
+		ms := MachineShape{ID: m.ID, OVFID: m.ExtraString(cimi.OVFID), Name: m.Name, Description: m.Description, State: m.State,
+			CPU: cimi.IntValue(m.CPU), CPUArch: m.CPUArch, MemoryKiB: cimi.IntValue(m.Memory), StartOrder: startOrder(m.ExtraValue(cimi.OVFStartup))}
+		attached, err := listAll(ctx, p, cimi.HrefOf(m.Volumes))
+		if err != nil {
+			return err
+		}
+		for _, r := range attached {
+			ms.Disks++
+			ms.Attached = append(ms.Attached, r.Base().ID)
+		}
+		cards, err := listAll(ctx, p, cimi.HrefOf(m.Interfaces))
+		if err != nil {
+			return err
+		}
+		for _, r := range cards {
+			ms.NICs++
+			ms.Cards = append(ms.Cards, card(r))
 		}
 		shape.Machines = append(shape.Machines, ms)
 	}
@@ -89,7 +120,7 @@ func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, de
 	for _, r := range volumes {
 		if v, ok := r.(*cimi.Volume); ok {
 			shape.Disks = append(shape.Disks, DiskShape{ID: v.ID, OVFID: v.ExtraString(cimi.OVFID), Name: v.Name,
-				Capacity: cimi.IntValue(v.Capacity), Digest: cloudDigest(v.ExtraValue(cimi.ContentDigest))})
+				Capacity: cimi.IntValue(v.Capacity), Type: v.Type, Bootable: cimi.BoolValue(v.Bootable), Digest: cloudDigest(v.ExtraValue(cimi.ContentDigest))})
 		}
 	}
 	networks, err := listAll(ctx, p, cimi.HrefOf(s.Networks))
@@ -98,7 +129,7 @@ func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, de
 	}
 	for _, r := range networks {
 		if n, ok := r.(*cimi.Network); ok {
-			shape.Networks = append(shape.Networks, NetworkShape{ID: n.ID, OVFID: n.ExtraString(cimi.OVFID), Name: n.Name})
+			shape.Networks = append(shape.Networks, NetworkShape{ID: n.ID, OVFID: n.ExtraString(cimi.OVFID), Name: n.Name, segments: cimi.HrefOf(n.Segments)})
 		}
 	}
 	nested, err := listAll(ctx, p, cimi.HrefOf(s.Systems))
@@ -126,59 +157,6 @@ func cloudDigest(v any) string {
 		return s
 	}
 	return ""
-}
-
-// difference is an attribute that is not what it was.
-type difference struct {
-	object, attribute string
-	want, got         any
-}
-
-func (d difference) String() string {
-	return fmt.Sprintf("%s: %s is %v, at the source it is %v", d.object, d.attribute, d.got, d.want)
-}
-
-// compareShapes lists, attribute by attribute, what differs at the
-// destination. Networks that were mapped are not expected there; a disk may be
-// larger, as formats round up.
-func compareShapes(src, dst *Shape, mapped func(network string) bool) []difference {
-	var out []difference
-	differs := func(object, attribute string, want, got any) {
-		if want != got {
-			out = append(out, difference{object, attribute, want, got})
-		}
-	}
-	dm := match(src.Machines, dst.Machines, func(m MachineShape) (string, string) { return m.OVFID, m.Name })
-	for i, m := range src.Machines {
-		if dm[i] < 0 {
-			out = append(out, difference{"machine " + m.Name, "presence", "there", "missing"})
-			continue
-		}
-		g := dst.Machines[dm[i]]
-		object := "machine " + m.Name
-		differs(object, "cpu", m.CPU, g.CPU)
-		differs(object, "memory (KiB)", m.MemoryKiB, g.MemoryKiB)
-		differs(object, "number of disks", m.Disks, g.Disks)
-		differs(object, "number of network interfaces", m.NICs, g.NICs)
-	}
-	differs("system "+src.Name, "number of machines", len(src.Machines), len(dst.Machines))
-	dd := match(src.Disks, dst.Disks, func(d DiskShape) (string, string) { return d.OVFID, d.Name })
-	for i, d := range src.Disks {
-		switch {
-		case dd[i] < 0:
-			out = append(out, difference{"disk " + d.Name, "presence", "there", "missing"})
-		case dst.Disks[dd[i]].Capacity < d.Capacity:
-			out = append(out, difference{"disk " + d.Name, "capacity (kB)", d.Capacity, dst.Disks[dd[i]].Capacity})
-		}
-	}
-	differs("system "+src.Name, "number of disks", len(src.Disks), len(dst.Disks))
-	dn := match(src.Networks, dst.Networks, func(n NetworkShape) (string, string) { return n.OVFID, n.Name })
-	for i, n := range src.Networks {
-		if dn[i] < 0 && !mapped(n.Name) && !mapped(n.OVFID) {
-			out = append(out, difference{"network " + n.Name, "presence", "there", "missing"})
-		}
-	}
-	return out
 }
 
 // match pairs entries by the descriptor's id where both have one, else by

@@ -78,12 +78,13 @@ func (v *verification) configuration(ctx context.Context) error {
 	if v.shape, err = readShape(ctx, v.dst.Provider, s); err != nil {
 		return err
 	}
-	for _, d := range compareShapes(v.Shape, v.shape, v.mapped) {
+	v.notes.Configuration = compareShapes(v.Shape, v.shape, expected{mapped: v.mapped, mac: v.MAC})
+	for _, d := range unequal(v.notes.Configuration) {
 		severity := ovf.Error
 		if v.Verify == VerifyNone {
 			severity = ovf.Warning
 		}
-		v.find(RuleConfig, severity, d.object, d.String())
+		v.find(RuleConfig, severity, d.Object, d.String())
 		v.wrong = append(v.wrong, d.String())
 	}
 	return nil

@@ -35,7 +35,7 @@ func storedItem(collection string) (item string, ok bool) {
 }
 
 // EntryPoint is the catalogue of the collections offered (5.12).
-func (p *Provider) EntryPoint(context.Context) (*cimi.CloudEntryPoint, error) {
+func (p *Provider) EntryPoint(ctx context.Context) (*cimi.CloudEntryPoint, error) {
 	r := &cimi.CloudEntryPoint{BaseURI: "/",
 		Metadata: collection("resourceMetadata"), Systems: collection("systems"), SystemTemplates: collection("systemTemplates"),
 		Machines: collection("machines"), MachineTemplates: collection("machineTemplates"), MachineConfigs: collection("machineConfigs"),
@@ -49,6 +49,12 @@ func (p *Provider) EntryPoint(context.Context) (*cimi.CloudEntryPoint, error) {
 	r.ID, r.Name, r.Description = "cloudEntryPoint", p.opts.Name, p.opts.Description
 	if r.Name == "" {
 		r.Name = "cimimove"
+	}
+	if free := p.host.Capabilities().FreeBytes; free != nil {
+		// A host that cannot tell now is no reason to have no entry point.
+		if n, err := free(ctx); err == nil && n >= 0 {
+			r.SetExtra(cimi.FreeCapacity, roundDown(n/1000))
+		}
 	}
 	return r, nil
 }
@@ -268,4 +274,13 @@ func (p *Provider) members(w *world, kind, id, name string) (out []cimi.Resource
 		}
 	}
 	return nil, "", notFound(whole)
+}
+
+// roundDown keeps three digits, so that what is read often changes seldom.
+func roundDown(n int64) int64 {
+	unit := int64(1)
+	for n/unit >= 1000 {
+		unit *= 10
+	}
+	return n / unit * unit
 }

@@ -30,6 +30,8 @@ func (p *Provider) metadata(typeName string) *cimi.ResourceMetadata {
 	m := cimi.Describe(typeName)
 	m.ID, m.Parent = "resourceMetadata/"+typeName, ref("resourceMetadata")
 	switch typeName {
+	case "CloudEntryPoint":
+		m.AddExtension(cimi.FreeCapacity, "integer", false)
 	case "System":
 		m.AddExtension(cimi.OVFID, "string", false)
 		m.AddExtension(cimi.OVFDescriptor, "URI", false)

@@ -108,18 +108,20 @@ func invoke(ctx context.Context, c *call, act action) (result, error) {
 // choices are the options that take one of a few words. They are checked
 // before a command begins, so that a slip of the finger costs nothing.
 var choices = map[string][]string{
-	"if-exists":  {"fail", "skip", "replace", "rename"},
-	"on-failure": {"rollback", "keep"},
-	"mac":        {"keep", "regenerate", "strip"},
-	"via":        {"auto", "direct", "relay", "stage", "resources"},
-	"verify":     {"none", "digest", "full"},
-	"manifest":   {"require", "verify", "ignore"},
-	"signature":  {"require", "verify", "ignore"},
-	"progress":   {"auto", "tty", "plain", "json", "none"},
-	"log-level":  {"debug", "info", "warn", "error"},
-	"log-format": {"text", "json"},
-	"format":     {"json", "xml"},
-	"as":         {"system", "template"},
+	"if-exists":    {"fail", "skip", "replace", "rename"},
+	"on-failure":   {"rollback", "keep"},
+	"mac":          {"keep", "regenerate", "strip"},
+	"quiesce":      {"graceful", "force", "never"},
+	"source-after": {"keep", "start", "stop", "delete"},
+	"via":          {"auto", "direct", "relay", "stage", "resources"},
+	"verify":       {"none", "digest", "full"},
+	"manifest":     {"require", "verify", "ignore"},
+	"signature":    {"require", "verify", "ignore"},
+	"progress":     {"auto", "tty", "plain", "json", "none"},
+	"log-level":    {"debug", "info", "warn", "error"},
+	"log-format":   {"text", "json"},
+	"format":       {"json", "xml"},
+	"as":           {"system", "template"},
 }
 
 func (c *call) checkChoices() error {
@@ -141,15 +143,18 @@ func orNothing(s string) string {
 }
 
 // arity reads how many arguments a usage such as "PACKAGE [OUT]" allows;
-// most is -1 where there is no limit. Alternatives are separated by "|".
+// most is -1 where there is no limit. Alternatives are separated by "|"; an
+// option with its value stands for no argument.
 func arity(usage string) (least, most int) {
 	if one, other, ok := strings.Cut(usage, " | "); ok {
 		least, most = arity(one)
 		l, m := arity(other)
 		return min(least, l), max(most, m)
 	}
-	for _, w := range strings.Fields(usage) {
+	words := strings.Fields(usage)
+	for i, w := range words {
 		switch {
+		case strings.HasPrefix(w, "--"), i > 0 && strings.HasPrefix(words[i-1], "--"):
 		case strings.HasSuffix(w, "…"):
 			return least, -1
 		case strings.HasPrefix(w, "["):

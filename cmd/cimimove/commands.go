@@ -32,7 +32,9 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 	}
 	via := []cli.Flag{
 		str("via", "auto", "the way: auto, direct, relay, stage or resources"), str("verify", "full", "proof: none, digest (as the cloud says) or full (read anew)"),
-		boolean("dry-run", "show what would be done; write nothing"),
+		boolean("dry-run", "show what would be done; write nothing"), str("plan", "", "`FILE` of a saved plan: what is moved, and how; refused when the clouds have changed since"),
+		str("quiesce", "graceful", "running machines: graceful (asked to stop), force (switched off when they do not in time) or never"),
+		str("source-after", "keep", "the source when its copy is verified: keep, start (what ran runs again), stop or delete"),
 	}
 	query := []cli.Flag{
 		list("filter", "`EXPRESSION` of DSP0263 4.1.6.1, such as \"state='STARTED'\""), str("select", "", "`ATTRIBUTES` to read, separated by commas"),
@@ -64,9 +66,10 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 			command("import", "PACKAGE ENDPOINT", "a package becomes a System", "cimimove import app.ova local:cloud --net lan=prod", importPackage, packageFlags(), connectionFlags(), mappingFlags(), transferFlags(), policyFlags(),
 				[]cli.Flag{str("as", "system", "system, or template for a SystemTemplate")}),
 			command("export", "ENDPOINT SYSTEM OUT", "a System becomes a package", "cimimove export local:cloud webshop webshop.ova", exportSystem, connectionFlags(), packing),
-			command("migrate", "SOURCE SYSTEM DESTINATION", "a System leaves one cloud and arrives, proved, in another",
-				"cimimove migrate http://127.0.0.1:8780/cloudEntryPoint webshop http://127.0.0.1:8781/cloudEntryPoint --verify full", migrateSystem, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), via),
-			command("plan", "RUNBOOK | SOURCE SYSTEM DESTINATION", "what would be done; nothing is written", "cimimove plan local:east webshop local:west\ncimimove plan runbook.yaml", plan, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), via),
+			command("migrate", "SOURCE SYSTEM DESTINATION | --plan FILE", "a System leaves one cloud and arrives, proved, in another",
+				"cimimove migrate http://127.0.0.1:8780/cloudEntryPoint webshop http://127.0.0.1:8781/cloudEntryPoint --verify full\ncimimove migrate --plan plan.json", migrateSystem, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), via),
+			command("plan", "RUNBOOK | SOURCE SYSTEM DESTINATION | --plan FILE", "what would be done; nothing is written", "cimimove plan local:east webshop local:west --save plan.json\ncimimove plan runbook.yaml", plan, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), via,
+				[]cli.Flag{str("save", "", "write the plan to `FILE`, for migrate --plan")}),
 			command("run", "RUNBOOK", "move what a runbook lists; what was done before is not done again", "cimimove run evacuation.yaml --output json", runRunbook, connectionFlags(), transferFlags(), policyFlags(), stateFlags(),
 				[]cli.Flag{number("parallel-systems", "Systems moved at the same time")}),
 			command("status", "[RUN]", "runs and how far they are", "cimimove status --output json", status, stateFlags()),

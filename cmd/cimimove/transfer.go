@@ -65,6 +65,7 @@ func (c *call) importOptions() (migrate.ImportOptions, error) {
 		IfExists: migrate.IfExists(c.String("if-exists")), PowerOn: c.Bool("power-on"),
 		Relay:        migrate.RelayOptions{Listen: c.String("relay-listen"), URL: c.String("relay-url")},
 		StallTimeout: c.Duration("stall-timeout"),
+		Allow:        c.StringSlice("allow"), Deny: c.StringSlice("deny"), Strict: c.Bool("strict"),
 	}
 	var err error
 	if o.Manifest, err = c.manifestPolicy(); err != nil {

@@ -161,3 +161,23 @@ func moment(s string) time.Time {
 	t, _ := time.Parse(time.RFC3339Nano, s)
 	return t
 }
+
+// RunsBetween lists the latest runs between two endpoints that have ended well,
+// newest first.
+func (j *Journal) RunsBetween(ctx context.Context, source, destination string, limit int) ([]*Run, error) {
+	rows, err := j.db.QueryContext(ctx, `SELECT `+runColumns+` FROM run WHERE source=? AND destination=? AND state IN (?,?) ORDER BY id DESC LIMIT ?`,
+		source, destination, Verified, Done, limit)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	defer rows.Close()
+	var out []*Run
+	for rows.Next() {
+		r, err := scanRun(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}

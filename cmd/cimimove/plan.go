@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/migrate/runbook"
+)
+
+// planOptions are what the command line asks of a migration.
+func (c *call) planOptions() (migrate.Options, error) {
+	o := migrate.Options{
+		Name: c.String("name"), MAC: c.String("mac"),
+		Configuration: c.String("deployment-option"), Via: migrate.Via(c.String("via")), Verify: migrate.Verify(c.String("verify")),
+		IfExists: migrate.IfExists(c.String("if-exists")), OnFailure: migrate.OnFailure(c.String("on-failure")), PowerOn: c.Bool("power-on"),
+		Allow: c.StringSlice("allow"), Deny: c.StringSlice("deny"), Strict: c.Bool("strict"), AcceptEULAs: c.Bool("accept-eulas"),
+		Quiesce: migrate.Quiesce(c.String("quiesce")), SourceAfter: migrate.SourceAfter(c.String("source-after")),
+		Relay: migrate.RelayOptions{Listen: c.String("relay-listen"), URL: c.String("relay-url")},
+	}
+	var err error
+	if o.Nets, err = c.mapping("net"); err != nil {
+		return o, err
+	}
+	if o.Storage, err = c.mapping("storage"); err != nil {
+		return o, err
+	}
+	o.Properties, err = c.properties()
+	return o, err
+}
+
+// plan makes the plan of one migration from the command line, or looks again
+// at one that was saved.
+func (c *call) plan(ctx context.Context, e *migrate.Engine, args []string) (*migrate.Plan, result, error) {
+	p, err := c.planned(ctx, e, args)
+	if p == nil {
+		return nil, result{}, err
+	}
+	if file := c.String("save"); file != "" && err == nil {
+		err = savePlan(file, p)
+	}
+	return p, result{p, func(w io.Writer) error { return planText(w, p) }}, err
+}
+
+func (c *call) planned(ctx context.Context, e *migrate.Engine, args []string) (*migrate.Plan, error) {
+	if file := c.String("plan"); file != "" {
+		if len(args) > 0 {
+			return nil, usage("--plan says what is moved; no arguments are taken beside it")
+		}
+		return c.plannedAgain(ctx, e, file)
+	}
+	if len(args) != 3 {
+		return nil, usage("%s takes SOURCE SYSTEM DESTINATION, or --plan FILE; %d arguments given", c.Command.Name, len(args))
+	}
+	o, err := c.planOptions()
+	if err != nil {
+		return nil, err
+	}
+	if o.Source, o.Destination, err = c.sides(ctx, args[0], args[2]); err != nil {
+		return nil, err
+	}
+	o.System = args[1]
+	return e.Plan(ctx, o)
+}
+
+func (c *call) plannedAgain(ctx context.Context, e *migrate.Engine, file string) (*migrate.Plan, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, usage("--plan: %v", err)
+	}
+	defer f.Close()
+	saved, err := migrate.LoadPlan(file, f)
+	if err != nil {
+		return nil, err
+	}
+	values, err := c.properties()
+	if err != nil {
+		return nil, err
+	}
+	src, dst, err := c.sides(ctx, saved.Source(), saved.Destination())
+	if err != nil {
+		return nil, err
+	}
+	return e.Again(ctx, saved, src, dst, values)
+}
+
+// savePlan replaces file when the plan is written whole. Others than its owner
+// do not read it: it says what is where.
+func savePlan(file string, p *migrate.Plan) (err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
+	if err != nil {
+		return usage("--save: %v", err)
+	}
+	defer os.Remove(tmp.Name())
+	err = p.Save(tmp)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), file)
+}
+
+func planText(w io.Writer, p *migrate.Plan) error {
+	fmt.Fprintf(w, "%s: %s to %s\n", p.System, p.Source, p.Destination)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "as\t%s\n", p.Name)
+	fmt.Fprintf(t, "via\t%s\t%s\n", p.Via, p.Why)
+	fmt.Fprintf(t, "verify\t%s\n", p.Verify)
+	fmt.Fprintf(t, "resume\tby %s\t%s\n", p.Resume.Granularity, p.Resume.Why)
+	fmt.Fprintf(t, "source\t%s\n", map[migrate.SourceAfter]string{migrate.SourceKeep: "kept as the move leaves it", migrate.SourceStart: "started again",
+		migrate.SourceStop: "stopped", migrate.SourceDelete: "deleted when its copy is verified"}[p.SourceAfter])
+	for _, m := range p.Machines {
+		hardware := fmt.Sprintf("%d CPUs, %s memory", m.CPU, humanize.IBytes(uint64(max(0, m.MemoryKiB))*1024))
+		if m.Firmware != "" {
+			hardware += ", " + m.Firmware
+		}
+		if c := m.Configuration; c != nil {
+			hardware += fmt.Sprintf("; nearest configuration %s, %d CPUs, %s", c.Name, c.CPU, humanize.IBytes(uint64(max(0, c.MemoryKiB))*1024))
+		}
+		fmt.Fprintf(t, "machine\t%s\t%s\n", m.Name, hardware)
+	}
+	for _, d := range p.Disks {
+		fmt.Fprintf(t, "disk\t%s\t%s\n", d.Name, strings.TrimSpace(humanize.IBytes(uint64(d.CapacityBytes))+"  "+d.Storage))
+	}
+	for _, n := range p.Networks {
+		target := n.Target
+		if n.New {
+			target += " (created)"
+		}
+		fmt.Fprintf(t, "network\t%s\t%s\n", n.Name, target)
+	}
+	for _, q := range p.Properties {
+		state := "no value"
+		switch {
+		case q.Given:
+			state = "given"
+		case q.Set:
+			state = "as it is"
+		}
+		fmt.Fprintf(t, "property\t%s\t%s\n", q.Key, state)
+	}
+	free := "the destination does not say how much is free"
+	if p.Space.Free >= 0 {
+		free = humanize.IBytes(uint64(p.Space.Free)) + " free"
+	}
+	fmt.Fprintf(t, "space\t%s at most\t%s\n", humanize.IBytes(uint64(p.Space.Capacity)), free)
+	takes := "unknown"
+	if p.Estimate.Seconds > 0 {
+		takes = "at most " + (time.Duration(p.Estimate.Seconds) * time.Second).String()
+	}
+	fmt.Fprintf(t, "time\t%s\t%s\n", takes, p.Estimate.Basis)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return printFindings(w, p.Findings)
+}
+
+// planned is the document of plan for a runbook.
+type planned struct {
+	Items   []plannedItem `json:"items"`
+	Refused int           `json:"refused"`
+}
+
+type plannedItem struct {
+	System string        `json:"system"`
+	Plan   *migrate.Plan `json:"plan,omitempty"`
+	Error  *failure      `json:"error,omitempty"`
+}
+
+func plan(ctx context.Context, c *call) (result, error) {
+	switch c.NArg() {
+	case 0, 3:
+		if c.NArg() == 0 && c.String("plan") == "" {
+			break
+		}
+		e, done, err := c.engine(ctx, nil)
+		if err != nil {
+			return result{}, err
+		}
+		defer done()
+		_, r, err := c.plan(ctx, e, c.Args().Slice())
+		return r, err
+	case 1:
+		return c.planRunbook(ctx, c.Args().First())
+	}
+	return result{}, usage("plan takes a RUNBOOK, or SOURCE SYSTEM DESTINATION, or --plan FILE")
+}
+
+func (c *call) planRunbook(ctx context.Context, file string) (result, error) {
+	rb, err := runbook.Load(file, runbook.LoadOptions{})
+	if err != nil {
+		return result{}, err
+	}
+	e, done, err := c.engine(ctx, nil)
+	if err != nil {
+		return result{}, err
+	}
+	defer done()
+	doc := &planned{Items: []plannedItem{}}
+	var first error
+	for _, item := range rb.Items {
+		p, err := e.PlanItem(ctx, rb, item, c.batchOptions())
+		row := plannedItem{System: item.System, Plan: p, Error: failed(ctx, err)}
+		if err != nil {
+			doc.Refused++
+			if first == nil {
+				first = fmt.Errorf("%s: %w", item.System, err)
+			}
+		}
+		doc.Items = append(doc.Items, row)
+	}
+	text := func(w io.Writer) error {
+		for i, item := range doc.Items {
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			if item.Plan != nil {
+				if err := planText(w, item.Plan); err != nil {
+					return err
+				}
+			}
+			if item.Error != nil {
+				fmt.Fprintf(w, "%s: refused: %s\n", item.System, item.Error.Message)
+			}
+		}
+		return nil
+	}
+	return result{doc, text}, first
+}

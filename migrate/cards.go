@@ -1,0 +1,79 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/cimimove/cimimove/cimi"
+)
+
+// card is a network interface as far as the interface itself tells.
+func card(r cimi.Resource) CardShape {
+	c := CardShape{ID: r.Base().ID, Name: r.Base().Name}
+	c.State, _ = cimi.Value(r, "state").(string)
+	// 1.x has the address and the network here (MachineNetworkInterface).
+	c.MAC, _ = cimi.Value(r, "macAddress").(string)
+	c.MAC = strings.ToLower(c.MAC)
+	return c
+}
+
+// wire fills in the addresses and networks of the cards. In 2.0 they stand
+// with the endpoints that the cards and the segments of networks share
+// (5.16.9). Collections that a cloud does not have leave them unknown.
+func (shape *Shape) wire(ctx context.Context, p cimi.Provider) error {
+	cards := map[string]*CardShape{}
+	for i := range shape.Machines {
+		for k := range shape.Machines[i].Cards {
+			c := &shape.Machines[i].Cards[k]
+			cards[c.ID] = c
+		}
+	}
+	if len(cards) == 0 {
+		return nil
+	}
+	for i := range shape.Networks {
+		n := &shape.Networks[i]
+		segments, err := listIfThere(ctx, p, n.segments)
+		if err != nil {
+			return err
+		}
+		for _, r := range segments {
+			s, ok := r.(*cimi.ProtocolSegment)
+			if !ok {
+				continue
+			}
+			endpoints, err := listIfThere(ctx, p, cimi.HrefOf(s.Endpoints))
+			if err != nil {
+				return err
+			}
+			for _, r := range endpoints {
+				e, ok := r.(*cimi.ProtocolEndpoint)
+				if !ok || e.Interface == nil {
+					continue
+				}
+				if c := cards[e.Interface.Href]; c != nil {
+					c.MAC, c.Network = strings.ToLower(e.Address), n.ID
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// listIfThere lists a collection; one that is not there is empty.
+func listIfThere(ctx context.Context, p cimi.Provider, href string) ([]cimi.Resource, error) {
+	all, err := listAll(ctx, p, href)
+	if cimi.IsNotFound(err) || cimi.IsUnsupported(err) {
+		return nil, nil
+	}
+	return all, err
+}
+
+// startOrder reads the extension attribute ovfStartup.
+func startOrder(v any) string {
+	if m, ok := v.(map[string]any); ok && m["order"] != nil {
+		return fmt.Sprint(m["order"])
+	}
+	return ""
+}

@@ -1,0 +1,50 @@
+package migrate
+
+import (
+	"context"
+	"strings"
+
+	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/ovf"
+)
+
+// planPower looks whether machines run: they are stopped for the export.
+func (p *Plan) planPower(_ context.Context, _ *cimi.System) error {
+	var running []string
+	for _, m := range p.shape.Machines {
+		if runs(m.State) {
+			running = append(running, m.Name)
+		}
+	}
+	switch {
+	case len(running) == 0:
+	case p.opts.Quiesce == QuiesceNever:
+		p.find(RulePower, ovf.Error, p.System, "runs and must not be stopped, but the source exports stopped machines only: "+strings.Join(running, ", "),
+			"--quiesce graceful stops them for the move")
+	default:
+		p.find(RulePower, ovf.Warning, p.System, "runs and is stopped for the move: "+strings.Join(running, ", "), "")
+	}
+	return nil
+}
+
+// planAfter looks whether the source can be left as asked.
+func (p *Plan) planAfter(_ context.Context, s *cimi.System) error {
+	switch {
+	case p.opts.SourceAfter == SourceDelete && p.opts.Verify == VerifyNone:
+		p.find(RuleAfter, ovf.Error, s.Name, "is deleted only after its copy is verified, and no verification is asked for", "--verify full, or --source-after keep")
+	case p.opts.SourceAfter == SourceDelete:
+		p.find(RuleAfter, ovf.Warning, s.Name, "is deleted at the source when its copy is verified", "")
+	case p.opts.SourceAfter == SourceStart && p.opts.PowerOn && p.opts.MAC == "keep":
+		p.find(RuleAfter, ovf.Warning, s.Name, "runs on both sides afterwards, with the same MAC addresses", "--mac regenerate")
+	}
+	return nil
+}
+
+// runs: an absent state means that the cloud does not tell.
+func runs(state string) bool {
+	switch state {
+	case cimi.StateStarted, cimi.StateStarting, cimi.StatePaused, cimi.StateMixed:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,17 @@
+package migrate
+
+// Resumption says where an interrupted move goes on.
+type Resumption struct {
+	// Granularity: byte (where the destination's import is still waiting),
+	// package (it is read anew).
+	Granularity string `json:"granularity"`
+	Why         string `json:"why"`
+}
+
+func (p *Plan) planResume() {
+	if _, ok := p.opts.Destination.importer(); ok {
+		p.Resume = Resumption{"package", "the destination is in this process and dies with it; what had arrived is removed, and digests that are known are not computed again"}
+		return
+	}
+	p.Resume = Resumption{"byte", "the destination fetches by ranges and waits for us; when it has given up, the package is sent anew"}
+}
