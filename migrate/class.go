@@ -12,6 +12,7 @@ import (
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/runbook"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/dir"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
@@ -88,7 +89,7 @@ func ClassOf(err error) Class {
 		errors.Is(err, ovf.ErrNoDescriptor), errors.Is(err, ovf.ErrMultipleDescriptors), errors.Is(err, ovf.ErrUnsafePath),
 		errors.Is(err, disk.ErrCorrupt), errors.Is(err, disk.ErrWrongFormat):
 		return ClassInvalid
-	case errors.Is(err, disk.ErrUnsupported):
+	case errors.Is(err, disk.ErrUnsupported), errors.Is(err, dir.ErrNotReplaced):
 		return ClassRefused
 	case isTLS(err):
 		return ClassAuth

@@ -31,6 +31,9 @@ type convertedDisk struct {
 
 func convertPackage(ctx context.Context, c *call) (result, error) {
 	opts, err := c.convertOptions()
+	if err == nil {
+		err = checkOut(c.Args().Get(1))
+	}
 	if err != nil {
 		return result{}, err
 	}

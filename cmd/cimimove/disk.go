@@ -137,6 +137,9 @@ func diskConvert(ctx context.Context, c *call) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	if err := checkOut(out); err != nil {
+		return result{}, err
+	}
 	opts := disk.EncodeOptions{Progress: diskProgress(c.show, in, "convert")}
 	if c.IsSet("compress") {
 		opts.Level = compressionLevel(c.Int("compress"))

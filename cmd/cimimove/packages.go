@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf"
@@ -38,4 +40,23 @@ func (c *call) manifestPolicy() (manifest.Policy, error) {
 		return p, usageError{err.Error()}
 	}
 	return p, nil
+}
+
+// checkOut refuses a place where nothing can be written, before anything is read.
+func checkOut(out string) error {
+	if out == "-" || strings.Contains(out, "://") {
+		return nil
+	}
+	folder := filepath.Dir(filepath.Clean(out))
+	if strings.EqualFold(filepath.Ext(out), ".ovf") {
+		folder = filepath.Dir(folder) // the last one is made
+	}
+	info, err := os.Stat(folder)
+	switch {
+	case errors.Is(err, os.ErrNotExist), err == nil && !info.IsDir():
+		return usage("%s: there is no folder %s", out, folder)
+	case err != nil:
+		return usageError{err.Error()}
+	}
+	return nil
 }

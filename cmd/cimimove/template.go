@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -21,6 +22,9 @@ func template(ctx context.Context, c *call) (result, error) {
 	}
 	if c.NArg() == 0 {
 		return result{}, usage("template takes PACKAGE [OUT], or --to-ovf FILE OUT.ovf")
+	}
+	if err := checkOut(cmp.Or(c.Args().Get(1), "-")); err != nil {
+		return result{}, err
 	}
 	pkg, err := c.pkg(ctx, c.Args().First())
 	if err != nil {
@@ -59,6 +63,9 @@ func (c *call) encoder() (func(io.Writer, cimi.Resource) error, error) {
 func (c *call) templateToOVF(file string) (result, error) {
 	if c.NArg() != 1 {
 		return result{}, usage("template --to-ovf FILE takes OUT.ovf")
+	}
+	if err := checkOut(c.Args().First()); err != nil {
+		return result{}, err
 	}
 	b, err := readFile(file, c.in, maxTemplate)
 	if err != nil {

@@ -157,6 +157,9 @@ func (c *call) licences(env *ovf.Envelope) error {
 func exportSystem(ctx context.Context, c *call) (result, error) {
 	out := c.Args().Get(2)
 	opts, err := c.convertOptions()
+	if err == nil {
+		err = checkOut(out)
+	}
 	if err != nil {
 		return result{}, err
 	}

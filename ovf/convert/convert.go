@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"strings"
 
@@ -59,9 +60,10 @@ const RuleUnreferenced = "OVF-REF-010"
 // RuleSignature: the certificate of the original does not fit what was written.
 const RuleSignature = "MAP-SIG-001"
 
-// Package writes pkg to target: an OVA when its name ends in .ova, else a
-// folder, or the folder of a descriptor named .ovf. A target that exists is
-// replaced when all is written. pkg stays the caller's to close.
+// Package writes pkg to target: an OVA when its name ends in .ova, a descriptor
+// with its files beside it when it ends in .ovf, else a folder. A target that
+// exists is replaced when all is written, but no file that is not of the package
+// it replaces (dir.ErrNotReplaced). pkg stays the caller's to close.
 func Package(ctx context.Context, pkg ovf.Package, target string, opts Options) (*Result, error) {
 	c := &conversion{pkg: pkg, env: pkg.Envelope().Clone(), opts: opts, hrefs: map[string]string{}, sizes: map[string]int64{}, result: &Result{}}
 	names := c.layOut()
@@ -107,10 +109,13 @@ func (c *conversion) edited() int {
 func create(target string, pkg ovf.Package, names []string, descriptorSize int, opts Options) (ovf.Writer, error) {
 	descriptor := pkg.Descriptor()
 	switch {
-	case strings.HasSuffix(target, ".ova"):
+	case strings.EqualFold(path.Ext(target), ".ova"):
+		if info, err := os.Stat(target); err == nil && info.IsDir() {
+			return nil, fmt.Errorf("%s: is a folder: %w", target, dir.ErrNotReplaced)
+		}
 		return ova.Create(target, ova.WriterOptions{Descriptor: descriptor, DescriptorSize: int64(descriptorSize), Files: names, Algorithm: opts.Algorithm, NoManifest: opts.NoManifest})
-	case strings.HasSuffix(target, ".ovf"):
-		descriptor, target = path.Base(target), path.Dir(target)
+	case strings.EqualFold(path.Ext(target), ".ovf"):
+		return dir.Create(path.Dir(target), dir.WriterOptions{Descriptor: path.Base(target), Into: true, Algorithm: opts.Algorithm, NoManifest: opts.NoManifest})
 	}
 	return dir.Create(target, dir.WriterOptions{Descriptor: descriptor, Algorithm: opts.Algorithm, NoManifest: opts.NoManifest})
 }
@@ -162,9 +167,9 @@ func (c *conversion) layOut() []string {
 	byHref := map[string]ovf.File{}
 	for _, f := range c.env.Files() {
 		byHref[f.Href] = f
-		c.hrefs[f.ID] = f.Href
+		c.hrefs[f.ID] = stored(f.Href)
 		if c.reencodes(f) {
-			c.hrefs[f.ID] = rename(f.Href, c.opts.DiskFormat)
+			c.hrefs[f.ID] = rename(stored(f.Href), c.opts.DiskFormat)
 		}
 	}
 	o, ok := c.pkg.(ovf.Opener)
@@ -212,11 +217,23 @@ func isBeside(name, descriptor string) bool {
 	return name == base+".mf" || name == base+".cert"
 }
 
+// stored is the name under which the file of an href is written: an href may
+// say "./disk.vmdk". One that is not safe is refused where it is written.
+func stored(href string) string {
+	if clean, err := ovf.CleanName(href); err == nil {
+		return clean
+	}
+	return href
+}
+
 // rename gives a disk's file the extension of its new format.
 func rename(href string, to disk.Format) string {
-	href = strings.TrimSuffix(href, ".gz")
+	switch e := path.Ext(href); strings.ToLower(e) {
+	case ".gz", ".bz2", ".xz", ".zst":
+		href = strings.TrimSuffix(href, e)
+	}
 	extension := map[disk.Format]string{disk.Raw: ".raw", disk.QCOW2: ".qcow2", disk.VMDK: ".vmdk", disk.VMDKSparse: ".vmdk", disk.VHD: ".vhd", disk.VHDX: ".vhdx", disk.VDI: ".vdi"}[to]
-	switch old := path.Ext(href); old {
+	switch old := path.Ext(href); strings.ToLower(old) {
 	case ".vmdk", ".qcow2", ".img", ".raw", ".vhd", ".vhdx", ".vdi":
 		return strings.TrimSuffix(href, old) + extension
 	}
@@ -288,7 +305,9 @@ func (c *conversion) file(ctx context.Context, w ovf.Writer, content *files.Cont
 	if err := out.Close(); err != nil {
 		return err
 	}
-	f.SetHref(name)
+	if stored(f.Href) != name {
+		f.SetHref(name)
+	}
 	f.SetSize(count.n)
 	if f.Compressed() || content.Compression != compression.Identity {
 		f.SetCompression("")

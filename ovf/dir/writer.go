@@ -22,6 +22,9 @@ type WriterOptions struct {
 	Algorithm  manifest.Algorithm // of the manifest; zero: sha256
 	NoManifest bool
 	Sign       func(manifest []byte) ([]byte, error) // makes the certificate file; nil: none
+	// Into puts the files beside whatever else a folder that exists holds,
+	// instead of replacing the folder as a whole.
+	Into bool
 }
 
 // Writer writes a package to a folder: to a temporary one beside it, which
@@ -34,6 +37,7 @@ type Writer struct {
 	root   *os.Root
 	opts   WriterOptions
 
+	into    *placing // nil: the folder as a whole
 	entries []manifest.Entry
 	written map[string]bool
 	open    *fileWriter
@@ -44,7 +48,8 @@ type Writer struct {
 var _ ovf.Writer = (*Writer)(nil)
 
 // Create starts a package in the folder target. A target that exists must be
-// a folder that holds a package, or nothing: anything else is not replaced.
+// a folder that holds one package and no other file, or nothing: anything else
+// is ErrNotReplaced.
 func Create(target string, opts WriterOptions) (*Writer, error) {
 	target = filepath.Clean(target)
 	if opts.Algorithm == "" {
@@ -59,10 +64,18 @@ func Create(target string, opts WriterOptions) (*Writer, error) {
 	if clean, err := ovf.CleanName(opts.Descriptor); err != nil || clean != path.Base(clean) || clean != opts.Descriptor {
 		return nil, fmt.Errorf("%s: %q is not the file name of a descriptor", target, opts.Descriptor)
 	}
-	if err := replaceable(target); err != nil {
+	into, err := place(target, opts)
+	if err == nil && into == nil {
+		err = replaceable(target)
+	}
+	if err != nil {
 		return nil, err
 	}
-	temp, err := os.MkdirTemp(filepath.Dir(target), "."+filepath.Base(target)+".part-*")
+	parent := filepath.Dir(target)
+	if into != nil {
+		parent = target
+	}
+	temp, err := os.MkdirTemp(parent, "."+filepath.Base(opts.Descriptor)+".part-*")
 	if err != nil {
 		return nil, err
 	}
@@ -77,25 +90,7 @@ func Create(target string, opts WriterOptions) (*Writer, error) {
 		os.Remove(temp)
 		return nil, err
 	}
-	return &Writer{target: target, temp: temp, root: root, opts: opts, written: map[string]bool{}}, nil
-}
-
-// replaceable says whether target is free, an empty folder, or a package: a
-// folder with a descriptor at its top.
-func replaceable(target string) error {
-	entries, err := os.ReadDir(target)
-	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if strings.EqualFold(filepath.Ext(e.Name()), ".ovf") {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s: is a folder that holds no package; it is not replaced", target)
+	return &Writer{target: target, temp: temp, root: root, opts: opts, into: into, written: map[string]bool{}}, nil
 }
 
 // Create starts the next file.
@@ -111,6 +106,10 @@ func (w *Writer) Create(ctx context.Context, name string) (io.WriteCloser, error
 		return nil, fmt.Errorf("%s: %s is still being written", w.target, w.open.name)
 	case clean != name || w.written[name] || name == w.opts.Descriptor:
 		return nil, fmt.Errorf("%s: %q is written twice, or is not a plain name", w.target, name)
+	case w.into != nil:
+		if err := w.into.check(name); err != nil {
+			return nil, err
+		}
 	}
 	f, err := w.create(name)
 	if err != nil {
@@ -218,6 +217,9 @@ func (w *Writer) finish(ctx context.Context, descriptor []byte) error {
 		}
 	}
 	w.root.Close()
+	if w.into != nil {
+		return w.into.appear(w.temp)
+	}
 	return w.appear()
 }
 
