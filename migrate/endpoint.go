@@ -15,8 +15,8 @@ type Endpoint struct {
 	// URL of the Cloud Entry Point, empty for a cloud in this process.
 	URL      string
 	Provider cimi.Provider
-	// shared: other runs use the Provider too.
-	shared bool
+	// Shared: others use the Provider too, and a run does not close it.
+	Shared bool
 }
 
 // PackageImporter is implemented by Providers in this process that take a

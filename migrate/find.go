@@ -193,3 +193,34 @@ func candidates(names []string) string {
 	}
 	return "there are " + strings.Join(names, ", ") + more
 }
+
+// ListSystems lists the Systems of a cloud; filter is a $filter (DSP0263
+// 4.1.6.1), empty for all. Clouds may ignore it, so the answer is checked.
+func ListSystems(ctx context.Context, e Endpoint, filter string) ([]*cimi.System, error) {
+	_, href, err := systemsOf(ctx, e)
+	if err != nil {
+		return nil, at(StepDiscover, Source, e.Name, err)
+	}
+	if filter == "" {
+		all, err := systems(ctx, e, href)
+		return all, at(StepDiscover, Source, e.Name, err)
+	}
+	f, err := cimi.ParseFilter(filter)
+	if err != nil {
+		return nil, &Error{Step: StepDiscover, Class: ClassUsage, Side: Source, Object: filter, Err: err}
+	}
+	all, err := systems(ctx, e, href, filter)
+	if cimi.StatusOf(err) == 400 {
+		all, err = systems(ctx, e, href)
+	}
+	if err != nil {
+		return nil, at(StepDiscover, Source, e.Name, err)
+	}
+	var out []*cimi.System
+	for _, s := range all {
+		if f.Match(s) {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}

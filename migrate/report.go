@@ -193,7 +193,8 @@ type Failure struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-func failureOf(err error) *Failure {
+// FailureOf describes an error; nil for nil.
+func FailureOf(err error) *Failure {
 	if err == nil {
 		return nil
 	}
@@ -206,7 +207,8 @@ func failureOf(err error) *Failure {
 	return f
 }
 
-func (f *Failure) encode() json.RawMessage {
+// Encode gives it as JSON.
+func (f *Failure) Encode() json.RawMessage {
 	b, err := json.Marshal(f)
 	if err != nil {
 		panic("migrate: a failure is plain data: " + err.Error())

@@ -35,11 +35,11 @@ var ErrFailed = errors.New("the run has failed and cannot be resumed")
 // together with an error too. A Plan with Skip gives a Report that is not
 // verified, without error.
 func (e *Engine) Start(ctx context.Context, p *Plan) (*Report, error) {
-	return e.startItem(ctx, p, nil)
+	return e.StartItem(ctx, p, nil)
 }
 
-// startItem is Start for an item of a runbook, or for none.
-func (e *Engine) startItem(ctx context.Context, p *Plan, item *journal.Item) (*Report, error) {
+// StartItem is Start for an item of a runbook, or for none.
+func (e *Engine) StartItem(ctx context.Context, p *Plan, item *journal.Item) (*Report, error) {
 	if err := p.verdict(); err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (r *run) drive(ctx context.Context) (rep *Report, err error) {
 	}
 	change := journal.Change{Report: rep.encode(), State: journal.State(rep.State)}
 	if err != nil {
-		change.Error = failureOf(err).encode()
+		change.Error = FailureOf(err).Encode()
 	}
 	if setErr := r.set(ctx, change); setErr != nil {
 		return rep, also(err, setErr)

@@ -104,7 +104,7 @@ func (r *run) unlock() {
 
 func (r *run) closeEndpoints() {
 	for _, e := range []Endpoint{r.src, r.dst} {
-		if e.Provider != nil && !e.shared {
+		if e.Provider != nil && !e.Shared {
 			e.Provider.Close()
 		}
 	}

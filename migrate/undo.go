@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -159,4 +160,27 @@ func leftBehind(steps []journal.Step) string {
 		}
 	}
 	return ""
+}
+
+// SourceStopped tells whether a run has stopped machines at its source that
+// have not been started again.
+func (e *Engine) SourceStopped(ctx context.Context, id string) (bool, error) {
+	steps, err := e.Journal.Steps(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	stopped := false
+	for _, s := range steps {
+		if Step(s.Name) != StepQuiesce {
+			continue
+		}
+		var n quiesceNotes
+		if len(s.Notes) > 0 {
+			if err := json.Unmarshal(s.Notes, &n); err != nil {
+				return false, fmt.Errorf("run %s: %w", id, err)
+			}
+		}
+		stopped = len(n.Stopped) > 0 && s.State != journal.Undone
+	}
+	return stopped, nil
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/cimimove/cimimove/migrate"
-	"github.com/cimimove/cimimove/migrate/runbook"
 )
 
 func migrateSystem(ctx context.Context, c *call) (result, error) {
@@ -55,64 +54,6 @@ func resumable(rep *migrate.Report, err error) error {
 		return resumeHint{err, rep.Run}
 	}
 	return err
-}
-
-func (c *call) batchOptions() migrate.BatchOptions {
-	return migrate.BatchOptions{Parallel: c.Int("parallel-systems"), Allow: c.StringSlice("allow"), Deny: c.StringSlice("deny"), Strict: c.Bool("strict")}
-}
-
-func runRunbook(ctx context.Context, c *call) (result, error) {
-	rb, err := runbook.Load(c.Args().First(), runbook.LoadOptions{})
-	if err != nil {
-		return result{}, err
-	}
-	e, done, err := c.engine(ctx, c.show.event)
-	if err != nil {
-		return result{}, err
-	}
-	defer done()
-	rep, err := e.RunBatch(ctx, rb, c.batchOptions())
-	if rep == nil {
-		return result{}, err
-	}
-	return result{rep, rep.Text}, err
-}
-
-func status(ctx context.Context, c *call) (result, error) {
-	e, done, err := c.engine(ctx, nil)
-	if err != nil {
-		return result{}, err
-	}
-	defer done()
-	list, err := e.Status(ctx, c.Args().Slice()...)
-	if err != nil {
-		return result{}, err
-	}
-	return result{list, list.Text}, nil
-}
-
-func resume(ctx context.Context, c *call) (result, error) {
-	values, err := c.properties()
-	if err != nil {
-		return result{}, err
-	}
-	e, done, err := c.engine(ctx, c.show.event)
-	if err != nil {
-		return result{}, err
-	}
-	defer done()
-	rep, err := e.Resume(ctx, c.Args().First(), migrate.ResumeOptions{Properties: values})
-	return reported(rep), resumable(rep, err)
-}
-
-func rollback(ctx context.Context, c *call) (result, error) {
-	e, done, err := c.engine(ctx, nil)
-	if err != nil {
-		return result{}, err
-	}
-	defer done()
-	rep, err := e.Rollback(ctx, c.Args().First())
-	return reported(rep), err
 }
 
 // collected is the document of gc.

@@ -14,7 +14,6 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/cimimove/cimimove/migrate"
-	"github.com/cimimove/cimimove/migrate/runbook"
 )
 
 // planOptions are what the command line asks of a migration.
@@ -163,18 +162,6 @@ func planText(w io.Writer, p *migrate.Plan) error {
 	return printFindings(w, p.Findings)
 }
 
-// planned is the document of plan for a runbook.
-type planned struct {
-	Items   []plannedItem `json:"items"`
-	Refused int           `json:"refused"`
-}
-
-type plannedItem struct {
-	System string        `json:"system"`
-	Plan   *migrate.Plan `json:"plan,omitempty"`
-	Error  *failure      `json:"error,omitempty"`
-}
-
 func plan(ctx context.Context, c *call) (result, error) {
 	switch c.NArg() {
 	case 0, 3:
@@ -192,46 +179,4 @@ func plan(ctx context.Context, c *call) (result, error) {
 		return c.planRunbook(ctx, c.Args().First())
 	}
 	return result{}, usage("plan takes a RUNBOOK, or SOURCE SYSTEM DESTINATION, or --plan FILE")
-}
-
-func (c *call) planRunbook(ctx context.Context, file string) (result, error) {
-	rb, err := runbook.Load(file, runbook.LoadOptions{})
-	if err != nil {
-		return result{}, err
-	}
-	e, done, err := c.engine(ctx, nil)
-	if err != nil {
-		return result{}, err
-	}
-	defer done()
-	doc := &planned{Items: []plannedItem{}}
-	var first error
-	for _, item := range rb.Items {
-		p, err := e.PlanItem(ctx, rb, item, c.batchOptions())
-		row := plannedItem{System: item.System, Plan: p, Error: failed(ctx, err)}
-		if err != nil {
-			doc.Refused++
-			if first == nil {
-				first = fmt.Errorf("%s: %w", item.System, err)
-			}
-		}
-		doc.Items = append(doc.Items, row)
-	}
-	text := func(w io.Writer) error {
-		for i, item := range doc.Items {
-			if i > 0 {
-				fmt.Fprintln(w)
-			}
-			if item.Plan != nil {
-				if err := planText(w, item.Plan); err != nil {
-					return err
-				}
-			}
-			if item.Error != nil {
-				fmt.Fprintf(w, "%s: refused: %s\n", item.System, item.Error.Message)
-			}
-		}
-		return nil
-	}
-	return result{doc, text}, first
 }

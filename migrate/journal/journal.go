@@ -83,12 +83,6 @@ CREATE TABLE IF NOT EXISTS blocks (
   disk TEXT NOT NULL, seq INTEGER NOT NULL, upto INTEGER NOT NULL, sums BLOB NOT NULL,
   PRIMARY KEY (run, disk, seq)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS item (
-  batch TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, system TEXT NOT NULL,
-  run TEXT NOT NULL DEFAULT '', state TEXT NOT NULL, destination_id TEXT NOT NULL DEFAULT '',
-  error BLOB, updated TEXT NOT NULL,
-  PRIMARY KEY (batch, key)
-) WITHOUT ROWID;
 `
 
 // schemaVersion is raised when the tables change in a way that older programs
@@ -138,7 +132,7 @@ func (j *Journal) prepare(ctx context.Context) error {
 	case version == schemaVersion:
 		return nil
 	}
-	_, err := j.db.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion))
+	_, err := j.db.ExecContext(ctx, schema+batchSchema+fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion))
 	return err
 }
 

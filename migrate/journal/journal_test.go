@@ -37,6 +37,9 @@ func TestRunAndSteps(t *testing.T) {
 	j, ctx := open(t), t.Context()
 	var writes []string
 	j.AfterWrite(func(what string) { writes = append(writes, what) })
+	if err := j.PutBatch(ctx, Batch{ID: "b", Name: "night"}, nil); err != nil {
+		t.Fatal(err)
+	}
 	item := &Item{Batch: "b", Key: "k", System: "shop", State: Running}
 	id, err := j.Create(ctx, Run{State: Running, System: "shop", Source: "a", Destination: "b", Plan: []byte(`{"x":1}`)}, item)
 	if err != nil {
@@ -63,11 +66,11 @@ func TestRunAndSteps(t *testing.T) {
 	if err != nil || r.State != Verified || string(r.Plan) != `{"x":1}` || r.System != "shop" {
 		t.Errorf("%+v: %v", r, err)
 	}
-	items, err := j.Items(ctx, "b")
+	items, err := j.Items(ctx, "b", -1)
 	if err != nil || len(items) != 1 || items[0].Run != id {
 		t.Errorf("%+v: %v", items, err)
 	}
-	if want := []string{"run", "begin export", "done export", "state verified"}; !slices.Equal(writes, want) {
+	if want := []string{"batch", "run", "begin export", "done export", "state verified"}; !slices.Equal(writes, want) {
 		t.Errorf("writes %q", writes)
 	}
 	if _, err := j.Run(ctx, "000000000000"); !errors.Is(err, ErrNoRun) {

@@ -48,7 +48,11 @@ func (j *Journal) Create(ctx context.Context, r Run, item *Item) (string, error)
 		now := stamp()
 		if item != nil {
 			item.Run = id
-			if err := putItem(tx, *item); err != nil {
+			change, err := bump(tx, item.Batch, -1)
+			if err != nil {
+				return err
+			}
+			if err := putItem(tx, *item, change); err != nil {
 				return err
 			}
 		}

@@ -124,8 +124,8 @@ var words = []struct {
 	{"via", func(i Item) string { return i.Via }, []string{"auto", "direct", "relay", "stage", "resources"}},
 	{"ifExists", func(i Item) string { return i.IfExists }, []string{"fail", "skip", "replace", "rename"}},
 	{"onFailure", func(i Item) string { return i.OnFailure }, []string{"rollback", "keep"}},
-	{"cutover.stop", func(i Item) string { return i.Cutover.Stop }, []string{"graceful", "force", "refuse"}},
-	{"cutover.source", func(i Item) string { return i.Cutover.Source }, []string{"keep", "stop", "delete"}},
+	{"cutover.stop", func(i Item) string { return i.Cutover.Stop }, []string{"graceful", "force", "never"}},
+	{"cutover.source", func(i Item) string { return i.Cutover.Source }, []string{"keep", "start", "stop", "delete"}},
 }
 
 // item checks one item.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
@@ -122,6 +123,18 @@ func TestWhole(t *testing.T) {
 	}
 	if rb.Items[7].Retries.Count != 5 {
 		t.Errorf("%+v", rb.Items[7].Retries)
+	}
+	// The journal keeps it as JSON.
+	b, err := json.Marshal(rb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept Runbook
+	if err := json.Unmarshal(b, &kept); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(rb, &kept, cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })); d != "" {
+		t.Error(d)
 	}
 	rb, err = Load(writeWhole(t), LoadOptions{Vars: map[string]string{"env": "lab"}})
 	if err != nil || !strings.Contains(rb.EndpointURL("old"), "/lab/") {

@@ -1,6 +1,7 @@
 package runbook
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -129,4 +130,31 @@ func OpenAt(windows []Window, now time.Time) (open, finish bool, until, next tim
 		}
 	}
 	return open, finish, until, next
+}
+
+// form is how a window is written.
+func (w Window) form() WindowForm {
+	clock := func(d time.Duration) string { return fmt.Sprintf("%02d:%02d", d/time.Hour, d/time.Minute%60) }
+	f := WindowForm{From: clock(w.From), To: clock(w.To), Zone: w.Zone.String()}
+	for _, d := range w.Days {
+		f.Days = append(f.Days, weekdays[d])
+	}
+	if w.Finish {
+		f.End = "finish"
+	}
+	return f
+}
+
+// MarshalJSON writes the form, for the journal.
+func (w Window) MarshalJSON() ([]byte, error) { return json.Marshal(w.form()) }
+
+// UnmarshalJSON reads it.
+func (w *Window) UnmarshalJSON(b []byte) error {
+	var f WindowForm
+	if err := json.Unmarshal(b, &f); err != nil {
+		return err
+	}
+	var err error
+	*w, err = f.window()
+	return err
 }

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/migrate/evacuate"
+	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/migrate/runbook"
+)
+
+// evacuation opens a runbook; done closes the clouds and the journal.
+func (c *call) evacuation(ctx context.Context, file string) (v *evacuate.Evacuation, done func(), err error) {
+	rb, err := c.runbook(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.evacuate(ctx, rb)
+}
+
+func (c *call) runbook(file string) (*runbook.Runbook, error) {
+	vars := map[string]string{}
+	for _, pair := range c.StringSlice("var") {
+		k, v, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, usage("--var is NAME=VALUE, not %q", pair)
+		}
+		vars[k] = v
+	}
+	return runbook.Load(file, runbook.LoadOptions{Vars: vars})
+}
+
+func (c *call) evacuate(ctx context.Context, rb *runbook.Runbook) (v *evacuate.Evacuation, done func(), err error) {
+	e, closeEngine, err := c.engine(ctx, c.show.event)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err = evacuate.New(ctx, e, rb, evacuate.Options{Parallel: c.Int("parallel-systems"), Allow: c.StringSlice("allow"), Deny: c.StringSlice("deny"), Strict: c.Bool("strict"), AcceptEULAs: c.Bool("accept-eulas")})
+	if err != nil {
+		closeEngine()
+		return nil, nil, err
+	}
+	return v, func() {
+		v.Close()
+		closeEngine()
+	}, nil
+}
+
+func (c *call) planRunbook(ctx context.Context, file string) (result, error) {
+	v, done, err := c.evacuation(ctx, file)
+	if err != nil {
+		return result{}, err
+	}
+	defer done()
+	p, err := v.Plan(ctx)
+	if p == nil {
+		return result{}, err
+	}
+	return result{p, func(w io.Writer) error { return p.Text(w, planText) }}, err
+}
+
+func runRunbook(ctx context.Context, c *call) (result, error) {
+	if c.Bool("schema") {
+		return schema()
+	}
+	if c.NArg() == 0 {
+		return result{}, usage("run takes a RUNBOOK; run --schema shows the form of one")
+	}
+	v, done, err := c.evacuation(ctx, c.Args().First())
+	if err != nil {
+		return result{}, err
+	}
+	defer done()
+	return c.evacuated(ctx, v)
+}
+
+func (c *call) evacuated(ctx context.Context, v *evacuate.Evacuation) (result, error) {
+	rep, err := v.Run(ctx)
+	if rep == nil {
+		return result{}, err
+	}
+	return result{rep, rep.Text}, err
+}
+
+// schema prints the JSON Schema of runbooks, for editors.
+func schema() (result, error) {
+	b, err := runbook.Schema()
+	if err != nil {
+		return result{}, err
+	}
+	return result{rawJSON(b), func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "%s\n", b)
+		return err
+	}}, nil
+}
+
+// rawJSON is a document that is JSON already.
+type rawJSON []byte
+
+// MarshalJSON gives it.
+func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }
+
+// status shows runs, or how far an evacuation is.
+func status(ctx context.Context, c *call) (result, error) {
+	e, done, err := c.engine(ctx, nil)
+	if err != nil {
+		return result{}, err
+	}
+	defer done()
+	if c.NArg() == 1 {
+		if rep, err := evacuate.Status(ctx, e.Journal, c.Args().First()); !errors.Is(err, journal.ErrNoBatch) {
+			if err != nil {
+				return result{}, err
+			}
+			return result{rep, rep.Text}, nil
+		}
+	}
+	list, err := e.Status(ctx, c.Args().Slice()...)
+	if err != nil {
+		return result{}, err
+	}
+	return result{list, list.Text}, nil
+}
+
+// resume goes on with a migration or an evacuation.
+func resume(ctx context.Context, c *call) (result, error) {
+	values, err := c.properties()
+	if err != nil {
+		return result{}, err
+	}
+	e, done, err := c.engine(ctx, c.show.event)
+	if err != nil {
+		return result{}, err
+	}
+	rb, err := evacuate.Recorded(ctx, e.Journal, c.Args().First())
+	if errors.Is(err, journal.ErrNoBatch) {
+		defer done()
+		rep, err := e.Resume(ctx, c.Args().First(), migrate.ResumeOptions{Properties: values})
+		return reported(rep), resumable(rep, err)
+	}
+	if err == nil {
+		err = evacuate.Control{Journal: e.Journal}.Continue(ctx, c.Args().First())
+	}
+	done()
+	if err != nil {
+		return result{}, err
+	}
+	v, done, err := c.evacuate(ctx, rb)
+	if err != nil {
+		return result{}, err
+	}
+	defer done()
+	r, err := c.evacuated(ctx, v)
+	if errors.Is(err, journal.ErrLocked) {
+		// Another process carries it out, and was paused.
+		rep := v.Report()
+		return result{rep, rep.Text}, nil
+	}
+	return r, err
+}
+
+// rollback undoes a migration, or every one of an evacuation.
+func rollback(ctx context.Context, c *call) (result, error) {
+	e, done, err := c.engine(ctx, nil)
+	if err != nil {
+		return result{}, err
+	}
+	defer done()
+	run := c.Args().First()
+	rep, err := evacuate.Rollback(ctx, e, run)
+	if errors.Is(err, journal.ErrNoBatch) {
+		rep, err := e.Rollback(ctx, run)
+		return reported(rep), err
+	}
+	if rep == nil {
+		return result{}, err
+	}
+	return result{rep, rep.Text}, err
+}
+
+// controls are the commands that ask something of an evacuation.
+func control(ask func(ctx context.Context, c evacuate.Control, run, system string) error) action {
+	return func(ctx context.Context, c *call) (result, error) {
+		e, done, err := c.engine(ctx, nil)
+		if err != nil {
+			return result{}, err
+		}
+		defer done()
+		run := c.Args().First()
+		if err := ask(ctx, evacuate.Control{Journal: e.Journal}, run, c.Args().Get(1)); err != nil {
+			return result{}, err
+		}
+		rep, err := evacuate.Status(ctx, e.Journal, run)
+		if err != nil {
+			return result{}, err
+		}
+		return result{rep, rep.Text}, nil
+	}
+}

@@ -1,0 +1,204 @@
+package evacuate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/migrate/runbook"
+)
+
+// Item is one System of a runbook.
+type Item = runbook.Item
+
+// item moves one System and records how that ended. Its error is one of the
+// journal; those of the move are recorded.
+func (v *Evacuation) item(ctx context.Context, c *claimed) error {
+	defer c.release()
+	rep, err := v.move(ctx, c)
+	row := &c.row
+	row.Ended = v.opts.Now()
+	cause := context.Cause(ctx)
+	failure := migrate.FailureOf(err)
+	class := migrate.ClassOf(err)
+	switch {
+	case errors.Is(cause, errCancelled) && (rep == nil || !rep.Verified):
+		if failure = v.undo(ctx, c); failure == nil {
+			row.State, failure = journal.Cancelled, migrate.FailureOf(errCancelled)
+		} else {
+			row.State = journal.Failed
+		}
+	case errors.Is(cause, errWindow) && err != nil:
+		v.yield(ctx, c)
+		row.State, row.Attempts, row.Ended = journal.Pending, 0, time.Time{}
+	case class == migrate.ClassInterrupt || ctx.Err() != nil && err != nil:
+		row.State, row.Ended = journal.Interrupted, time.Time{}
+		if row.Run == "" {
+			row.State = journal.Pending
+		}
+	case err == nil:
+		row.State, row.DestinationID = journal.State(rep.State), rep.DestinationID
+	case class == migrate.ClassUnverified:
+		row.State = journal.Done
+		if rep != nil {
+			row.DestinationID = rep.DestinationID
+		}
+	case again(class) && row.Attempts <= c.item.Retries.Count:
+		row.State, row.NotBefore = journal.Pending, v.opts.Now().Add(pause(c.item.Retries, row.Attempts))
+	default:
+		row.State = journal.Failed
+	}
+	row.Error = json.RawMessage("null")
+	if failure != nil {
+		row.Error = failure.Encode()
+	}
+	if err := v.set(ctx, *row, -1); err != nil {
+		return err
+	}
+	switch row.State {
+	case journal.Verified:
+		v.notify(ctx, Notice{Event: "verified", System: row.System, DestinationID: row.DestinationID})
+	case journal.Failed:
+		v.notify(ctx, Notice{Event: "failed", System: row.System, Error: failure})
+	}
+	if row.Wish != "" || errors.Is(cause, errCancelled) {
+		return v.engine.Journal.Wish(ctx, v.id, row.Key, "")
+	}
+	return nil
+}
+
+// again tells failures that may pass: of the transfer, and of the cloud.
+func again(c migrate.Class) bool {
+	return c == migrate.ClassTransfer || c == migrate.ClassRemote || c == migrate.ClassOther
+}
+
+// maxPause bounds the doubling of the wait.
+const maxPause = 30 * time.Minute
+
+// pause is how long to wait before the retry after attempt n.
+func pause(r runbook.Retries, n int) time.Duration {
+	wait := time.Duration(r.Wait)
+	if wait == 0 {
+		wait = runbook.DefaultWait
+	}
+	for ; n > 1 && wait < maxPause; n-- {
+		wait *= 2
+	}
+	return min(wait, maxPause)
+}
+
+// move begins the item's run, or takes up the one that was interrupted.
+func (v *Evacuation) move(ctx context.Context, c *claimed) (*migrate.Report, error) {
+	engine := *v.engine
+	engine.Dial = v.clouds.dial
+	listener := v.engine.Events
+	engine.Events = func(e migrate.Event) {
+		v.progress(e)
+		if listener != nil {
+			listener(e)
+		}
+	}
+	values, err := v.properties(ctx, c.item)
+	if err != nil {
+		return nil, err
+	}
+	if c.row.Run != "" {
+		was, err := engine.Journal.Run(ctx, c.row.Run)
+		if err != nil && !errors.Is(err, journal.ErrNoRun) {
+			return nil, err
+		}
+		if err == nil && (was.State.Ended() && was.State != journal.RolledBack || was.State == journal.Running || was.State == journal.Interrupted) {
+			return engine.Resume(ctx, c.row.Run, migrate.ResumeOptions{Properties: values})
+		}
+	}
+	o, err := v.migration(ctx, c.item, values)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := engine.Plan(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	c.row.Disks, c.row.Bytes, c.row.Name = len(plan.Disks), plan.Bytes, plan.Name
+	return engine.StartItem(ctx, plan, &c.row)
+}
+
+// migration makes the options of one item's migration.
+func (v *Evacuation) migration(ctx context.Context, item Item, values map[string]string) (migrate.Options, error) {
+	src, err := v.clouds.dial(ctx, v.rb.EndpointURL(item.Source), migrate.Source)
+	if err != nil {
+		return migrate.Options{}, sided(migrate.Source, item.Source, err)
+	}
+	dst, err := v.clouds.dial(ctx, v.rb.EndpointURL(item.Destination), migrate.Destination)
+	if err != nil {
+		return migrate.Options{}, sided(migrate.Destination, item.Destination, err)
+	}
+	return migrate.Options{
+		Source: src, Destination: dst, System: item.System, Name: item.Name, Nets: item.Net, Storage: item.Storage,
+		Properties: values, MAC: item.MAC, Verify: migrate.Verify(item.Verify), Via: migrate.Via(item.Via),
+		IfExists: migrate.IfExists(item.IfExists), OnFailure: migrate.OnFailure(item.OnFailure), PowerOn: item.PowerOn,
+		Quiesce: migrate.Quiesce(item.Cutover.Stop), SourceAfter: migrate.SourceAfter(item.Cutover.Source), AcceptEULAs: v.opts.AcceptEULAs,
+		Allow: v.opts.Allow, Deny: v.opts.Deny, Strict: v.opts.Strict, Relay: v.engine.Relay,
+	}, nil
+}
+
+// sided keeps an error that says where it arose, and adds it to others.
+func sided(side migrate.Side, name string, err error) error {
+	var own *migrate.Error
+	if errors.As(err, &own) {
+		return err
+	}
+	return &migrate.Error{Step: migrate.StepDiscover, Side: side, Object: name, Err: err}
+}
+
+// properties resolves the references among an item's properties.
+func (v *Evacuation) properties(ctx context.Context, item Item) (map[string]string, error) {
+	values := map[string]string{}
+	for k, ref := range item.Properties {
+		text, err := ref.Resolve(ctx)
+		if err != nil {
+			return nil, &migrate.Error{Step: migrate.StepPlan, Class: migrate.ClassUsage, Object: "property " + k, Err: err}
+		}
+		values[k] = text
+	}
+	return values, nil
+}
+
+// undo takes back what the item's run did.
+func (v *Evacuation) undo(ctx context.Context, c *claimed) *migrate.Failure {
+	if c.row.Run == "" {
+		return nil
+	}
+	engine := *v.engine
+	engine.Dial = v.clouds.dial
+	_, err := engine.Rollback(context.WithoutCancel(ctx), c.row.Run)
+	return migrate.FailureOf(err)
+}
+
+// yield makes room when a window closes: a source whose machines were stopped
+// gets them back, which means that the transfer begins anew; otherwise what
+// has arrived is kept, and the next window goes on with it.
+func (v *Evacuation) yield(ctx context.Context, c *claimed) {
+	if c.row.Run == "" {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	stopped, err := v.engine.SourceStopped(ctx, c.row.Run)
+	if err == nil && !stopped {
+		return
+	}
+	if v.undo(ctx, c) == nil {
+		c.row.Run = ""
+	}
+}
+
+// progress keeps the latest of each disk for status pages.
+func (v *Evacuation) progress(e migrate.Event) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.moved[e.System+"\x00"+e.Disk+"\x00"+e.Phase] = e
+	v.changed()
+}
