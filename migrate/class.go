@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/dir"
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/object"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
@@ -67,6 +69,9 @@ func ClassOf(err error) Class {
 		missing    *ovf.MissingFileError
 		integrity  *ovf.IntegrityError
 		cloud      *cimi.Error
+		stored     *object.Error
+		setting    *object.SettingError
+		status     *fetch.StatusError
 		classed    interface{ Class() Class }
 	)
 	switch {
@@ -99,9 +104,13 @@ func ClassOf(err error) Class {
 			return Class(c)
 		}
 		return classOfStatus(cloud.Status)
+	case errors.As(err, &stored):
+		return classOfStore(stored)
 	case isNetwork(err):
 		return ClassTransfer
-	case errors.Is(err, runbook.ErrInvalid), errors.Is(err, journal.ErrNoRun), errors.Is(err, journal.ErrLocked):
+	case errors.As(err, &status):
+		return classOfServer(status)
+	case errors.As(err, &setting), errors.Is(err, object.ErrNotAnObject), errors.Is(err, runbook.ErrInvalid), errors.Is(err, journal.ErrNoRun), errors.Is(err, journal.ErrLocked):
 		return ClassUsage
 	}
 	return ClassOther
@@ -117,6 +126,32 @@ func classOfStatus(status int) Class {
 		return ClassRefused
 	case status >= 500:
 		return ClassRemote
+	}
+	return ClassOther
+}
+
+// classOfStore is for what an object store refuses.
+func classOfStore(e *object.Error) Class {
+	switch {
+	case e.Denied():
+		return ClassAuth
+	case e.Code == "BadDigest", e.Code == "XAmzContentSHA256Mismatch":
+		return ClassIntegrity
+	case errors.Is(e, fs.ErrNotExist):
+		return ClassUsage
+	case e.Status >= 500, e.Status == http.StatusTooManyRequests, e.Status == http.StatusRequestTimeout:
+		return ClassTransfer
+	}
+	return ClassRefused
+}
+
+// classOfServer is for what a web server answers about a file.
+func classOfServer(e *fetch.StatusError) Class {
+	switch {
+	case e.StatusCode == http.StatusUnauthorized, e.StatusCode == http.StatusForbidden, e.StatusCode == http.StatusProxyAuthRequired:
+		return ClassAuth
+	case e.Temporary():
+		return ClassTransfer
 	}
 	return ClassOther
 }
@@ -141,7 +176,8 @@ func isTLS(err error) bool {
 		host     x509.HostnameError
 		invalid  x509.CertificateInvalidError
 		rootless x509.SystemRootsError
+		pin      *fetch.PinError
 	)
 	return errors.As(err, &verify) || errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &unknown) ||
-		errors.As(err, &host) || errors.As(err, &invalid) || errors.As(err, &rootless)
+		errors.As(err, &host) || errors.As(err, &invalid) || errors.As(err, &rootless) || errors.As(err, &pin)
 }

@@ -19,6 +19,16 @@ type Writer interface {
 	Abort() error
 }
 
+// Suspender is a Writer of which something of use may stay when writing ends
+// before its time.
+type Suspender interface {
+	Writer
+	// Suspend is Abort for what may go well another time: what was stored is
+	// kept where nobody takes it for a package, and a Writer of the same
+	// package to the same place goes on with it.
+	Suspend() error
+}
+
 // Reporter is implemented by packages that noticed something worth a finding
 // while they were read: an odd spelling, a file the manifest does not list.
 // What is known grows with each Next.

@@ -134,11 +134,12 @@ func networkError(method, href string, err error) error {
 		alert     tls.AlertError
 		record    tls.RecordHeaderError
 		security  *cimi.SecurityError
+		pin       *fetch.PinError
 	)
 	switch {
 	case errors.As(err, &security):
 		return security
-	case errors.As(err, &authority), errors.As(err, &name), errors.As(err, &invalid), errors.As(err, &verify), errors.As(err, &alert), errors.As(err, &record):
+	case errors.As(err, &authority), errors.As(err, &name), errors.As(err, &invalid), errors.As(err, &verify), errors.As(err, &alert), errors.As(err, &record), errors.As(err, &pin):
 		return &cimi.SecurityError{URL: fetch.Redact(href), Message: "TLS", Err: err}
 	}
 	return &cimi.Error{Method: method, URL: fetch.Redact(href), Message: err.Error(), Err: err}

@@ -1,11 +1,6 @@
 package client
 
 import (
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -25,53 +20,14 @@ const exchangeTimeout = 5 * time.Minute
 const maxRedirects = 5
 
 func newHTTPClient(o Options) (*http.Client, error) {
-	t := fetch.NewClient().Transport.(*http.Transport)
-	t.MaxIdleConnsPerHost = 16
-	t.ResponseHeaderTimeout = headerTimeout
-	if o.Proxy != "" {
-		u, err := url.Parse(o.Proxy)
-		if err != nil || u.Host == "" {
-			return nil, fmt.Errorf("proxy: expected a URL, got %s", fetch.Redact(o.Proxy))
-		}
-		t.Proxy = http.ProxyURL(u)
-	}
-	cfg, err := tlsConfig(o)
+	c, err := fetch.Connection{CA: o.CA, Pin: o.Pin, Insecure: o.Insecure, Proxy: o.Proxy}.Client()
 	if err != nil {
 		return nil, err
 	}
-	t.TLSClientConfig = cfg
+	t := c.Transport.(*http.Transport)
+	t.MaxIdleConnsPerHost = 16
+	t.ResponseHeaderTimeout = headerTimeout
 	return &http.Client{Transport: t, CheckRedirect: checkRedirect}, nil
-}
-
-func tlsConfig(o Options) (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.Insecure}
-	if len(o.CA) > 0 {
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		if !pool.AppendCertsFromPEM(o.CA) {
-			return nil, errors.New("certificate authorities: no certificate in PEM")
-		}
-		cfg.RootCAs = pool
-	}
-	if o.Pin != "" {
-		digest, ok := strings.CutPrefix(strings.ToLower(o.Pin), "sha256:")
-		want, err := hex.DecodeString(strings.ReplaceAll(digest, ":", ""))
-		if !ok || err != nil || len(want) != sha256.Size {
-			return nil, fmt.Errorf("TLS pin: expected sha256: and 64 hex digits, got %q", o.Pin)
-		}
-		cfg.InsecureSkipVerify = true // the pin is the check
-		cfg.VerifyConnection = func(s tls.ConnectionState) error {
-			leaf := s.PeerCertificates[0]
-			cert, key := sha256.Sum256(leaf.Raw), sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
-			if string(cert[:]) == string(want) || string(key[:]) == string(want) {
-				return nil
-			}
-			return &cimi.SecurityError{Message: fmt.Sprintf("certificate of %s has sha256:%x, which is not the pinned one", s.ServerName, cert)}
-		}
-	}
-	return cfg, nil
 }
 
 // checkRedirect follows a few redirects, never to weaker transport, never

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/cimimove/cimimove/migrate"
@@ -12,6 +11,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/convert"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/manifest"
+	"github.com/cimimove/cimimove/ovf/object"
 )
 
 // conversion is the document of convert.
@@ -47,8 +47,13 @@ func convertPackage(ctx context.Context, c *call) (result, error) {
 
 // write writes a package to where the user wants it.
 func (c *call) write(ctx context.Context, pkg ovf.Package, out string, opts convert.Options) (result, error) {
-	if strings.HasPrefix(out, "s3://") {
-		return result{}, notOffered(out, "object stores")
+	if object.Is(out) {
+		store, err := c.store()
+		if err != nil {
+			return result{}, err
+		}
+		defer store.Close()
+		opts.Create = store.Create
 	}
 	if out == "-" {
 		res, err := convert.Stream(ctx, pkg, c.out, opts)
@@ -69,9 +74,27 @@ func (c *call) write(ctx context.Context, pkg ovf.Package, out string, opts conv
 		}
 	}
 	if err != nil {
-		return result{}, err
+		return result{}, uploading(out, err)
 	}
 	return result{doc, doc.text}, nil
+}
+
+// goesOn tells of an upload that was interrupted how it is taken up.
+type goesOn struct{ error }
+
+func (g goesOn) Unwrap() error { return g.error }
+func (g goesOn) Hint() string {
+	return "the same command goes on: what the store has of it is not sent again"
+}
+
+func uploading(out string, err error) error {
+	switch migrate.ClassOf(err) {
+	case migrate.ClassTransfer, migrate.ClassInterrupt:
+		if object.Is(out) {
+			return goesOn{err}
+		}
+	}
+	return err
 }
 
 func (d *conversion) text(w io.Writer) error {

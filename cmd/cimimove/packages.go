@@ -11,6 +11,7 @@ import (
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/manifest"
+	"github.com/cimimove/cimimove/ovf/object"
 	"github.com/cimimove/cimimove/ovf/web"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
@@ -21,17 +22,48 @@ func (c *call) pkg(ctx context.Context, name string) (ovf.Package, error) {
 	if err != nil {
 		return nil, err
 	}
+	conn, err := c.connection()
+	if err != nil {
+		return nil, err
+	}
+	client, err := conn.Client()
+	if err != nil {
+		return nil, usageError{err.Error()}
+	}
+	retry := fetch.Options{Client: client, StallTimeout: c.Duration("stall-timeout")}
 	pkg, err := files.Open(ctx, name, files.OpenOptions{
 		Manifest: policy, Stdin: c.in,
-		Web: web.Options{Fetch: fetch.Options{StallTimeout: c.Duration("stall-timeout")}},
+		Web: web.Options{Fetch: retry}, Object: object.Options{Connection: conn, Fetch: retry},
 	})
 	switch {
 	case err == nil:
 		return pkg, nil
-	case errors.Is(err, files.ErrNotAPackage), errors.Is(err, os.ErrNotExist), errors.Is(err, fetch.ErrUserInfo):
+	case errors.Is(err, files.ErrNotAPackage), errors.Is(err, os.ErrNotExist), errors.Is(err, fetch.ErrUserInfo), errors.Is(err, object.ErrNotAnObject):
 		return nil, usageError{err.Error()}
 	}
 	return nil, &migrate.Error{Step: migrate.StepDiscover, Side: migrate.PackageSide, Object: name, Err: err}
+}
+
+// connection is how servers of packages are reached: what --ca-file and its
+// neighbours say.
+func (c *call) connection() (fetch.Connection, error) {
+	conn := fetch.Connection{Pin: c.String("tls-pin"), Insecure: c.Bool("insecure"), Proxy: c.String("proxy")}
+	if file := c.String("ca-file"); file != "" {
+		var err error
+		if conn.CA, err = os.ReadFile(file); err != nil {
+			return conn, usage("--ca-file: %v", err)
+		}
+	}
+	return conn, nil
+}
+
+// store opens the object store that s3:// names mean.
+func (c *call) store() (*object.Store, error) {
+	conn, err := c.connection()
+	if err != nil {
+		return nil, err
+	}
+	return object.Dial(object.Options{Connection: conn, Fetch: fetch.Options{StallTimeout: c.Duration("stall-timeout")}})
 }
 
 func (c *call) manifestPolicy() (manifest.Policy, error) {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/cimimove/cimimove/ovf/object/s3test"
 )
 
 // TestMain lets scripts and tests start this test's binary as cimimove.
@@ -29,6 +31,7 @@ func TestMain(m *testing.M) {
 //	package OUT [option…]   a package (testPackage says which options there are)
 //	disk OUT SIZE           a raw disk of that many bytes, half noise, half zeros
 //	serve NAME DIR [arg…]   serves local:DIR on a free port; $NAME is its URL
+//	objectstore BUCKET      an object store with one bucket, which the environment names
 //	exits CODE cimimove …   runs it and compares the exit code; ! is not needed
 //	json PATH [VALUE]       standard output is one JSON document that has VALUE at PATH
 //	capture NAME PATH       $NAME is what the document has at PATH
@@ -51,7 +54,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"package": scriptPackage, "disk": scriptDisk, "serve": scriptServe, "exits": scriptExits, "json": scriptJSON,
-			"capture": scriptCapture, "oneline": scriptOneLine, "empty": scriptEmpty, "mutate": scriptMutate, "flip": scriptFlip,
+			"capture": scriptCapture, "oneline": scriptOneLine, "empty": scriptEmpty, "objectstore": scriptObjectStore, "mutate": scriptMutate, "flip": scriptFlip,
 		},
 	})
 }
@@ -105,6 +108,17 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s cannot be served (%v)", args[1], err)
 	}
 	ts.Setenv(args[0], doc.URL)
+}
+
+func scriptObjectStore(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: objectstore BUCKET")
+	}
+	s := s3test.New(args[0])
+	ts.Defer(s.Close)
+	for k, v := range s.Environment() {
+		ts.Setenv(k, v)
+	}
 }
 
 func scriptExits(ts *testscript.TestScript, neg bool, args []string) {

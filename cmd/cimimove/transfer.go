@@ -163,9 +163,6 @@ func exportSystem(ctx context.Context, c *call) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	if strings.HasPrefix(out, "s3://") {
-		return result{}, notOffered(out, "object stores")
-	}
 	src, err := c.cloud(ctx, c.Args().Get(0), endpoint.Source)
 	if err != nil {
 		return result{}, err

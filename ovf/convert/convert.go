@@ -9,8 +9,10 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path"
 	"strings"
@@ -23,6 +25,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/manifest"
 	"github.com/cimimove/cimimove/ovf/ova"
+	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
 // Options of Package. The zero value copies every file as it is.
@@ -38,6 +41,9 @@ type Options struct {
 	NoManifest bool
 	// Progress is told of each disk's content in bytes; may be nil.
 	Progress func(disk string, done, total int64)
+	// Create makes the Writer of a target that is no file or folder here; nil
+	// where every target is one.
+	Create func(ctx context.Context, target string, o ova.WriterOptions) (ovf.Suspender, error)
 }
 
 // Result says what became of a package.
@@ -61,27 +67,49 @@ const RuleUnreferenced = "OVF-REF-010"
 const RuleSignature = "MAP-SIG-001"
 
 // Package writes pkg to target: an OVA when its name ends in .ova, a descriptor
-// with its files beside it when it ends in .ovf, else a folder. A target that
-// exists is replaced when all is written, but no file that is not of the package
-// it replaces (dir.ErrNotReplaced). pkg stays the caller's to close.
+// with its files beside it when it ends in .ovf, else a folder, or what
+// opts.Create makes. A target that exists is replaced when all is written, but
+// no file that is not of the package it replaces (dir.ErrNotReplaced). pkg
+// stays the caller's to close.
 func Package(ctx context.Context, pkg ovf.Package, target string, opts Options) (*Result, error) {
 	c := &conversion{pkg: pkg, env: pkg.Envelope().Clone(), opts: opts, hrefs: map[string]string{}, sizes: map[string]int64{}, result: &Result{}}
 	names := c.layOut()
-	w, err := create(target, pkg, names, len(pkg.Envelope().Bytes())+room*c.edited(), opts)
+	w, err := create(ctx, target, pkg, names, len(pkg.Envelope().Bytes())+room*c.edited(), opts)
 	if err != nil {
 		return c.result, err
 	}
-	defer w.Abort()
-	if err := c.run(ctx, w); err != nil {
-		return c.result, err
-	}
-	if pkg.Certificate() != nil {
-		c.find(RuleSignature, ovf.Warning, pkg.Descriptor(), "the package was signed; what is written is not", "cimimove sign signs it")
-	}
-	if err := w.Finish(ctx, c.env.Bytes()); err != nil {
-		return c.result, err
+	if err := c.write(ctx, w); err != nil {
+		return c.result, errors.Join(err, end(ctx, w, err))
 	}
 	return c.result, nil
+}
+
+// write writes all of a package.
+func (c *conversion) write(ctx context.Context, w ovf.Writer) error {
+	if err := c.run(ctx, w); err != nil {
+		return err
+	}
+	if c.pkg.Certificate() != nil {
+		c.find(RuleSignature, ovf.Warning, c.pkg.Descriptor(), "the package was signed; what is written is not", "cimimove sign signs it")
+	}
+	return w.Finish(ctx, c.env.Bytes())
+}
+
+// end gives up what was written, but for what is of use when the same is tried
+// again: after an interruption, or a line that broke.
+func end(ctx context.Context, w ovf.Writer, cause error) error {
+	var (
+		transfer *fetch.TransferError
+		stall    *fetch.StallError
+		status   *fetch.StatusError
+		op       *net.OpError
+	)
+	again := ctx.Err() != nil || errors.As(cause, &transfer) || errors.As(cause, &stall) || errors.As(cause, &op) ||
+		errors.As(cause, &status) && status.Temporary()
+	if s, ok := w.(ovf.Suspender); ok && again {
+		return s.Suspend()
+	}
+	return w.Abort()
 }
 
 // room is how much a descriptor may grow for each file: sizes and names.
@@ -106,14 +134,17 @@ func (c *conversion) edited() int {
 	return n
 }
 
-func create(target string, pkg ovf.Package, names []string, descriptorSize int, opts Options) (ovf.Writer, error) {
+func create(ctx context.Context, target string, pkg ovf.Package, names []string, descriptorSize int, opts Options) (ovf.Writer, error) {
 	descriptor := pkg.Descriptor()
+	archive := ova.WriterOptions{Descriptor: descriptor, DescriptorSize: int64(descriptorSize), Files: names, Algorithm: opts.Algorithm, NoManifest: opts.NoManifest}
 	switch {
+	case opts.Create != nil:
+		return opts.Create(ctx, target, archive)
 	case strings.EqualFold(path.Ext(target), ".ova"):
 		if info, err := os.Stat(target); err == nil && info.IsDir() {
 			return nil, fmt.Errorf("%s: is a folder: %w", target, dir.ErrNotReplaced)
 		}
-		return ova.Create(target, ova.WriterOptions{Descriptor: descriptor, DescriptorSize: int64(descriptorSize), Files: names, Algorithm: opts.Algorithm, NoManifest: opts.NoManifest})
+		return ova.Create(target, archive)
 	case strings.EqualFold(path.Ext(target), ".ovf"):
 		return dir.Create(path.Dir(target), dir.WriterOptions{Descriptor: path.Base(target), Into: true, Algorithm: opts.Algorithm, NoManifest: opts.NoManifest})
 	}

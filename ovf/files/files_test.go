@@ -16,6 +16,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/compression"
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/manifest"
+	"github.com/cimimove/cimimove/ovf/object"
 	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
@@ -289,7 +290,7 @@ func checksum(h []byte) []byte {
 func TestOpenNames(t *testing.T) {
 	for arg, want := range map[string]error{
 		"":                          files.ErrNotAPackage,
-		"s3://bucket/app.ova":       files.ErrNotAPackage,
+		"s3://bucket/a/../app.ova":  object.ErrNotAnObject,
 		"gopher://h/app.ova":        files.ErrNotAPackage,
 		filepath.Join("no", "such"): os.ErrNotExist,
 	} {

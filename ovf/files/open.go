@@ -12,6 +12,7 @@ import (
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/dir"
 	"github.com/cimimove/cimimove/ovf/manifest"
+	"github.com/cimimove/cimimove/ovf/object"
 	"github.com/cimimove/cimimove/ovf/ova"
 	"github.com/cimimove/cimimove/ovf/web"
 )
@@ -20,6 +21,7 @@ import (
 type OpenOptions struct {
 	Manifest manifest.Policy // zero: verify
 	Web      web.Options     // for http and https; its Manifest is overridden by the one above
+	Object   object.Options  // for s3
 	Stdin    io.Reader       // what "-" means; nil: os.Stdin
 	// Spool is the folder where big files are kept that come before the
 	// descriptor of a stream; empty: the system's folder for temporary files.
@@ -27,11 +29,11 @@ type OpenOptions struct {
 }
 
 // ErrNotAPackage: the name is none that a package can have. Commands exit with 2 on it.
-var ErrNotAPackage = errors.New("names no package (app.ova, app.ovf, a folder, - or an http or https URL of one)")
+var ErrNotAPackage = errors.New("names no package (app.ova, app.ovf, a folder, - or an http, https or s3 URL of one)")
 
 // Open opens a package by the name that a user gives it: app.ova, app.ovf,
-// folder/, "-" for an OVA on standard input, or the http or https URL of an
-// .ova or .ovf. What can be read anywhere is an ovf.Opener; standard input, an
+// folder/, "-" for an OVA on standard input, the http or https URL of an .ova or
+// .ovf, or its s3://bucket/key. What can be read anywhere is an ovf.Opener; standard input, an
 // archive compressed as a whole, and a server without Range are not.
 func Open(ctx context.Context, arg string, opts OpenOptions) (ovf.Package, error) {
 	scheme, _, hasScheme := strings.Cut(arg, "://")
@@ -51,10 +53,17 @@ func Open(ctx context.Context, arg string, opts OpenOptions) (ovf.Package, error
 	case hasScheme && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")):
 		opts.Web.Manifest = opts.Manifest
 		return web.Open(ctx, arg, opts.Web)
-	case hasScheme && strings.EqualFold(scheme, "s3"):
-		return nil, fmt.Errorf("%s: packages in an object store are not offered yet; use the https URL of the object: %w", arg, ErrNotAPackage)
+	case object.Is(arg):
+		if _, err := object.Parse(arg); err != nil {
+			return nil, err // without looking for credentials first
+		}
+		store, err := object.Dial(opts.Object)
+		if err != nil {
+			return nil, err
+		}
+		return store.OpenPackage(ctx, arg, opts.Manifest)
 	case hasScheme:
-		return nil, fmt.Errorf("%s: scheme %s is not one of http, https: %w", web.Redact(arg), scheme, ErrNotAPackage)
+		return nil, fmt.Errorf("%s: scheme %s is not one of http, https, s3: %w", web.Redact(arg), scheme, ErrNotAPackage)
 	}
 	info, err := os.Stat(arg)
 	if err != nil {

@@ -1,7 +1,6 @@
 package ova
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,14 +32,28 @@ type WriterOptions struct {
 	ModTime     time.Time          // of every member; zero: 1970-01-01
 }
 
-// Writer writes an OVA to a file that can seek, in the order of DSP0243 5.3:
-// descriptor, manifest, certificate, files. The first three are reserved and
-// patched at the end, as is each file's header, so that files of unknown
-// length are written straight to their place. The archive appears under its
-// name when Finish returns, not before.
+// Sink is where a Writer puts an archive. Every byte of it is written once, in
+// ascending order but for headers, and for what stands before the files, which
+// are written when they are known.
+type Sink interface {
+	io.WriterAt
+	// Commit makes the archive appear, complete, in place of one that was there.
+	Commit(ctx context.Context) error
+	// Abort removes what was written; after Commit it does nothing.
+	Abort() error
+}
+
+// suspender is a Sink that can keep what was written for another attempt.
+type suspender interface{ Suspend() error }
+
+// Writer writes an OVA to where it can be written at any place, in the order
+// of DSP0243 5.3: descriptor, manifest, certificate, files. Room for the first
+// three and for each file's header is left and filled at the end, so that
+// files of unknown length are written straight to their place. The archive
+// appears under its name when Finish returns, not before.
 type Writer struct {
 	target string
-	f      *os.File
+	sink   Sink
 	opts   WriterOptions
 
 	reserved []reservedFile // descriptor, manifest, certificate
@@ -56,15 +69,34 @@ type reservedFile struct {
 	offset, size int64 // of the content
 }
 
-var _ ovf.Writer = (*Writer)(nil)
+var _ ovf.Suspender = (*Writer)(nil)
 
 // Create starts an archive at target, in a temporary file of the same folder.
 func Create(target string, opts WriterOptions) (*Writer, error) {
+	sink, err := createFile(target)
+	if err != nil {
+		return nil, err
+	}
+	return NewWriter(target, sink, opts)
+}
+
+// NewWriter starts an archive that the user calls target in a sink, which it
+// takes over: an error aborts it.
+func NewWriter(target string, sink Sink, opts WriterOptions) (*Writer, error) {
+	w := &Writer{target: target, sink: sink, opts: opts}
+	if err := w.begin(); err != nil {
+		return nil, errors.Join(err, w.Abort())
+	}
+	return w, nil
+}
+
+func (w *Writer) begin() error {
+	opts, target := &w.opts, w.target
 	if opts.Algorithm == "" {
 		opts.Algorithm = manifest.SHA256
 	}
 	if !opts.Algorithm.Valid() {
-		return nil, fmt.Errorf("%s: unknown digest algorithm %q", target, opts.Algorithm)
+		return fmt.Errorf("%s: unknown digest algorithm %q", target, opts.Algorithm)
 	}
 	if opts.ModTime.IsZero() {
 		opts.ModTime = epoch
@@ -72,29 +104,19 @@ func Create(target string, opts WriterOptions) (*Writer, error) {
 	if opts.Descriptor == "" {
 		opts.Descriptor = strings.TrimSuffix(filepath.Base(target), filepath.Ext(target)) + ".ovf"
 	}
-	w := &Writer{target: target, opts: opts}
 	base := strings.TrimSuffix(opts.Descriptor, path.Ext(opts.Descriptor))
 	own := map[string]bool{opts.Descriptor: true, base + ".mf": !opts.NoManifest, base + ".cert": opts.Certificate != nil}
 	for _, name := range opts.Files {
 		clean, err := ovf.CleanName(name)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", target, err)
+			return fmt.Errorf("%s: %w", target, err)
 		case clean != name || own[name]:
-			return nil, fmt.Errorf("%s: %q is in the archive twice, or is not a plain name", target, name)
+			return fmt.Errorf("%s: %q is in the archive twice, or is not a plain name", target, name)
 		}
 		own[name] = true
 	}
-	f, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".part-*")
-	if err != nil {
-		return nil, err
-	}
-	w.f = f
-	if err := errors.Join(f.Chmod(0o644), w.reserve(base)); err != nil {
-		w.Abort()
-		return nil, err
-	}
-	return w, nil
+	return w.reserve(base)
 }
 
 // reserve writes the headers of what is patched at the end.
@@ -123,7 +145,7 @@ func (w *Writer) reserve(base string) error {
 }
 
 func (w *Writer) writeAt(p []byte, off int64) error {
-	if _, err := w.f.WriteAt(p, off); err != nil {
+	if _, err := w.sink.WriteAt(p, off); err != nil {
 		return fmt.Errorf("%s: at byte %d: %w", w.target, off, err)
 	}
 	return nil
@@ -170,7 +192,7 @@ func (m *memberWriter) Write(p []byte) (int, error) {
 	if m.closed {
 		return 0, fmt.Errorf("%s: %s: %w", w.target, m.name, os.ErrClosed)
 	}
-	n, err := w.f.WriteAt(p, w.pos)
+	n, err := w.sink.WriteAt(p, w.pos)
 	m.h.Write(p[:n])
 	w.pos += int64(n)
 	if err != nil {
@@ -191,7 +213,7 @@ func (m *memberWriter) Close() error {
 	size := w.pos - m.start
 	header, err := formatHeader(m.name, size, w.opts.ModTime)
 	if err == nil {
-		err = w.writeAt(header, m.header)
+		err = errors.Join(w.writeAt(header, m.header), w.writeAt(make([]byte, padded(size)-size), w.pos))
 	}
 	if err != nil {
 		w.err = err
@@ -202,14 +224,17 @@ func (m *memberWriter) Close() error {
 	return nil
 }
 
-// Finish patches descriptor, manifest and certificate, and gives the archive
-// its name.
+// Finish fills in descriptor, manifest and certificate, and gives the archive
+// its name. After an error only Abort and Suspend are of use.
 func (w *Writer) Finish(ctx context.Context, descriptor []byte) error {
 	if w.done {
 		return fmt.Errorf("%s: %w", w.target, os.ErrClosed)
 	}
-	err := w.finish(ctx, descriptor)
-	if err != nil {
+	if err := w.finish(ctx, descriptor); err != nil {
+		if _, keeps := w.sink.(suspender); keeps {
+			w.err = err
+			return err
+		}
 		return errors.Join(err, w.Abort())
 	}
 	w.done = true
@@ -247,39 +272,15 @@ func (w *Writer) finish(ctx context.Context, descriptor []byte) error {
 		}
 	}
 	for i, b := range contents {
-		if err := w.writeAt(b, w.reserved[i].offset); err != nil {
+		r := w.reserved[i]
+		if err := errors.Join(w.writeAt(b, r.offset), w.writeAt(make([]byte, padded(r.size)-int64(len(b))), r.offset+int64(len(b)))); err != nil {
 			return err
 		}
 	}
-	// The end mark is two blocks of zeros; what was skipped as padding reads as zeros too.
-	if err := w.writeAt(bytes.Repeat([]byte{0}, endOfArchive), w.pos); err != nil {
+	if err := w.writeAt(make([]byte, endOfArchive), w.pos); err != nil {
 		return err
 	}
-	return w.appear()
-}
-
-// appear makes the archive durable under its name.
-func (w *Writer) appear() error {
-	err := w.f.Sync()
-	if err = errors.Join(err, w.f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(w.f.Name(), w.target); err != nil {
-		return err
-	}
-	w.done = true
-	return syncFolder(filepath.Dir(w.target))
-}
-
-func syncFolder(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	// Some file systems cannot sync a folder, and say so in as many ways.
-	_ = d.Sync()
-	return nil
+	return w.sink.Commit(ctx)
 }
 
 // Abort removes what was written; after Finish it does nothing.
@@ -291,6 +292,19 @@ func (w *Writer) Abort() error {
 	if w.err == nil {
 		w.err = os.ErrClosed
 	}
-	w.f.Close()
-	return os.Remove(w.f.Name())
+	return w.sink.Abort()
+}
+
+// Suspend is Abort, but for what the sink keeps for whoever writes the same
+// archive again.
+func (w *Writer) Suspend() error {
+	sink, ok := w.sink.(suspender)
+	if w.done || !ok {
+		return w.Abort()
+	}
+	w.done = true
+	if w.err == nil {
+		w.err = os.ErrClosed
+	}
+	return sink.Suspend()
 }

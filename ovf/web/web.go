@@ -41,7 +41,7 @@ func Open(ctx context.Context, rawURL string, opts Options) (ovf.Package, error)
 	f, err := fetch.Open(ctx, rawURL, opts.Fetch)
 	if err != nil {
 		// A stall or an ended context knows nothing of where it happened.
-		if name := Redact(rawURL); !strings.Contains(err.Error(), name) {
+		if name := opts.Fetch.Name(rawURL); !strings.Contains(err.Error(), name) {
 			err = fmt.Errorf("%s: %w", name, err)
 		}
 		return nil, err

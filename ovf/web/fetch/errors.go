@@ -133,6 +133,7 @@ func Temporary(err error) bool {
 	var verify *tls.CertificateVerificationError
 	var alert tls.AlertError
 	var record tls.RecordHeaderError
+	var pin *PinError
 	switch {
 	case err == nil:
 		return false
@@ -143,7 +144,7 @@ func Temporary(err error) bool {
 	case errors.As(err, &changed), errors.Is(err, ErrRefused), errors.Is(err, ErrNoRange),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &unknownCA), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verify),
-		errors.As(err, &alert), errors.As(err, &record):
+		errors.As(err, &alert), errors.As(err, &record), errors.As(err, &pin):
 		return false
 	}
 	return true

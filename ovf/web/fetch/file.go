@@ -69,7 +69,7 @@ func Open(ctx context.Context, rawURL string, opts Options) (*File, error) {
 		return nil, err
 	}
 	opts = opts.withDefaults()
-	f := &File{url: u, shown: Redact(rawURL), opts: opts, id: Identity{Size: -1}}
+	f := &File{url: u, shown: opts.Name(rawURL), opts: opts, id: Identity{Size: -1}}
 	a := newAttempts(opts, opts.FirstAttempts, f.shown)
 	for {
 		err := f.probe(ctx)

@@ -11,6 +11,7 @@ package fetch
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 )
@@ -23,6 +24,8 @@ type Options struct {
 	// Authorize adds credentials to a request; nil: none. It is called for
 	// every attempt; what it adds does not go along to another host.
 	Authorize func(*http.Request) error
+	// Shown is what messages call a URL; nil: Redact.
+	Shown func(url string) string
 	// Attempts is how often in a row a request may fail, without a byte in
 	// between, before reading fails; 0: 6.
 	Attempts int
@@ -78,6 +81,32 @@ func (o Options) withDefaults() Options {
 	}
 	o.Client = restrict(o.Client)
 	return o
+}
+
+// Name is what messages call a URL.
+func (o Options) Name(url string) string {
+	if o.Shown != nil {
+		return o.Shown(url)
+	}
+	return Redact(url)
+}
+
+// Watch watches a body that is sent: the context it gives ends when
+// StallTimeout passes without a byte of it being taken, or after the last one
+// without stop being called.
+func Watch(ctx context.Context, o Options, body io.Reader) (watched context.Context, watching io.Reader, stop func()) {
+	g := newStallGuard(ctx, o.withDefaults().StallTimeout)
+	return g.ctx, watchedBody{body, g}, g.stop
+}
+
+type watchedBody struct {
+	io.Reader
+	g *stallGuard
+}
+
+func (b watchedBody) Read(p []byte) (int, error) {
+	b.g.alive()
+	return b.Reader.Read(p)
 }
 
 // stallGuard ends a context when too long passes between calls of its alive.

@@ -1,0 +1,151 @@
+package object
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/cimimove/cimimove/ovf/web/fetch"
+)
+
+// Error is what a store refused.
+type Error struct {
+	Op     string // what was asked for: read, look at, send part 3 of, …
+	Object Location
+	Status int    // of HTTP
+	Code   string // the store's word for it, such as NoSuchKey
+	// Message is the store's, bounded.
+	Message string
+	Err     error
+}
+
+func (e *Error) Error() string {
+	what := strings.Trim(e.Code+": "+e.Message, ": ")
+	switch e.Code {
+	case "NoSuchBucket":
+		what = "there is no such bucket"
+	case "NoSuchKey":
+		what = "there is no such object"
+	case "AccessDenied":
+		what = "access denied; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, say who asks"
+	case "":
+		if what == "" {
+			what = fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
+		}
+	}
+	return fmt.Sprintf("%s: %s: %s", e.Object, e.Op, what)
+}
+
+// Unwrap is the answer itself.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is makes what is not there fs.ErrNotExist.
+func (e *Error) Is(target error) bool {
+	return target == fs.ErrNotExist && (e.Status == http.StatusNotFound || e.Code == "NoSuchKey" || e.Code == "NoSuchBucket")
+}
+
+// Denied tells whether the store wants other credentials.
+func (e *Error) Denied() bool {
+	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+}
+
+// retry runs op until it succeeds or another attempt is of no use. When the
+// attempts are used up, the error is a *fetch.TransferError at off.
+func (s *Store) retry(ctx context.Context, l Location, off int64, op func(context.Context) error) error {
+	attempts := 0
+	err := fetch.Retry(ctx, s.fetch, l.String(), func(ctx context.Context) error {
+		attempts++
+		err := op(ctx)
+		if final(err) {
+			return errors.Join(fetch.ErrRefused, err)
+		}
+		return err
+	})
+	var answer minio.ErrorResponse
+	if err == nil || ctx.Err() != nil || errors.As(err, &answer) || !fetch.Temporary(err) {
+		return err
+	}
+	var wrapped *url.Error
+	for errors.As(err, &wrapped) { // it holds the URL with its query
+		err = wrapped.Err
+	}
+	return &fetch.TransferError{URL: l.String(), Offset: off, Size: -1, Attempts: attempts, Err: err}
+}
+
+// final tells an answer that stays the same however often it is asked for. One
+// about what arrived otherwise than it was sent does not.
+func final(err error) bool {
+	var answer minio.ErrorResponse
+	if !errors.As(err, &answer) || answer.StatusCode == 0 {
+		return false
+	}
+	switch answer.Code {
+	case "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "RequestTimeout", "InternalError", "SlowDown", "ServiceUnavailable":
+		return false
+	}
+	return true
+}
+
+// explain names operation and object in what a store answered.
+func (s *Store) explain(op string, l Location, err error) error {
+	var (
+		own    *Error
+		answer minio.ErrorResponse
+		status *fetch.StatusError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &own):
+		return err
+	case errors.As(err, &answer) && answer.StatusCode != 0:
+		return &Error{Op: op, Object: l, Status: answer.StatusCode, Code: answer.Code, Message: bounded(answer.Message), Err: err}
+	case errors.As(err, &status) && !status.Temporary():
+		e := &Error{Op: op, Object: l, Status: status.StatusCode, Err: err}
+		var body struct{ Code, Message string }
+		if xml.Unmarshal([]byte(status.Body), &body) == nil {
+			e.Code, e.Message = body.Code, bounded(body.Message)
+		}
+		return e
+	}
+	if strings.Contains(err.Error(), l.String()) {
+		return err
+	}
+	return fmt.Errorf("%s: %s: %w", l, op, err)
+}
+
+func bounded(s string) string {
+	const enough = 300
+	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "?")
+	if len(s) > enough {
+		s = strings.ToValidUTF8(s[:enough], "") + "…"
+	}
+	return s
+}
+
+// answers makes errors of the answers after which a request is worth another
+// attempt, with the time that the store asks to wait: the library below knows
+// nothing of that time.
+type answers struct{ http.RoundTripper }
+
+func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := a.RoundTripper.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode >= 400 {
+		if again := (&fetch.StatusError{StatusCode: resp.StatusCode}); again.Temporary() {
+			defer resp.Body.Close()
+			resp.Request = req
+			return nil, fetch.NewStatusError(resp)
+		}
+	}
+	return resp, nil
+}

@@ -1,0 +1,59 @@
+package ova
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// fileSink is a temporary file beside its target.
+type fileSink struct {
+	*os.File
+	target string
+	done   bool
+}
+
+func createFile(target string) (*fileSink, error) {
+	f, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".part-*")
+	if err != nil {
+		return nil, err
+	}
+	s := &fileSink{File: f, target: target}
+	if err := f.Chmod(0o644); err != nil {
+		return nil, errors.Join(err, s.Abort())
+	}
+	return s, nil
+}
+
+// Commit makes the archive durable under its name.
+func (s *fileSink) Commit(context.Context) error {
+	if err := errors.Join(s.Sync(), s.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(s.Name(), s.target); err != nil {
+		return err
+	}
+	s.done = true
+	return syncFolder(filepath.Dir(s.target))
+}
+
+func syncFolder(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	// Some file systems cannot sync a folder, and say so in as many ways.
+	_ = d.Sync()
+	return nil
+}
+
+func (s *fileSink) Abort() error {
+	if s.done {
+		return nil
+	}
+	s.done = true
+	s.Close()
+	return os.Remove(s.Name())
+}
