@@ -14,7 +14,31 @@ import (
 const MaxDescriptor = 64 << 20
 
 // IsDescriptor says whether a stored file is a descriptor by its name (DSP0243 5.1).
-func IsDescriptor(name string) bool { return strings.EqualFold(path.Ext(name), ".ovf") }
+func IsDescriptor(name string) bool {
+	return strings.EqualFold(path.Ext(name), ".ovf") && !isShadow(name)
+}
+
+// isShadow: tar and zip of macOS put beside app.ovf a ._app.ovf, which holds
+// attributes of the file and no text.
+func isShadow(name string) bool { return strings.HasPrefix(path.Base(name), "._") }
+
+// Within is the name of a file as seen from a folder of the package: names
+// outside of it stay as they are.
+func Within(folder, name string) string {
+	if inside, ok := strings.CutPrefix(name, folder+"/"); ok && folder != "." {
+		return inside
+	}
+	return name
+}
+
+// RuleSeveral: a package holds several descriptors.
+const RuleSeveral = "OVF-PKG-002"
+
+// Further is the finding for a descriptor beside the package's.
+func Further(descriptor, other string) ovf.Finding {
+	return ovf.Finding{ID: RuleSeveral, Severity: ovf.Warning, Object: other, Clause: "DSP0243 5.1",
+		Message: fmt.Sprintf("is a second descriptor; the package is what %s says", descriptor)}
+}
 
 // Companion finds the manifest (ext ".mf") or certificate (".cert") of a
 // descriptor: the sibling of the same base name (DSP0243 5.1), whatever its
@@ -27,7 +51,7 @@ func Companion(descriptor, ext string, env *ovf.Envelope, names []string) string
 		switch {
 		case n == base+ext:
 			return n
-		case strings.EqualFold(path.Ext(n), ext) && path.Dir(n) == path.Dir(descriptor):
+		case strings.EqualFold(path.Ext(n), ext) && !isShadow(n) && path.Dir(n) == path.Dir(descriptor):
 			others = append(others, n)
 		}
 	}

@@ -105,6 +105,11 @@ func (p *Package) open(ctx context.Context, opts Options) error {
 			p.findings = append(p.findings, f)
 		}
 	}
+	for _, n := range names {
+		if n != p.descriptor && IsDescriptor(n) && !Referenced(p.env, n) {
+			p.findings = append(p.findings, Further(p.descriptor, n))
+		}
+	}
 	p.order = p.passOrder()
 	return nil
 }

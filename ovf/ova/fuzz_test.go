@@ -83,6 +83,15 @@ func scanOther(b []byte) (out []found, err error) {
 		}
 		switch h.Typeflag {
 		case tar.TypeReg, 0, tar.TypeCont, tar.TypeGNUSparse: // 0 is what old archives hold
+		case tar.TypeLink:
+			for _, f := range out {
+				if f.name == path.Clean(h.Linkname) {
+					f.name = path.Clean(h.Name)
+					out = append(out, f)
+					break
+				}
+			}
+			continue
 		default:
 			continue
 		}
@@ -104,6 +113,14 @@ func scanOther(b []byte) (out []found, err error) {
 func compare(t *testing.T, b []byte) {
 	opened, openErr := scanOpened(b)
 	streamed, streamErr := scanStream(b)
+	if errors.Is(streamErr, ErrHardLink) {
+		if openErr == nil {
+			if other, err := scanOther(b); err == nil && !goPrefix(b) {
+				same(t, opened, "archive/tar", other)
+			}
+		}
+		return
+	}
 	if (openErr == nil) != (streamErr == nil) {
 		t.Fatalf("open says %v, stream says %v", openErr, streamErr)
 	}
@@ -116,19 +133,20 @@ func compare(t *testing.T, b []byte) {
 	if openErr != nil {
 		return
 	}
-	same := func(who string, other []found) {
-		if len(other) != len(opened) {
-			t.Fatalf("%d members, %s finds %d", len(opened), who, len(other))
-		}
-		for i := range opened {
-			if opened[i] != other[i] {
-				t.Fatalf("member %d is %q of %d, %s finds %q of %d", i, opened[i].name, opened[i].size, who, other[i].name, other[i].size)
-			}
-		}
-	}
-	same("stream", streamed)
+	same(t, opened, "stream", streamed)
 	if other, err := scanOther(b); err == nil && !goPrefix(b) {
-		same("archive/tar", other)
+		same(t, opened, "archive/tar", other)
+	}
+}
+
+func same(t *testing.T, opened []found, who string, other []found) {
+	if len(other) != len(opened) {
+		t.Fatalf("%d members, %s finds %d", len(opened), who, len(other))
+	}
+	for i := range opened {
+		if opened[i] != other[i] {
+			t.Fatalf("member %d is %q of %d, %s finds %q of %d", i, opened[i].name, opened[i].size, who, other[i].name, other[i].size)
+		}
 	}
 }
 

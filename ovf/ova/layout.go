@@ -13,6 +13,7 @@ import (
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/manifest"
+	"github.com/cimimove/cimimove/ovf/members"
 )
 
 // LayoutSpec says what an archive will hold. The same spec gives the same
@@ -93,7 +94,7 @@ func NewLayout(spec LayoutSpec) (*Layout, error) {
 		spec.ModTime = epoch
 	}
 	base := strings.TrimSuffix(spec.Descriptor, path.Ext(spec.Descriptor))
-	if !isDescriptor(spec.Descriptor) || strings.Contains(base, "/") {
+	if !members.IsDescriptor(spec.Descriptor) || strings.Contains(base, "/") {
 		return nil, fmt.Errorf("%s: %q is not the file name of a descriptor (.ovf)", spec.Name, spec.Descriptor)
 	}
 	l := &Layout{spec: spec}

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/cimimove/cimimove/ovf"
@@ -54,6 +55,9 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, name string, opts Opti
 	}
 	a := &archive{name: name, r: r, size: size}
 	if err := a.readIndex(ctx, headers); err != nil {
+		return nil, err
+	}
+	if err := a.rebase(); err != nil {
 		return nil, err
 	}
 	p, err := members.Open(ctx, name, uncloseable{a}, members.Options{Manifest: opts.Manifest})
@@ -104,6 +108,13 @@ func (a *archive) readIndex(ctx context.Context, r io.ReaderAt) error {
 		if err != nil {
 			return err
 		}
+		if m.link != "" {
+			at.off = m.end()
+			alias := *a.member(m.link)
+			alias.name = m.name
+			a.members = append(a.members, &alias)
+			continue
+		}
 		if m.stored > a.size-m.offset {
 			return &ovf.DescriptorError{Package: a.name, Object: m.name, Offset: m.offset, Clause: "5.3",
 				Message: fmt.Sprintf("archive is cut: the file has %d bytes, %d of them are there (the archive has %d bytes)", m.stored, max(a.size-m.offset, 0), a.size)}
@@ -111,6 +122,32 @@ func (a *archive) readIndex(ctx context.Context, r io.ReaderAt) error {
 		a.members = append(a.members, m)
 		at.off = m.end()
 	}
+}
+
+// member finds a file that the scanner has seen.
+func (a *archive) member(name string) *member {
+	i := slices.IndexFunc(a.members, func(m *member) bool { return m.name == name })
+	return a.members[i]
+}
+
+// rebase names files from the folder of the descriptor, to which hrefs are
+// relative (DSP0243 5.4): some archives are a folder as a whole.
+func (a *archive) rebase() error {
+	i := slices.IndexFunc(a.members, func(m *member) bool { return members.IsDescriptor(m.name) })
+	if i < 0 || path.Dir(a.members[i].name) == "." {
+		return nil
+	}
+	folder := path.Dir(a.members[i].name)
+	seen := map[string]bool{}
+	for _, m := range a.members {
+		m.name = members.Within(folder, m.name)
+		if seen[m.name] {
+			return &ovf.DescriptorError{Package: a.name, Object: m.name, Offset: m.header, Clause: "5.3",
+				Message: "is in the archive twice, in the folder of the descriptor and outside of it"}
+		}
+		seen[m.name] = true
+	}
+	return nil
 }
 
 // Members lists the files in the order of the archive.

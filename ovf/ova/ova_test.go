@@ -221,7 +221,9 @@ func TestRefusesByName(t *testing.T) {
 		{tar.Header{Typeflag: tar.TypeReg, Name: `..\evil`}, false},
 		{tar.Header{Typeflag: tar.TypeReg, Name: `C:\evil`}, false},
 		{tar.Header{Typeflag: tar.TypeSymlink, Name: "link", Linkname: "/etc/passwd"}, false},
-		{tar.Header{Typeflag: tar.TypeLink, Name: "hard", Linkname: "app.ovf"}, false},
+		{tar.Header{Typeflag: tar.TypeLink, Name: "hard", Linkname: "/etc/passwd"}, false},
+		{tar.Header{Typeflag: tar.TypeLink, Name: "hard", Linkname: "later"}, false},
+		{tar.Header{Typeflag: tar.TypeLink, Name: "app.ovf", Linkname: "app.ovf"}, true},
 		{tar.Header{Typeflag: tar.TypeChar, Name: "tty"}, false},
 		{tar.Header{Typeflag: tar.TypeBlock, Name: "sda"}, false},
 		{tar.Header{Typeflag: tar.TypeFifo, Name: "pipe"}, false},
@@ -348,15 +350,93 @@ func TestCompressedAsAWhole(t *testing.T) {
 	if got, err := contents(p); err != nil || len(got) != 4 {
 		t.Errorf("%d files, %v", len(got), err)
 	}
-	for _, cut := range []int{len(b) / 2, len(b) - 4} {
-		p, err := read(b[:cut], "")
+	damaged := bytes.Clone(b)
+	damaged[len(b)-6] ^= 1 // its own checksum
+	for what, b := range map[string][]byte{"cut half way": b[:len(b)/2], "cut at its end": b[:len(b)-4], "damaged": damaged} {
+		p, err := read(b, "")
 		if err == nil {
 			_, err = contents(p)
 		}
-		if err == nil {
-			t.Errorf("gzip cut at %d is taken", cut)
+		var d *ovf.DescriptorError
+		if !errors.As(err, &d) {
+			t.Errorf("gzip %s: %v, want a DescriptorError", what, err)
 		}
 	}
+}
+
+// A hard link is the file that it is another name of, where that can be read again.
+func TestHardLink(t *testing.T) {
+	s := sample()
+	s.NoManifest = true
+	s.Headers = []tar.Header{{Typeflag: tar.TypeLink, Name: "again.ovf", Linkname: "./app.ovf"}}
+	b := s.OVA(t)
+	p, err := open(b, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := contents(p)
+	if err != nil || len(got) != 5 || got[0].Name != "again.ovf" || !bytes.Equal(got[0].Content, s.Descriptor(t)) {
+		t.Errorf("%d files, %v", len(got), err)
+	}
+	if r, err := read(b, ""); err == nil {
+		if _, err = contents(r); !errors.Is(err, ova.ErrHardLink) {
+			t.Errorf("a stream: %v, want ErrHardLink", err)
+		}
+	} else if !errors.Is(err, ova.ErrHardLink) {
+		t.Errorf("a stream: %v, want ErrHardLink", err)
+	}
+}
+
+// Names are relative to the descriptor's folder: an archive may be a folder as
+// a whole.
+func TestDescriptorInAFolder(t *testing.T) {
+	s := sample()
+	s.Prefix = "app-1.0/"
+	plain := sample()
+	want, err := open(plain.OVA(t), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := contents(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, late := range []bool{false, true} {
+		s.LateDescriptor = late
+		both(t, s.OVA(t), manifest.Require, func(t *testing.T, p ovf.Package, err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Descriptor() != "app.ovf" {
+				t.Errorf("descriptor %s", p.Descriptor())
+			}
+			got, err := contents(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, got, files)
+		})
+	}
+}
+
+// What lies beside a descriptor and looks like one.
+func TestSeveralDescriptors(t *testing.T) {
+	s := sample()
+	s.NoManifest = true
+	shadow := []byte("\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ")
+	s.Unlisted = []ovftest.Member{{Name: "._app.ovf", Content: shadow}, {Name: "._app.mf", Content: shadow}, {Name: "second.ovf", Content: []byte("<x/>")}}
+	both(t, s.OVA(t), "", func(t *testing.T, p ovf.Package, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := contents(p); err != nil || p.Descriptor() != "app.ovf" || p.Manifest() != nil {
+			t.Errorf("descriptor %s, manifest %q, %v", p.Descriptor(), p.Manifest(), err)
+		}
+		found := p.(ovf.Reporter).Findings()
+		if len(found) != 1 || found[0].ID != "OVF-PKG-002" || found[0].Object != "second.ovf" {
+			t.Errorf("findings %v", found)
+		}
+	})
 }
 
 func TestOpenMember(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/compression"
@@ -25,12 +26,16 @@ const (
 // would say what it is.
 var ErrLateDescriptor = errors.New("the descriptor comes after it, and the source cannot seek; give the package as a file, or with the descriptor first")
 
+// ErrHardLink: a file of a stream is a second name of one that has passed.
+var ErrHardLink = errors.New("which has passed, and the source cannot seek; give the package as a file that is not compressed")
+
 // Read reads an OVA, compressed or not, in sequence. It returns when the
 // descriptor is known; small files before it are kept in memory, a big one is
 // ErrLateDescriptor. The manifest may come after the descriptor or last. r is
 // read only by Next and through Members, and closed by Close when it is an io.Closer.
 func Read(ctx context.Context, r io.Reader, name string, opts Options) (ovf.Package, error) {
-	b := bufio.NewReaderSize(r, 128<<10)
+	watch := &watched{r: r}
+	b := bufio.NewReaderSize(watch, 128<<10)
 	start, err := b.Peek(blockSize)
 	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -41,7 +46,7 @@ func Read(ctx context.Context, r io.Reader, name string, opts Options) (ovf.Pack
 		if s.inflate, err = compression.Reader(f, b); err != nil {
 			return nil, &ovf.DescriptorError{Package: name, Offset: -1, Message: "compressed as " + string(f), Err: err}
 		}
-		inflated := bufio.NewReaderSize(s.inflate, 128<<10)
+		inflated := bufio.NewReaderSize(&inflating{r: s.inflate, src: watch, pkg: name, format: f}, 128<<10)
 		if start, err = inflated.Peek(blockSize); err != nil && err != io.EOF {
 			s.inflate.Close()
 			return nil, &ovf.DescriptorError{Package: name, Offset: -1, Message: "compressed as " + string(f), Err: err}
@@ -72,6 +77,7 @@ type stream struct {
 	scan    *scanner
 	checker *manifest.Checker
 
+	folder                             string // of the descriptor, to which names are relative
 	descriptor, manifestName, certName string
 	env                                *ovf.Envelope
 	manifest, cert, descriptorBytes    []byte
@@ -115,8 +121,9 @@ func (s *stream) open(ctx context.Context) error {
 			if s.descriptorBytes, err = s.small(m); err != nil {
 				return err
 			}
-			s.descriptor = m.name
-			if s.env, err = members.ParseDescriptor(s.name, m.name, s.descriptorBytes); err != nil {
+			s.folder = path.Dir(m.name)
+			s.descriptor = members.Within(s.folder, m.name)
+			if s.env, err = members.ParseDescriptor(s.name, s.descriptor, s.descriptorBytes); err != nil {
 				return err
 			}
 			break
@@ -138,6 +145,9 @@ func (s *stream) open(ctx context.Context) error {
 			return err
 		}
 		s.early = append(s.early, earlyFile{m: m, b: b})
+	}
+	for _, f := range s.early {
+		f.m.name = members.Within(s.folder, f.m.name)
 	}
 	s.early = s.takeCompanions(s.early)
 	for {
@@ -214,11 +224,22 @@ func (s *stream) header(ctx context.Context) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m.link != "" {
+		return nil, &ovf.DescriptorError{Package: s.name, Object: m.name, Offset: m.offset, Clause: "5.3",
+			Message: "is a link to " + m.link, Err: ErrHardLink}
+	}
+	if s.env != nil {
+		m.name = members.Within(s.folder, m.name)
+	}
 	s.in.left, s.in.padding = m.stored, padded(m.stored)-m.stored
 	return m, nil
 }
 
 func (s *stream) cut(err error) error {
+	var unsound *ovf.DescriptorError
+	if errors.As(err, &unsound) {
+		return err
+	}
 	if err != io.ErrUnexpectedEOF && err != io.EOF {
 		return fmt.Errorf("%s: at byte %d: %w", s.name, s.in.off, err)
 	}
@@ -336,6 +357,9 @@ func (s *stream) next(ctx context.Context) (*ovf.Member, error) {
 }
 
 func (s *stream) give(m *member, r io.Reader) *ovf.Member {
+	if members.IsDescriptor(m.name) && !members.Referenced(s.env, m.name) {
+		s.findings = append(s.findings, members.Further(s.descriptor, m.name))
+	}
 	s.current = s.checker.Reader(m.name, m.size, r)
 	return &ovf.Member{Name: m.name, Size: m.size, Reader: s.current}
 }
@@ -350,7 +374,7 @@ func (s *stream) end() error {
 	}
 	if s.inflate != nil {
 		if _, err := io.Copy(io.Discard, s.in.r); err != nil {
-			return fmt.Errorf("%s: after the archive: %w", s.name, err)
+			return s.cut(err)
 		}
 	}
 	if err := s.checker.Finish(); err != nil {
@@ -361,16 +385,16 @@ func (s *stream) end() error {
 
 // Close releases decompression and closes the source when it is an io.Closer.
 func (s *stream) Close() error {
-	var err error
 	s.dropSpooled()
 	if s.inflate != nil {
-		err = s.inflate.Close()
+		// What was wrong with the bytes was said when they were read.
+		s.inflate.Close()
 		s.inflate = nil
 	}
 	if c, ok := s.src.(io.Closer); ok {
-		err = errors.Join(err, c.Close())
+		return c.Close()
 	}
-	return err
+	return nil
 }
 
 // memberReader reads the stored bytes of the member at hand.

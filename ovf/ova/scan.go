@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"path"
 	"strconv"
 	"strings"
 
@@ -30,6 +29,7 @@ type member struct {
 	offset int64  // of the stored data
 	stored int64  // bytes of stored data
 	sparse *sparseMap
+	link   string // of a hard link: the file, before it, that it is another name of
 }
 
 // end is where the next header lies.
@@ -270,28 +270,19 @@ func (s *scanner) member(b *block, d *described, size, at int64) (*member, error
 			}
 		}
 		return nil, nil
-	case '1', '2':
-		link := d.link
-		if link == "" {
-			link = cString(b[157:257])
-		}
-		return nil, s.broken(raw, at, fmt.Sprintf("is a link (to %q); a package holds files only", shorten(link)), ovf.ErrUnsafePath)
+	case '1':
+		return s.hardLink(raw, linkOf(b, d), at)
+	case '2':
+		return nil, s.broken(raw, at, fmt.Sprintf("is a link (to %q); a package holds files only", shorten(linkOf(b, d))), ovf.ErrUnsafePath)
 	case '3', '4', '6':
 		return nil, s.broken(raw, at, "is a device or pipe; a package holds files only", ovf.ErrUnsafePath)
 	default:
 		return nil, s.broken(raw, at, fmt.Sprintf("has the tar type %q; a package holds files only", t), nil)
 	}
-	name, err := ovf.CleanName(raw)
+	name, err := s.take(raw, at)
 	if err != nil {
-		return nil, s.broken("", at, "", err)
+		return nil, err
 	}
-	if s.seen[name] {
-		return nil, s.broken(name, at, "is in the archive twice", nil)
-	}
-	if len(s.seen) == MaxMembers {
-		return nil, s.broken(name, at, fmt.Sprintf("more than %d files in the archive", MaxMembers), nil)
-	}
-	s.seen[name] = true
 	m := &member{name: name, size: size, stored: size}
 	if size > math.MaxInt64-2*blockSize-s.in.position() {
 		return nil, s.broken(name, at, fmt.Sprintf("size %d is beyond all archives", size), nil)
@@ -301,6 +292,43 @@ func (s *scanner) member(b *block, d *described, size, at int64) (*member, error
 	}
 	m.offset = s.in.position()
 	return m, nil
+}
+
+// take is the clean name of a file that is not in the archive yet.
+func (s *scanner) take(raw string, at int64) (string, error) {
+	name, err := ovf.CleanName(raw)
+	if err != nil {
+		return "", s.broken("", at, "", err)
+	}
+	if s.seen[name] {
+		return "", s.broken(name, at, "is in the archive twice", nil)
+	}
+	if len(s.seen) == MaxMembers {
+		return "", s.broken(name, at, fmt.Sprintf("more than %d files in the archive", MaxMembers), nil)
+	}
+	s.seen[name] = true
+	return name, nil
+}
+
+func linkOf(b *block, d *described) string {
+	if d.link != "" {
+		return d.link
+	}
+	return cString(b[157:257])
+}
+
+// hardLink is a second name of a file that came before: tar writes it for
+// files that share their bytes. A link to anything else leads out of the archive.
+func (s *scanner) hardLink(raw, target string, at int64) (*member, error) {
+	clean, err := ovf.CleanName(target)
+	if err != nil || !s.seen[clean] {
+		return nil, s.broken(raw, at, fmt.Sprintf("is a link to %q, which is no file before it", shorten(target)), ovf.ErrUnsafePath)
+	}
+	name, err := s.take(raw, at)
+	if err != nil {
+		return nil, err
+	}
+	return &member{name: name, link: clean, offset: s.in.position()}, nil
 }
 
 // sparse reads the map of a sparse member, in any of GNU's four forms.
@@ -377,6 +405,3 @@ func shorten(s string) string {
 	}
 	return s
 }
-
-// isDescriptor says whether a stored file is the descriptor by its name.
-func isDescriptor(name string) bool { return strings.EqualFold(path.Ext(name), ".ovf") }
