@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/migrate/relay"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/check"
 	"github.com/cimimove/cimimove/ovf/manifest"
+	"github.com/cimimove/cimimove/ovf/systemtemplate"
 )
 
 // ImportOptions are those of ImportPackage. Zero values are the defaults that
@@ -64,6 +67,10 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 	if err := importValues(pkg.Envelope(), o); err != nil {
 		return res, err
 	}
+	described, err := packageFindings(ctx, pkg, o)
+	if res.Findings = append(res.Findings, described...); err != nil {
+		return res, err
+	}
 	var before []string
 	if !o.Template {
 		var skip bool
@@ -87,9 +94,9 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 	defer i.feed.close()
 	job, system, err := i.run(ctx, &cimi.Action{Action: cimi.ActionImport, Common: cimi.Common{Properties: importProperties(choice)}})
 	if r, ok := pkg.(ovf.Reporter); ok {
-		res.Findings = append(res.Findings, r.Findings()...)
+		res.note(r.Findings())
 	}
-	res.Findings = append(res.Findings, findingsOf(job, err)...)
+	res.note(findingsOf(job, err))
 	if err != nil {
 		return res, err
 	}
@@ -108,6 +115,40 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 		return res, startSystem(ctx, d, system)
 	}
 	return res, nil
+}
+
+// note adds findings that were not known before.
+func (r *ImportResult) note(findings []ovf.Finding) {
+	for _, f := range findings {
+		if !slices.ContainsFunc(r.Findings, func(g ovf.Finding) bool { return g.ID == f.ID && g.Object == f.Object && g.Message == f.Message }) {
+			r.Findings = append(r.Findings, f)
+		}
+	}
+}
+
+// packageFindings are those about the descriptor that are worth an operator's
+// look, and the verdict on all of them, those of the mapping included, before
+// anything is read. What is merely odd does not refuse: a host refuses what it
+// cannot make sense of (host.PlanImport).
+func packageFindings(ctx context.Context, pkg ovf.Package, o ImportOptions) ([]ovf.Finding, error) {
+	all := check.Quick(ctx, pkg)
+	var worth []ovf.Finding
+	for _, f := range all {
+		if f.Severity != ovf.Info {
+			worth = append(worth, f)
+		}
+	}
+	// An error of the mapping is the destination's to tell.
+	if _, mapped, err := systemtemplate.Read(pkg.Envelope(), systemtemplate.Options{Configuration: o.Configuration, Signed: pkg.Certificate() != nil}); err == nil {
+		all = append(all, mapped...)
+	}
+	for _, f := range all {
+		refuses := f.Severity != ovf.Info && o.Strict && !slices.Contains(o.Allow, f.ID)
+		if refuses || slices.Contains(o.Deny, f.ID) {
+			return worth, refuse(StepPlan, PackageSide, f.Object, fmt.Errorf("%s (%s)", f.Message, f.ID), f.Hint)
+		}
+	}
+	return worth, nil
 }
 
 // importName decides about Systems of the same name, as planName does.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/validate"
 )
 
 // Arrival is a package on its way into a host: mapped, checked, not yet read.
@@ -53,6 +54,9 @@ func planImport(ctx context.Context, pkg ovf.Package, opts ImportOptions, caps C
 		opts.Finding = func(ovf.Finding) {}
 	}
 	env := pkg.Envelope()
+	if err := meaningless(pkg); err != nil {
+		return nil, err
+	}
 	if err := checkProperties(env, opts.Properties); err != nil {
 		return nil, err
 	}
@@ -88,6 +92,30 @@ func planImport(ctx context.Context, pkg ovf.Package, opts ImportOptions, caps C
 		return nil, err
 	}
 	return a, nil
+}
+
+// senseless are the rules of ovf/validate without which a descriptor does not
+// say what to make: whatever were made of it, a disk or a machine would be
+// missing or another one. Of what is merely not as the standard wants, the best
+// is made.
+var senseless = []string{
+	"OVF-XML-005",                  // several contents, of which one only is the package's
+	"OVF-REF-002",                  // two Files of one id
+	"OVF-DISK-001", "OVF-DISK-002", // a Disk without id, two of one
+	"OVF-DISK-009", "OVF-DISK-010", // a parent that is none, a circle of parents
+	"OVF-HW-007", // a drive without its disk
+	"OVF-HW-011", // a processor count or memory that is no number
+	"OVF-HW-013", // a circle of Parents
+}
+
+func meaningless(pkg ovf.Package) error {
+	for _, f := range validate.Validate(pkg.Envelope(), validate.Options{}) {
+		if f.Severity == ovf.Error && slices.Contains(senseless, f.ID) {
+			return &ovf.DescriptorError{Package: pkg.Name(), Object: f.Object, Offset: -1,
+				Clause: strings.TrimPrefix(f.Clause, "DSP0243 "), Message: f.Message + " (" + f.ID + ")"}
+		}
+	}
+	return nil
 }
 
 func inPackage(pkg ovf.Package, err error) error {
@@ -177,6 +205,9 @@ func (a *Arrival) checkDisks(ctx context.Context, caps Capabilities) error {
 			return fmt.Errorf("%s: disk %s: %s: delta disks are %w (MAP-DISK-002)", a.pkg.Name(), od.ID, message, ErrUnsupported)
 		case d.Shared && !caps.SharedDisks:
 			return fmt.Errorf("%s: disk %s is shared by machines: %w (MAP-DISK-003)", a.pkg.Name(), od.ID, ErrUnsupported)
+		}
+		if _, err := od.CapacityBytes(); err != nil && d.CapacityBytes == 0 && (od.Blank() || strings.TrimSpace(od.Capacity) != "") {
+			return inPackage(a.pkg, err) // where nothing is said, the image knows
 		}
 		d.CapacityBytes = wholeSectors(d.CapacityBytes)
 		if od.Blank() {

@@ -24,7 +24,7 @@ func validatePackage(ctx context.Context, c *call) (result, error) {
 	pkg, err := c.pkg(ctx, name)
 	if err != nil {
 		if migrate.ClassOf(err) == migrate.ClassInvalid {
-			doc.Findings = append(doc.Findings, ovf.Finding{ID: check.RulePackage, Severity: ovf.Error, Object: name, Message: err.Error()})
+			doc.Findings = append(doc.Findings, ovf.Finding{ID: check.RulePackage, Severity: ovf.Error, Object: name, Message: errors.Unwrap(err).Error()})
 			return result{doc, nil}, err
 		}
 		return result{}, err

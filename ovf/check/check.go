@@ -123,7 +123,12 @@ func readDisk(ctx context.Context, pkg ovf.Package, content *files.Content, d ov
 		opts.Progress = func(done, total int64) { progress(d.ID, done, total) }
 	}
 	res, err := formats.Decode(ctx, content.Reader, formats.Source{Name: content.Name, Declared: declared}, capacity, discard{}, opts)
-	if err != nil {
+	var integrity *ovf.IntegrityError
+	var descriptor *ovf.DescriptorError
+	switch {
+	case errors.As(err, &integrity), errors.As(err, &descriptor):
+		return err // it names the package
+	case err != nil:
 		return fmt.Errorf("%s: %w", pkg.Name(), err)
 	}
 	if capacity >= 0 && res.Info.Size > capacity {

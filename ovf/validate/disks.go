@@ -225,10 +225,10 @@ func (c *checker) capacity(d ovf.Disk, object string) {
 	}
 	if err != nil {
 		if strings.HasPrefix(d.Capacity, "${") && c.hasProperty(strings.TrimSuffix(d.Capacity[2:], "}")) {
-			c.add("OVF-DISK-016", object, "%v", err)
+			c.add("OVF-DISK-016", object, "%s", said(err))
 			return
 		}
-		c.add("OVF-DISK-004", object, "%v", err)
+		c.add("OVF-DISK-004", object, "%s", said(err))
 		return
 	}
 	switch {

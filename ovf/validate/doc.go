@@ -6,6 +6,7 @@
 package validate
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cimimove/cimimove/ovf"
@@ -55,6 +56,18 @@ func (c *checker) add(id, object, format string, args ...any) {
 	}
 	c.findings = append(c.findings, ovf.Finding{ID: id, Severity: r.Severity, Object: object,
 		Message: fmt.Sprintf(format, args...), Hint: r.Hint, Clause: r.Clause})
+}
+
+// said is what an error says of an object, without the object and the clause,
+// which the finding has.
+func said(err error) string {
+	var d *ovf.DescriptorError
+	if !errors.As(err, &d) {
+		return err.Error()
+	}
+	bare := *d
+	bare.Package, bare.Object, bare.Clause = "", "", ""
+	return bare.Error()
 }
 
 // maxFindings keeps a hostile descriptor from filling the memory with complaints.

@@ -155,7 +155,7 @@ func (c *checker) quantities(object string, it ovf.Item) {
 			c.add("OVF-HW-010", object, "memory of %s has no unit", raw)
 		}
 		if _, err := it.MemoryBytes(); err != nil {
-			c.add("OVF-HW-011", object, "%v", err)
+			c.add("OVF-HW-011", object, "%s", said(err))
 		}
 	}
 }
