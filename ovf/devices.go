@@ -309,8 +309,9 @@ func (e *Envelope) resolveOVirt(resource string) (Disk, File) {
 			return e.diskOf(f.ID), f
 		}
 	}
-	if _, volume, ok := strings.Cut(resource, "/"); ok {
-		if d, ok := e.Disk(volume); ok {
+	image, volume, _ := strings.Cut(resource, "/")
+	for _, id := range []string{volume, resource, image} {
+		if d, ok := e.Disk(id); ok && id != "" {
 			f, _ := d.File()
 			return d, f
 		}

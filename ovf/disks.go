@@ -45,6 +45,13 @@ func (e *Envelope) readDisks(files []File) []Disk {
 		for _, f := range files {
 			byHref[f.ID] = f.ID
 		}
+		for _, f := range files {
+			// Some leave out the image, some the volume, of "image/volume".
+			if image, volume, ok := strings.Cut(f.Href, "/"); ok {
+				setIfAbsent(byHref, volume, f.ID)
+				setIfAbsent(byHref, image, f.ID)
+			}
+		}
 	}
 	for _, s := range [2]struct{ section, element string }{{"DiskSection", "Disk"}, {"SharedDiskSection", "SharedDisk"}} {
 		for _, sec := range e.children(e.doc.Root(), s.section) {
@@ -78,10 +85,20 @@ func (e *Envelope) ovirtDisk(d Disk, byHref map[string]string) Disk {
 	if strings.Trim(d.ParentRef, "0-") == "" {
 		d.ParentRef = ""
 	}
-	if id, ok := byHref[d.FileRef]; ok {
-		d.FileRef = id
+	image, volume, _ := strings.Cut(d.FileRef, "/")
+	for _, name := range []string{d.FileRef, volume, image} {
+		if id, ok := byHref[name]; ok && name != "" {
+			d.FileRef = id
+			break
+		}
 	}
 	return d
+}
+
+func setIfAbsent(m map[string]string, key, value string) {
+	if _, ok := m[key]; !ok {
+		m[key] = value
+	}
 }
 
 // File is the References entry with the disk's content; false for a blank disk
@@ -91,6 +108,22 @@ func (d Disk) File() (File, bool) {
 		return File{}, false
 	}
 	return d.env.File(d.FileRef)
+}
+
+// ContentFormat is the URI of the format that the stored disk has by what the
+// descriptor says: ovf:format, but where oVirt's volume-format says otherwise.
+// Of raw volumes oVirt's ovf:format names VMDK, or nothing.
+func (d Disk) ContentFormat() string {
+	if d.node == nil {
+		return d.Format
+	}
+	switch strings.ToUpper(d.env.attrOr(d.node, "volume-format", "")) {
+	case "COW":
+		return "http://www.gnome.org/~markmc/qcow-image-format.html"
+	case "RAW":
+		return "http://wiki.rpath.com/wiki/rBuilder_Online:Raw_Filesystem_Image"
+	}
+	return d.Format
 }
 
 // Blank says that the disk has no content: fileRef is absent.

@@ -84,7 +84,11 @@ func (d Disk) SetCapacity(bytes int64) {
 }
 
 // SetFormat declares the format of the stored disk, a URI (DSP0243 5.2).
-func (d Disk) SetFormat(uri string) { d.SetAttr("format", uri) }
+// oVirt's word for it, which would say otherwise, is removed.
+func (d Disk) SetFormat(uri string) {
+	d.SetAttr("format", uri)
+	d.RemoveAttr("volume-format")
+}
 
 // SetPopulatedSize declares the used size in bytes; negative removes it.
 func (d Disk) SetPopulatedSize(bytes int64) {

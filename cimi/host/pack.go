@@ -140,8 +140,8 @@ func editDisks(env *ovf.Envelope, s *System, byOVFID map[string]*Disk, stored ma
 		if !ok {
 			continue
 		}
-		if f, known := formats.OfURI(od.Format); !known || f != disk.VMDK {
-			od.Node().SetAttr(space, "format", uri, "ovf")
+		if f, known := formats.OfURI(od.ContentFormat()); !known || f != disk.VMDK {
+			od.SetFormat(uri)
 		}
 		if od.PopulatedSize >= 0 {
 			od.Node().SetAttr(space, "populatedSize", strconv.FormatInt(l.DataBytes(), 10), "ovf")

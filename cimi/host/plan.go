@@ -100,7 +100,6 @@ func planImport(ctx context.Context, pkg ovf.Package, opts ImportOptions, caps C
 // is made.
 var senseless = []string{
 	"OVF-XML-005",                  // several contents, of which one only is the package's
-	"OVF-REF-002",                  // two Files of one id
 	"OVF-DISK-001", "OVF-DISK-002", // a Disk without id, two of one
 	"OVF-DISK-009", "OVF-DISK-010", // a parent that is none, a circle of parents
 	"OVF-HW-007", // a drive without its disk
@@ -114,6 +113,15 @@ func meaningless(pkg ovf.Package) error {
 			return &ovf.DescriptorError{Package: pkg.Name(), Object: f.Object, Offset: -1,
 				Clause: strings.TrimPrefix(f.Clause, "DSP0243 "), Message: f.Message + " (" + f.ID + ")"}
 		}
+	}
+	hrefs := map[string]string{}
+	for _, f := range pkg.Envelope().Files() {
+		// oVirt's image-uploader lists a file twice; that harms nobody.
+		if other, twice := hrefs[f.ID]; twice && other != f.Href {
+			return &ovf.DescriptorError{Package: pkg.Name(), Object: "File " + f.ID, Offset: -1, Clause: "7.1",
+				Message: fmt.Sprintf("is both %q and %q (OVF-REF-002)", other, f.Href)}
+		}
+		hrefs[f.ID] = f.Href
 	}
 	return nil
 }

@@ -112,16 +112,12 @@ func (a *Arrival) unpackDisk(ctx context.Context, c *files.Content, disks []*Dis
 		}
 		target.sinks = append(target.sinks, sink)
 	}
-	source := formats.Source{Name: imageName(c)}
+	source := formats.Source{Name: imageName(c), At: c.At}
 	if f, ok := formats.OfURI(first.Format); ok {
 		source.Declared = f
 	}
-	size := first.CapacityBytes
-	if c.StoredSize >= 0 && !c.File.Compressed() {
-		size = c.StoredSize
-	}
 	in := &watched{r: c.Reader}
-	res, err := formats.Decode(ctx, in, source, size, target, disk.DecodeOptions{Progress: func(done, total int64) {
+	res, err := formats.Decode(ctx, in, source, c.ImageSize(first.CapacityBytes), target, disk.DecodeOptions{Progress: func(done, total int64) {
 		if a.opts.Progress != nil {
 			a.opts.Progress(DiskProgress{Disk: first.OVFID, Done: done, Total: total})
 		}
@@ -136,6 +132,10 @@ func (a *Arrival) unpackDisk(ctx context.Context, c *files.Content, disks []*Dis
 	case err != nil:
 		return fmt.Errorf("%s: disk %s: %w", a.pkg.Name(), first.OVFID, err)
 	}
+	if res.Kept > 0 {
+		a.opts.Finding(ovf.Finding{ID: RuleKept, Severity: ovf.Info, Object: "disk " + first.OVFID,
+			Message: fmt.Sprintf("its image cannot be read as a stream: %d bytes were kept in a temporary file meanwhile", res.Kept)})
+	}
 	digest := res.Digest
 	if !res.HasDigest {
 		if digest, err = store.Digest(ctx, first, res.Info.Size); err != nil {
@@ -147,6 +147,9 @@ func (a *Arrival) unpackDisk(ctx context.Context, c *files.Content, disks []*Dis
 	}
 	return nil
 }
+
+// RuleKept: an image was kept in a temporary file to be read.
+const RuleKept = "DISK-KEPT-001"
 
 // imageName is the file's name without the extension of its compression, so
 // that the extension of the format shows.

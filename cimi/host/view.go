@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -182,7 +183,7 @@ func (v *viewer) disk(x *systemtemplate.Volume, number string) (*Disk, error) {
 		return nil, err
 	}
 	d := &Disk{ID: v.opts.NewID(), OVFID: x.Disk.OVFID, Name: oneLine(x.Name, "disk") + number, CapacityBytes: max(x.CapacityBytes, 0),
-		Format: x.Disk.Format, Href: x.Disk.Href, Shared: x.Disk.Shared, Boot: x.Bootable}
+		Format: cmp.Or(x.Disk.Element.ContentFormat(), x.Disk.Format), Href: x.Disk.Href, Shared: x.Disk.Shared, Boot: x.Bootable}
 	v.volumes[d] = x
 	return d, nil
 }

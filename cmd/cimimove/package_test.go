@@ -30,6 +30,7 @@ import (
 //	from=NAME        testdata/descriptor/NAME.ovf, or a file; default machine
 //	name=BASE        of descriptor and manifest; default that of from
 //	replace=OLD=>NEW in the descriptor, before digests are taken
+//	as=HREF=>FORMAT  the file is a disk in that format, whatever its name
 //	disk=SIZE        bytes of content of each disk; default 2 MiB
 //	manifest=ALG     sha1, sha256 (default), sha512, none, last (sha256 at the end)
 //	late             the descriptor comes last
@@ -55,6 +56,7 @@ var (
 
 func newTestPackage(descriptors string, options ...string) (*testPackage, error) {
 	from, name, algorithm, size := "machine", "", "sha256", int64(2<<20)
+	as := map[string]disk.Format{}
 	var late bool
 	for _, o := range options {
 		k, v, _ := strings.Cut(o, "=")
@@ -67,6 +69,9 @@ func newTestPackage(descriptors string, options ...string) (*testPackage, error)
 			algorithm = v
 		case "late":
 			late = true
+		case "as":
+			href, format, _ := strings.Cut(v, "=>")
+			as[href] = disk.Format(format)
 		case "disk":
 			n, err := strconv.ParseInt(v, 10, 64)
 			if err != nil {
@@ -90,7 +95,7 @@ func newTestPackage(descriptors string, options ...string) (*testPackage, error)
 	p := &testPackage{}
 	var files []ovftest.Member
 	text, err = replaceFiles(text, func(attrs map[string]string) (int64, error) {
-		content, err := testFile(attrs["href"], size)
+		content, err := testFile(attrs["href"], as[attrs["href"]], size)
 		if err != nil {
 			return 0, err
 		}
@@ -273,15 +278,18 @@ func replaceFiles(text []byte, content func(map[string]string) (int64, error)) (
 	return text, failure
 }
 
-// testFile is a disk for a name that ends in .vmdk, half noise, half zeros;
-// else a text. The same name gives the same content.
-func testFile(href string, size int64) ([]byte, error) {
-	if !strings.HasSuffix(href, ".vmdk") {
+// testFile is a disk for a name that ends in .vmdk, or with a format, half
+// noise, half zeros; else a text. The same name gives the same content.
+func testFile(href string, format disk.Format, size int64) ([]byte, error) {
+	if format == "" && strings.HasSuffix(href, ".vmdk") {
+		format = disk.VMDK
+	}
+	if format == "" {
 		return []byte("This is " + href + ".\n"), nil
 	}
 	content := testContent(href, size)
 	var b bytes.Buffer
-	_, err := formats.Encode(context.Background(), raw.New(bytes.NewReader(content), size), &b, disk.VMDK, disk.EncodeOptions{})
+	_, err := formats.Encode(context.Background(), raw.New(bytes.NewReader(content), size), &b, format, disk.EncodeOptions{})
 	return b.Bytes(), err
 }
 

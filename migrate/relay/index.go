@@ -119,6 +119,6 @@ func notAnArchive(name string, err error) error {
 
 // declaredOf is the format an ovf:format promises, empty when it promises none we know.
 func declaredOf(d ovf.Disk) disk.Format {
-	f, _ := formats.OfURI(d.Format)
+	f, _ := formats.OfURI(d.ContentFormat())
 	return f
 }

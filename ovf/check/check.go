@@ -113,7 +113,7 @@ func read(ctx context.Context, pkg ovf.Package, progress func(string, int64, int
 }
 
 func readDisk(ctx context.Context, pkg ovf.Package, content *files.Content, d ovf.Disk, progress func(string, int64, int64), findings *[]ovf.Finding) error {
-	declared, _ := formats.OfURI(d.Format)
+	declared, _ := formats.OfURI(d.ContentFormat())
 	capacity, err := d.CapacityBytes()
 	if err != nil {
 		capacity = -1 // a finding of its own
@@ -122,7 +122,8 @@ func readDisk(ctx context.Context, pkg ovf.Package, content *files.Content, d ov
 	if progress != nil {
 		opts.Progress = func(done, total int64) { progress(d.ID, done, total) }
 	}
-	res, err := formats.Decode(ctx, content.Reader, formats.Source{Name: content.Name, Declared: declared}, capacity, discard{}, opts)
+	source := formats.Source{Name: content.Name, Declared: declared, At: content.At}
+	res, err := formats.Decode(ctx, content.Reader, source, content.ImageSize(capacity), discard{}, opts)
 	var integrity *ovf.IntegrityError
 	var descriptor *ovf.DescriptorError
 	switch {
@@ -134,6 +135,10 @@ func readDisk(ctx context.Context, pkg ovf.Package, content *files.Content, d ov
 	if capacity >= 0 && res.Info.Size > capacity {
 		*findings = append(*findings, ovf.Finding{ID: RuleSize, Severity: ovf.Warning, Object: d.ID, Clause: "DSP0243 9.1",
 			Message: fmt.Sprintf("the disk in %s has %d bytes, its capacity is given as %d; the larger one counts", content.Name, res.Info.Size, capacity)})
+	}
+	if res.Info.Format == disk.Raw && res.Info.Size < capacity {
+		*findings = append(*findings, ovf.Finding{ID: RuleSize, Severity: ovf.Warning, Object: d.ID, Clause: "DSP0243 9.1",
+			Message: fmt.Sprintf("%s has %d bytes, the capacity of its disk is given as %d; what is missing reads as zeros", content.Name, res.Info.Size, capacity)})
 	}
 	return nil
 }

@@ -175,7 +175,7 @@ func (c *conversion) reencodes(f ovf.File) bool {
 	}
 	for _, d := range c.pkg.Envelope().Disks() {
 		if d.FileRef == f.ID {
-			if is, ok := formats.OfURI(d.Format); ok && is == c.opts.DiskFormat {
+			if is, ok := formats.OfURI(d.ContentFormat()); ok && is == c.opts.DiskFormat {
 				return false
 			}
 		}
@@ -328,7 +328,8 @@ func (c *conversion) file(ctx context.Context, w ovf.Writer, content *files.Cont
 	if c.opts.Progress != nil {
 		opts.Progress = func(done, total int64) { c.opts.Progress(ids[0], done, total) }
 	}
-	res, err := formats.Transcode(ctx, content.Reader, formats.Source{Name: content.Name, Declared: c.declared(f.ID)}, c.sizes[f.ID], count, c.opts.DiskFormat, opts)
+	source := formats.Source{Name: content.Name, Declared: c.declared(f.ID), At: content.At}
+	res, err := formats.Transcode(ctx, content.Reader, source, content.ImageSize(c.sizes[f.ID]), count, c.opts.DiskFormat, opts)
 	if err != nil {
 		out.Close()
 		return fmt.Errorf("%s: %s: %w", c.pkg.Name(), content.Name, err)
@@ -359,7 +360,7 @@ func (c *conversion) describe(fileID string, res disk.Result) {
 		if d.FileRef != fileID {
 			continue
 		}
-		if uri, ok := formats.URI(c.opts.DiskFormat); ok && d.Format != uri {
+		if uri, ok := formats.URI(c.opts.DiskFormat); ok && d.ContentFormat() != uri {
 			d.SetFormat(uri)
 		}
 		if d.PopulatedSize >= 0 && d.PopulatedSize != res.DataBytes {
@@ -388,7 +389,7 @@ func (c *conversion) disksOf(fileID string) []string {
 func (c *conversion) declared(fileID string) disk.Format {
 	for _, d := range c.pkg.Envelope().Disks() {
 		if d.FileRef == fileID {
-			if f, ok := formats.OfURI(d.Format); ok {
+			if f, ok := formats.OfURI(d.ContentFormat()); ok {
 				return f
 			}
 		}

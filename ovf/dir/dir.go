@@ -306,6 +306,9 @@ func (f *source) open(i int) (*file, error) {
 	return &file{h, m.Size}, nil
 }
 
+// OnThisMachine is true of every folder.
+func (f *source) OnThisMachine() bool { return true }
+
 // Close lets the folder go.
 func (f *source) Close() error { return f.root.Close() }
 

@@ -11,6 +11,8 @@ type Result struct {
 	DataBytes int64
 	// StreamBytes is the length of the encoded stream read or written.
 	StreamBytes int64
+	// Kept is how many bytes of a stream had to be kept in a temporary file.
+	Kept int64
 	// Digest is the content digest of Info.Size bytes. HasDigest is false when
 	// it was not asked for, or the content came out of order.
 	Digest    Digest

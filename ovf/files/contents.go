@@ -30,9 +30,38 @@ type Content struct {
 	StoredSize int64
 	// Compression is what Reader undoes; Identity when nothing.
 	Compression compression.Format
+	// At gives random access to the same bytes, for what cannot be read as it
+	// passes. nil where that costs something: behind a network, of a stream, of
+	// a file that is compressed or in chunks. done releases what it took.
+	At func(context.Context) (r io.ReaderAt, size int64, done func(), err error)
 	// Reader is the content. It shows end-of-file only when the digests of all
 	// stored bytes match. It is valid until the next step of the iteration.
 	io.Reader
+}
+
+// ImageSize is the size in bytes of a raw image that the content is, by what is
+// known before it is read: its own, or else the disk's.
+func (c *Content) ImageSize(capacity int64) int64 {
+	if c.StoredSize >= 0 && c.Compression == compression.Identity {
+		return c.StoredSize
+	}
+	return capacity
+}
+
+// anywhere is Content.At.
+func anywhere(pkg ovf.Package, name string) func(context.Context) (io.ReaderAt, int64, func(), error) {
+	o, ok := pkg.(ovf.Opener)
+	here, knows := pkg.(interface{ OnThisMachine() bool })
+	if !ok || !knows || !here.OnThisMachine() {
+		return nil
+	}
+	return func(ctx context.Context) (io.ReaderAt, int64, func(), error) {
+		f, err := o.Open(ctx, name)
+		if err != nil {
+			return nil, 0, nil, err
+		}
+		return f, f.Size(), func() { f.Close() }, nil
+	}
 }
 
 // Options of Contents.
@@ -228,6 +257,9 @@ func (p *pass) content(ctx context.Context, opts Options, i int, m *ovf.Member, 
 		if c.Compression, err = compression.Parse(f.Compression); err != nil {
 			return nil, &ovf.DescriptorError{Package: p.pkg.Name(), Object: "File " + f.ID, Offset: -1, Clause: "7.1", Err: err}
 		}
+	}
+	if !chunk && c.Compression == compression.Identity {
+		c.At = anywhere(p.pkg, m.Name)
 	}
 	r := &inflater{pkg: p.pkg.Name(), name: m.Name, format: c.Compression, stored: p.current, limit: limit}
 	p.current.inflater = r

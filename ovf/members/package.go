@@ -282,6 +282,13 @@ func (p *Package) advance(ctx context.Context) error {
 	return nil
 }
 
+// OnThisMachine says whether reading a file again costs nothing: it does where
+// the source is behind a network.
+func (p *Package) OnThisMachine() bool {
+	here, ok := p.src.(interface{ OnThisMachine() bool })
+	return ok && here.OnThisMachine()
+}
+
 // Close releases the source.
 func (p *Package) Close() error {
 	if p.body != nil {

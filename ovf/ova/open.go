@@ -82,7 +82,7 @@ func (o *opened) Close() error {
 }
 
 // uncloseable keeps a failed Open from closing what its caller passed in.
-type uncloseable struct{ members.Source }
+type uncloseable struct{ *archive }
 
 func (uncloseable) Close() error { return nil }
 
@@ -197,6 +197,12 @@ func (a *archive) Stream(ctx context.Context, i int) (io.ReadCloser, error) {
 }
 
 func (a *archive) Close() error { return nil }
+
+// OnThisMachine is false where the archive is behind a network.
+func (a *archive) OnThisMachine() bool {
+	_, remote := a.r.(ContextReaderAt)
+	return !remote
+}
 
 // descriptive says whether a file is one that is read apart from the pass.
 func descriptive(name string) bool {

@@ -9,7 +9,6 @@ package formats
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 
 	"github.com/cimimove/cimimove/ovf/disk"
@@ -36,6 +35,10 @@ type Source struct {
 	// an image says that it builds on them: qcow2 backing files, parents of
 	// differencing disks. Others are disk.ErrUnsupported.
 	Backing []string
+	// At gives, to Decode, random access to the bytes that it is given as a
+	// stream, for formats that cannot be read as they pass; nil: they are kept
+	// in a temporary file. done releases what At took.
+	At func(context.Context) (r io.ReaderAt, size int64, done func(), err error)
 
 	depth int // how many images build on this one
 }
@@ -83,27 +86,23 @@ func Open(r io.ReaderAt, size int64, src Source) (disk.Image, error) {
 // Decode writes the disk that r streams to sink in one pass and reads r to its
 // end. size is the virtual size in bytes where it is known, which a raw stream
 // needs; negative where it is not. Where both are known and an image says
-// something smaller, the sink sees the image's own.
+// something smaller, the sink sees the image's own. Formats whose map must be
+// known first are read when the whole image is at hand; see Source.At.
 func Decode(ctx context.Context, r io.Reader, src Source, size int64, sink disk.Sink, opts disk.DecodeOptions) (disk.Result, error) {
 	if opts.Name == "" {
 		opts.Name = src.Name
 	}
 	br := bufio.NewReaderSize(r, 256<<10)
-	header, err := br.Peek(disk.HeaderSize)
-	if err != nil && !errors.Is(err, io.EOF) {
+	w, f, err := atHand(ctx, br, src)
+	switch {
+	case err != nil:
 		return disk.Result{}, err
-	}
-	f, err := disk.Resolve(disk.DetectHeader(header), src.Declared, src.Name)
-	if err != nil {
-		return disk.Result{}, err
-	}
-	switch f {
-	case disk.Raw:
+	case w != nil:
+		return w.decode(ctx, sink, opts)
+	case f == disk.Raw:
 		return raw.Decode(ctx, br, size, sink, opts)
-	case disk.VMDK, disk.VMDKSparse:
-		return vmdk.Decode(ctx, br, sink, opts)
 	}
-	return disk.Result{}, &disk.UnsupportedError{Name: src.Name, Format: f, Feature: "reading the format as a stream"}
+	return vmdk.Decode(ctx, br, sink, opts)
 }
 
 // Encode writes img to w in format to, as a stream.

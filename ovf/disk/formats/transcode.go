@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"os"
@@ -12,7 +13,8 @@ import (
 )
 
 // Transcode re-encodes the disk that r streams into w, in one pass that stores
-// nothing: the blocks of the disk go from decoder to encoder in memory. The
+// nothing: the blocks of the disk go from decoder to encoder in memory. (A
+// format that cannot be read as it passes is at hand as a whole; see Source.At.) The
 // content must come in ascending order, as every known writer puts it; else
 // the error wraps pipe's. To a stream only raw and streamOptimized can be
 // written, whose maps come last or not at all; to a regular file, which is
@@ -20,6 +22,14 @@ import (
 // decoder took.
 func Transcode(ctx context.Context, r io.Reader, src Source, size int64, w io.Writer, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
 	out, file := regular(w)
+	br := bufio.NewReaderSize(r, 256<<10)
+	img, _, err := atHand(ctx, br, src)
+	if err != nil {
+		return disk.Result{}, err
+	}
+	if img != nil {
+		return img.encode(ctx, out, w, to, opts)
+	}
 	if !file && to != disk.Raw && to != disk.VMDK {
 		return disk.Result{}, &disk.UnsupportedError{Name: src.Name, Format: to, Feature: "writing the format from a stream to a stream: its map comes first"}
 	}
@@ -27,7 +37,7 @@ func Transcode(ctx context.Context, r io.Reader, src Source, size int64, w io.Wr
 	p := pipe.New(ctx)
 	var decoded, encoded disk.Result
 	g.Go(func() (err error) {
-		decoded, err = Decode(ctx, r, src, size, p, disk.DecodeOptions{Name: src.Name, Workers: opts.Workers, OnBlock: p.OnBlock})
+		decoded, err = Decode(ctx, br, src, size, p, disk.DecodeOptions{Name: src.Name, Workers: opts.Workers, OnBlock: p.OnBlock})
 		if err == nil && !decoded.HasDigest {
 			err = pipe.ErrOrder
 		}
@@ -54,12 +64,29 @@ func Transcode(ctx context.Context, r io.Reader, src Source, size int64, w io.Wr
 	return encoded, nil
 }
 
+// encode writes the image to w, which is out where it is a regular file.
+func (w *whole) encode(ctx context.Context, out *os.File, to io.Writer, format disk.Format, opts disk.EncodeOptions) (res disk.Result, err error) {
+	defer w.release()
+	if out != nil {
+		res, err = Convert(ctx, w.Image, out, format, opts)
+	} else {
+		res, err = Encode(ctx, w.Image, to, format, opts)
+	}
+	res.Kept = w.kept
+	if err == nil {
+		err = w.rest()
+	}
+	return res, err
+}
+
 // regular is w where it is a regular file.
 func regular(w io.Writer) (*os.File, bool) {
 	f, ok := w.(*os.File)
 	if !ok {
 		return nil, false
 	}
-	st, err := f.Stat()
-	return f, err == nil && st.Mode().IsRegular()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil, false
+	}
+	return f, true
 }

@@ -1,0 +1,119 @@
+package formats
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/cimimove/cimimove/ovf/disk"
+)
+
+// whole is an image whose format cannot be read as it passes: of such formats
+// the maps lie anywhere.
+type whole struct {
+	disk.Image
+	kept int64 // bytes in a temporary file
+	// rest reads what is left of the stream, so that who digests it has his say.
+	rest func() error
+	done func()
+}
+
+// atHand gives the image that r streams as a whole where its format demands
+// that: by random access to the same bytes where src.At gives it, else from a
+// temporary file, which has no name and is gone with the process. nil: it can be
+// decoded as it passes, in the format given.
+func atHand(ctx context.Context, r *bufio.Reader, src Source) (*whole, disk.Format, error) {
+	header, err := r.Peek(disk.HeaderSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, "", err
+	}
+	kind := disk.DetectHeader(header)
+	f, err := disk.Resolve(kind, src.Declared, src.Name)
+	// A fixed VHD shows at its end only.
+	fixed := kind.Format == "" && kind.Other == "" && (src.Declared == disk.VHD || err != nil && (src.At != nil || strings.EqualFold(path.Ext(src.Name), ".vhd")))
+	switch {
+	case fixed:
+	case err != nil:
+		return nil, "", err
+	case f == disk.Raw, f == disk.VMDK, f == disk.VMDKSparse:
+		return nil, f, nil
+	}
+	w, err := keep(ctx, r, src)
+	return w, f, err
+}
+
+func keep(ctx context.Context, r io.Reader, src Source) (*whole, error) {
+	if src.At != nil {
+		at, size, done, err := src.At(ctx)
+		if err != nil {
+			return nil, err
+		}
+		img, err := Open(at, size, src)
+		if err != nil {
+			done()
+			return nil, err
+		}
+		return &whole{Image: img, done: done, rest: func() error {
+			_, err := io.Copy(io.Discard, untilDone{ctx, r})
+			return err
+		}}, nil
+	}
+	f, err := os.CreateTemp("", "cimimove-disk-*")
+	if err != nil {
+		return nil, fmt.Errorf("%s: keeping the image, which cannot be read as a stream: %w", src.Name, err)
+	}
+	os.Remove(f.Name())
+	done := func() {
+		f.Close()
+		os.Remove(f.Name()) // where an open file cannot be removed
+	}
+	n, err := io.CopyBuffer(struct{ io.Writer }{f}, untilDone{ctx, r}, make([]byte, 1<<20))
+	var write *os.PathError
+	if errors.As(err, &write) && write.Path == f.Name() {
+		err = fmt.Errorf("%s: keeping the image, which cannot be read as a stream, in %s (TMPDIR names another folder): %w", src.Name, os.TempDir(), write.Err)
+	}
+	var img disk.Image
+	if err == nil {
+		img, err = Open(f, n, src)
+	}
+	if err != nil {
+		done()
+		return nil, err
+	}
+	return &whole{Image: img, kept: n, done: done, rest: func() error { return nil }}, nil
+}
+
+// release closes the image and what is behind it.
+func (w *whole) release() {
+	w.Image.Close()
+	w.done()
+}
+
+// decode writes the disk to sink.
+func (w *whole) decode(ctx context.Context, sink disk.Sink, opts disk.DecodeOptions) (disk.Result, error) {
+	defer w.release()
+	res, err := disk.Copy(ctx, w.Image, sink, disk.EncodeOptions{Workers: opts.Workers, NoDigest: opts.NoDigest, Progress: opts.Progress, OnBlock: opts.OnBlock})
+	res.Kept = w.kept
+	if err == nil {
+		err = w.rest()
+	}
+	return res, err
+}
+
+// untilDone reads until ctx ends.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.r.Read(p)
+}
