@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -47,9 +48,10 @@ func (e *Engine) stopTimeout() time.Duration {
 
 // relayToken is the secret part of a relay's URL: the same for the same
 // attempt of a run, so that a resumed run offers the same URL, without being
-// in the journal. It comes from a key that only this user can read.
-func (e *Engine) relayToken(run string, attempt int) (string, error) {
-	key, err := relayKey(filepath.Join(e.Journal.Dir(), "relay.key"))
+// in the journal of a run. It comes from a key that only this user can read, or,
+// where many machines work together, only they.
+func (e *Engine) relayToken(ctx context.Context, run string, attempt int) (string, error) {
+	key, err := e.relayKey(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -58,8 +60,22 @@ func (e *Engine) relayToken(run string, attempt int) (string, error) {
 	return hex.EncodeToString(mac.Sum(nil))[:40], nil
 }
 
-func relayKey(file string) ([]byte, error) {
-	const size = 32
+// relayKeySize is that of the HMAC-SHA256 key, in bytes.
+const relayKeySize = 32
+
+func (e *Engine) relayKey(ctx context.Context) ([]byte, error) {
+	if !e.Journal.Shared() {
+		return relayKeyFile(filepath.Join(e.Journal.Dir(), "relay.key"))
+	}
+	return e.Journal.Setting(ctx, "relay.key", func() []byte {
+		key := make([]byte, relayKeySize)
+		rand.Read(key)
+		return key
+	})
+}
+
+func relayKeyFile(file string) ([]byte, error) {
+	const size = relayKeySize
 	key, err := os.ReadFile(file)
 	if err == nil && len(key) == size {
 		return key, nil

@@ -62,7 +62,7 @@ func (e *Engine) StartItem(ctx context.Context, p *Plan, item *journal.Item) (*R
 	return r.drive(ctx)
 }
 
-func systemLock(source, id string) string { return "system\x00" + source + "\x00" + id }
+func systemLock(source, id string) string { return "system\x1f" + source + "\x1f" + id }
 
 func (e *Engine) skip(ctx context.Context, p *Plan, rec record, item *journal.Item) (*Report, error) {
 	id, err := e.Journal.Create(ctx, journal.Run{State: journal.Skipped, System: p.System, Source: p.Source, Destination: p.Destination,
@@ -108,11 +108,16 @@ func (r *run) drive(ctx context.Context) (rep *Report, err error) {
 			r.content.Close()
 		}
 	}()
+	ctx, done := r.whileOurs(ctx)
+	defer done()
 	r.findings = append(r.findings, r.Findings...)
 	if err := r.set(ctx, journal.Change{State: journal.Running, Error: json.RawMessage("null")}); err != nil {
 		return nil, err
 	}
 	if err = r.takeSteps(ctx); err != nil {
+		if lost(ctx) {
+			return nil, &Error{Step: stepOf(err), Object: r.System, Class: ClassInterrupt, Err: journal.ErrLost, Advice: "cimimove status " + r.id + " shows who goes on"}
+		}
 		err = r.fail(ctx, err)
 	}
 	rep, repErr := r.report(context.WithoutCancel(ctx), err)
@@ -262,3 +267,25 @@ func (r *run) discover(ctx context.Context) error {
 func (r *run) recordPlan(ctx context.Context) error {
 	return r.simple(ctx, StepPlan, map[string]string{"via": string(r.Via), "name": r.Name})
 }
+
+// whileOurs ends the context when another worker takes the run over.
+func (r *run) whileOurs(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	for _, l := range r.locks {
+		if l.Lost() == nil {
+			continue
+		}
+		go func() {
+			select {
+			case <-l.Lost():
+				cancel(journal.ErrLost)
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ctx, func() { cancel(nil) }
+}
+
+// lost tells whether another worker has taken the run over: nothing of it is to
+// be touched any more, at either cloud.
+func lost(ctx context.Context) bool { return errors.Is(context.Cause(ctx), journal.ErrLost) }

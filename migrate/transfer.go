@@ -122,7 +122,7 @@ func (t *transfer) importing(ctx context.Context) error {
 		if err != nil {
 			return at(StepImport, Destination, t.dst.Name, err)
 		}
-		if state == alive && t.serveAgain(in) {
+		if state == alive && t.serveAgain(ctx, in) {
 			return t.followImport(ctx, in, &cimi.Accepted{Job: in.Job, Location: in.System})
 		}
 		if state == imported {
@@ -140,15 +140,15 @@ func (t *transfer) importing(ctx context.Context) error {
 
 // serveAgain offers the package at the address and under the token that the
 // destination has; false when that cannot be.
-func (t *transfer) serveAgain(in importNotes) bool {
+func (t *transfer) serveAgain(ctx context.Context, in importNotes) bool {
 	if t.notes.Listen == "" || in.Attempt != t.notes.Attempt {
 		return false
 	}
-	return t.serve(t.notes.Listen) == nil
+	return t.serve(ctx, t.notes.Listen) == nil
 }
 
-func (t *transfer) serve(listen string) error {
-	token, err := t.engine.relayToken(t.id, t.notes.Attempt)
+func (t *transfer) serve(ctx context.Context, listen string) error {
+	token, err := t.engine.relayToken(ctx, t.id, t.notes.Attempt)
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (t *transfer) importAnew(ctx context.Context) error {
 		if err != nil {
 			return at(StepTransfer, Destination, t.dst.Name, err)
 		}
-		if err := t.serve(listen); err != nil {
+		if err := t.serve(ctx, listen); err != nil {
 			return &Error{Step: StepTransfer, Object: "relay", Err: err}
 		}
 		defer t.closeServer()
@@ -279,6 +279,10 @@ func (t *transfer) importFailed(ctx context.Context, in importNotes, cause error
 		cause = mask(cause, t.server.URL(), t.System)
 	}
 	err := t.blame(ctx, cause)
+	if lost(ctx) {
+		t.closeServer()
+		return err // what is there belongs to the worker that took over
+	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	// Before anything else, so that the destination does not wait for us.

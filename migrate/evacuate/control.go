@@ -34,7 +34,7 @@ func (c Control) Cancel(ctx context.Context, run, system string) error {
 		switch {
 		case good(row.State):
 			return fmt.Errorf("is %s already; cimimove rollback %s undoes it", row.State, row.Run)
-		case row.State == journal.Running && c.Journal.Locked(itemLock(run, row.Key)):
+		case row.State == journal.Running && c.Journal.Locked(journal.ItemLock(run, row.Key)):
 			return c.Journal.Wish(ctx, run, row.Key, wishCancel)
 		case row.Run != "" && row.State != journal.RolledBack && row.State != journal.Failed:
 			return fmt.Errorf("is %s; cimimove rollback %s undoes it", row.State, row.Run)

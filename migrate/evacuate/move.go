@@ -24,6 +24,9 @@ func (v *Evacuation) item(ctx context.Context, c *claimed) error {
 	cause := context.Cause(ctx)
 	failure := migrate.FailureOf(err)
 	class := migrate.ClassOf(err)
+	if errors.Is(err, journal.ErrLost) {
+		return nil // another worker has it, and records how it ends
+	}
 	switch {
 	case errors.Is(cause, errCancelled) && (rep == nil || !rep.Verified):
 		if failure = v.undo(ctx, c); failure == nil {
@@ -56,6 +59,9 @@ func (v *Evacuation) item(ctx context.Context, c *claimed) error {
 		row.Error = failure.Encode()
 	}
 	if err := v.set(ctx, *row, -1); err != nil {
+		if errors.Is(err, journal.ErrLost) {
+			return nil
+		}
 		return err
 	}
 	switch row.State {

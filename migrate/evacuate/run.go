@@ -16,7 +16,7 @@ import (
 // error is an *migrate.Error of class 9. Only one process does this for a
 // runbook at a time.
 func (v *Evacuation) Run(ctx context.Context) (*Report, error) {
-	lock, err := v.engine.Journal.Lock(batchLock(v.id))
+	lock, err := v.engine.Journal.Lock(journal.BatchLock(v.id))
 	if err != nil {
 		return nil, &migrate.Error{Class: migrate.ClassRefused, Object: v.rb.Name, Err: err, Advice: "cimimove status shows how far it is"}
 	}
@@ -145,20 +145,16 @@ func (v *Evacuation) agenda(ctx context.Context) (*agenda, error) {
 	for n, w := range v.works {
 		c := *w
 		_, mine := v.stops[w.row.Key]
-		c.held = mine || w.row.State == journal.Running && v.engine.Journal.Locked(itemLock(v.id, w.row.Key))
+		c.held = mine || w.row.State == journal.Running && v.engine.Journal.Locked(journal.ItemLock(v.id, w.row.Key))
 		a.works[n] = &c
 	}
 	return a, nil
 }
 
-func batchLock(batch string) string { return "batch\x00" + batch }
-
-func itemLock(batch, key string) string { return "item\x00" + batch + "\x00" + key }
-
 // claim makes an item ours: nil without error when another has it.
 func (v *Evacuation) claim(ctx context.Context, n int, expect int64) (*claimed, error) {
 	w := v.works[n]
-	lock, err := v.engine.Journal.Lock(itemLock(v.id, w.item.Key()))
+	lock, err := v.engine.Journal.Lock(journal.ItemLock(v.id, w.item.Key()))
 	if errors.Is(err, journal.ErrLocked) {
 		return nil, nil
 	}
@@ -196,6 +192,15 @@ func (c *claimed) ctx(parent context.Context) context.Context {
 	v.mu.Lock()
 	v.stops[c.row.Key] = cancel
 	v.mu.Unlock()
+	if gone := c.lock.Lost(); gone != nil {
+		go func() {
+			select {
+			case <-gone:
+				cancel(journal.ErrLost)
+			case <-ctx.Done():
+			}
+		}()
+	}
 	a := &agenda{rb: v.rb, now: v.opts.Now()}
 	if at, closes := a.closes(v.rb.Wave(c.item.Wave)); closes {
 		t := time.AfterFunc(at.Sub(v.opts.Now()), func() { cancel(errWindow) })

@@ -44,7 +44,7 @@ func Status(ctx context.Context, j *journal.Journal, run string) (*Report, error
 		return nil, err
 	}
 	v.reasons = a.decide().reasons
-	if !j.Locked(batchLock(run)) {
+	if !j.Locked(journal.BatchLock(run)) {
 		for n := range v.reasons {
 			v.reasons[n] = "nobody carries the runbook out; cimimove resume " + run + " goes on"
 		}
@@ -63,7 +63,7 @@ func Rollback(ctx context.Context, e *migrate.Engine, run string) (*Report, erro
 	if _, err := e.Journal.Batch(ctx, run); err != nil {
 		return nil, err
 	}
-	lock, err := e.Journal.Lock(batchLock(run))
+	lock, err := e.Journal.Lock(journal.BatchLock(run))
 	if err != nil {
 		return nil, &migrate.Error{Class: migrate.ClassRefused, Object: "run " + run, Err: err, Advice: "interrupt it first"}
 	}

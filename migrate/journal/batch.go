@@ -76,7 +76,7 @@ var ErrNoBatch = errors.New("no such batch")
 // PutBatch records a runbook and the items that are new to it; what is known
 // of the others stays, but for what the runbook says of them.
 func (j *Journal) PutBatch(ctx context.Context, b Batch, items []Item) error {
-	return j.write(ctx, "batch", func(tx *sql.Tx) error {
+	return j.write(ctx, "batch", func(tx *tx) error {
 		now := stamp()
 		if _, err := tx.Exec(`INSERT INTO batch (id, name, created, updated, document) VALUES (?,?,?,?,?)
 			ON CONFLICT (id) DO UPDATE SET updated=excluded.updated, document=excluded.document, paused=0`,
@@ -117,9 +117,9 @@ func stampOf(t time.Time) string {
 }
 
 // bump counts a change; expect is the count that the change was decided on, -1 for any.
-func bump(tx *sql.Tx, batch string, expect int64) (int64, error) {
+func bump(tx *tx, batch string, expect int64) (int64, error) {
 	var change int64
-	err := tx.QueryRow(`UPDATE batch SET change=change+1, updated=? WHERE id=? AND (?<0 OR change=?) RETURNING change`, stamp(), batch, expect, expect).Scan(&change)
+	err := tx.QueryRow(`UPDATE batch SET change=change+1, updated=? WHERE id=? AND (CAST(? AS BIGINT)<0 OR change=?) RETURNING change`, stamp(), batch, expect, expect).Scan(&change)
 	if errors.Is(err, sql.ErrNoRows) {
 		if expect < 0 {
 			return 0, fmt.Errorf("%w: %s", ErrNoBatch, batch)
@@ -134,7 +134,7 @@ func bump(tx *sql.Tx, batch string, expect int64) (int64, error) {
 // since that count, else the error wraps ErrStale.
 func (j *Journal) SetItem(ctx context.Context, i Item, expect int64) (int64, error) {
 	var change int64
-	err := j.write(ctx, "item "+string(i.State), func(tx *sql.Tx) error {
+	err := j.writeRun(ctx, ItemLock(i.Batch, i.Key), "item "+string(i.State), func(tx *tx) error {
 		var err error
 		if change, err = bump(tx, i.Batch, expect); err != nil {
 			return err
@@ -145,7 +145,7 @@ func (j *Journal) SetItem(ctx context.Context, i Item, expect int64) (int64, err
 }
 
 // putItem leaves the wish of an operator alone: it is set by Wish, and taken by TakeWish.
-func putItem(tx *sql.Tx, i Item, change int64) error {
+func putItem(tx *tx, i Item, change int64) error {
 	_, err := tx.Exec(itemInsert+` ON CONFLICT (batch, key) DO UPDATE SET seq=excluded.seq, change=excluded.change, system=excluded.system,
 		run=excluded.run, state=excluded.state, attempts=excluded.attempts, not_before=excluded.not_before, destination_id=excluded.destination_id,
 		disks=excluded.disks, bytes=excluded.bytes, started=excluded.started, ended=excluded.ended, updated=excluded.updated, error=excluded.error`,
@@ -155,7 +155,7 @@ func putItem(tx *sql.Tx, i Item, change int64) error {
 
 // Wish records what an operator asks of an item; empty when it is done.
 func (j *Journal) Wish(ctx context.Context, batch, key, wish string) error {
-	return j.write(ctx, "wish "+wish, func(tx *sql.Tx) error {
+	return j.write(ctx, "wish "+wish, func(tx *tx) error {
 		change, err := bump(tx, batch, -1)
 		if err != nil {
 			return err
@@ -167,7 +167,7 @@ func (j *Journal) Wish(ctx context.Context, batch, key, wish string) error {
 
 // Pause records whether more of a batch may be begun.
 func (j *Journal) Pause(ctx context.Context, batch string, paused bool) error {
-	return j.write(ctx, "pause", func(tx *sql.Tx) error {
+	return j.write(ctx, "pause", func(tx *tx) error {
 		if _, err := bump(tx, batch, -1); err != nil {
 			return err
 		}
@@ -196,7 +196,7 @@ func (j *Journal) Batch(ctx context.Context, id string) (*Batch, error) {
 func (j *Journal) Batches(ctx context.Context) ([]Batch, error) { return j.batches(ctx, ``) }
 
 func (j *Journal) batches(ctx context.Context, where string, args ...any) ([]Batch, error) {
-	rows, err := j.db.QueryContext(ctx, `SELECT id, name, created, updated, paused, change, document FROM batch `+where+` ORDER BY created`, args...)
+	rows, err := j.query(ctx, `SELECT id, name, created, updated, paused, change, document FROM batch `+where+` ORDER BY created`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
@@ -220,7 +220,7 @@ func (j *Journal) batches(ctx context.Context, where string, args ...any) ([]Bat
 // Items lists the items of a batch that changed after a count of changes, -1
 // for all, in the order of the runbook.
 func (j *Journal) Items(ctx context.Context, batch string, after int64) ([]Item, error) {
-	rows, err := j.db.QueryContext(ctx, `SELECT `+itemColumns+` FROM item WHERE batch=? AND change>? ORDER BY seq, key`, batch, after)
+	rows, err := j.query(ctx, `SELECT `+itemColumns+` FROM item WHERE batch=? AND change>? ORDER BY seq, key`, batch, after)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}

@@ -6,8 +6,10 @@ import (
 	"time"
 )
 
-func TestBatchChanges(t *testing.T) {
-	j, ctx := open(t), t.Context()
+func TestBatchChanges(t *testing.T) { testBatchChanges(t, open(t)) }
+
+func testBatchChanges(t *testing.T, j *Journal) {
+	ctx := t.Context()
 	items := []Item{{Key: "a", System: "one", State: Pending}, {Key: "b", Seq: 1, System: "two", State: Pending}}
 	if err := j.PutBatch(ctx, Batch{ID: "n", Name: "night.yaml", Document: []byte(`{}`)}, items); err != nil {
 		t.Fatal(err)

@@ -24,9 +24,12 @@ func (j *Journal) AddBlocks(ctx context.Context, run, disk string, upto int64, b
 		packed = binary.BigEndian.AppendUint64(packed, uint64(b.Index))
 		packed = append(packed, b.Sum[:]...)
 	}
-	return j.write(ctx, "blocks", func(tx *sql.Tx) error {
-		_, err := tx.Exec(`INSERT INTO blocks (run, disk, seq, upto, sums)
-			SELECT ?, ?, coalesce(max(seq),0)+1, ?, ? FROM blocks WHERE run=? AND disk=?`, run, disk, upto, packed, run, disk)
+	return j.writeRun(ctx, run, "blocks", func(tx *tx) error {
+		var seq int64
+		if err := tx.QueryRow(`SELECT coalesce(max(seq),0)+1 FROM blocks WHERE run=? AND disk=?`, run, disk).Scan(&seq); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`INSERT INTO blocks (run, disk, seq, upto, sums) VALUES (?,?,?,?,?)`, run, disk, seq, upto, packed)
 		return err
 	})
 }
@@ -34,7 +37,7 @@ func (j *Journal) AddBlocks(ctx context.Context, run, disk string, upto int64, b
 // KnownUpTo is how many blocks of a disk from the first are known.
 func (j *Journal) KnownUpTo(ctx context.Context, run, disk string) (int64, error) {
 	var upto int64
-	err := j.db.QueryRowContext(ctx, `SELECT coalesce(max(upto),0) FROM blocks WHERE run=? AND disk=?`, run, disk).Scan(&upto)
+	err := j.queryRow(ctx, `SELECT coalesce(max(upto),0) FROM blocks WHERE run=? AND disk=?`, run, disk).Scan(&upto)
 	return upto, err
 }
 
@@ -43,7 +46,7 @@ func (j *Journal) EachBlock(ctx context.Context, run, disk string, f func(Block)
 	// One batch at a time is in memory, and the connection is free in between.
 	for seq := 0; ; {
 		var packed []byte
-		err := j.db.QueryRowContext(ctx, `SELECT seq, sums FROM blocks WHERE run=? AND disk=? AND seq>? ORDER BY seq LIMIT 1`, run, disk, seq).Scan(&seq, &packed)
+		err := j.queryRow(ctx, `SELECT seq, sums FROM blocks WHERE run=? AND disk=? AND seq>? ORDER BY seq LIMIT 1`, run, disk, seq).Scan(&seq, &packed)
 		if err == sql.ErrNoRows {
 			return nil
 		}
@@ -65,8 +68,8 @@ func (j *Journal) EachBlock(ctx context.Context, run, disk string, f func(Block)
 // DropBlocks forgets the block digests of a run: of one disk, or of all when
 // disk is empty.
 func (j *Journal) DropBlocks(ctx context.Context, run, disk string) error {
-	return j.write(ctx, "drop blocks", func(tx *sql.Tx) error {
-		_, err := tx.Exec(`DELETE FROM blocks WHERE run=? AND (?='' OR disk=?)`, run, disk, disk)
+	return j.writeRun(ctx, run, "drop blocks", func(tx *tx) error {
+		_, err := tx.Exec(`DELETE FROM blocks WHERE run=? AND (CAST(? AS TEXT)='' OR disk=?)`, run, disk, disk)
 		return err
 	})
 }

@@ -21,20 +21,25 @@
 // system on a file beside the database, which ends with the process, so there
 // is no lease to wait for. Readers need no lock and see the run while it writes.
 //
+// Where many machines work together the same tables stand in a PostgreSQL
+// database (OpenShared), with the same promises. There the locks are leases in a
+// table, renewed by a heartbeat; one that was not renewed for two heartbeats can
+// be taken by another worker. Every write about a run is fenced: it fails with
+// ErrLost, in the same transaction, when the lease has been taken, so a worker
+// that was suspended or cut off cannot record, and so cannot begin, a step of a
+// run that another has taken over. Expiry is judged by the database's clock.
+// A database that stops and comes back is waited for.
+//
 // The journal holds no secrets: callers pass none, and credentials are asked
 // for again when a run is resumed.
 package journal
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
-
-	_ "modernc.org/sqlite" // the driver named sqlite
 )
 
 var (
@@ -48,6 +53,8 @@ var (
 type Journal struct {
 	db  *sql.DB
 	dir string
+	// shared is what a database of many machines needs besides; nil for SQLite.
+	shared *shared
 	// afterWrite is called after each transaction; tests end the process there.
 	afterWrite func(what string)
 }
@@ -89,84 +96,14 @@ CREATE TABLE IF NOT EXISTS blocks (
 // cannot read.
 const schemaVersion = 1
 
-// Open opens the journal in dir, which is made, for its owner only, when absent.
-func Open(ctx context.Context, dir string) (*Journal, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Join(dir, "locks"), 0o700); err != nil {
-		return nil, fmt.Errorf("state directory: %w", err)
-	}
-	file := filepath.Join(dir, "journal.db")
-	// A busy timeout lets several processes write their runs in turn.
-	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath()}).String() +
-		"?_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_txlock=immediate"
-	db, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	// One connection for writers and readers of this process: SQLite has one
-	// writer anyway, and memory stays small.
-	db.SetMaxOpenConns(1)
-	j := &Journal{db: db, dir: dir}
-	if err := j.prepare(ctx); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	if err := os.Chmod(file, 0o600); err != nil {
-		db.Close()
-		return nil, err
-	}
-	return j, nil
-}
-
-func (j *Journal) prepare(ctx context.Context) error {
-	var version int
-	if err := j.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return err
-	}
-	switch {
-	case version > schemaVersion:
-		return fmt.Errorf("journal is of version %d, this program knows %d: use the newer program", version, schemaVersion)
-	case version == schemaVersion:
-		return nil
-	}
-	_, err := j.db.ExecContext(ctx, schema+batchSchema+fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion))
-	return err
-}
-
-// Dir is the state directory.
-func (j *Journal) Dir() string { return j.dir }
-
 // AfterWrite sets a function to be called after each transaction with the name
 // of what was written, for tests of the crash model.
 func (j *Journal) AfterWrite(f func(what string)) { j.afterWrite = f }
 
-// Close releases the database.
-func (j *Journal) Close() error { return j.db.Close() }
-
-// write runs one transaction.
-func (j *Journal) write(ctx context.Context, what string, f func(*sql.Tx) error) error {
-	// What has happened must be recorded even when the caller is being
-	// interrupted: a cancelled context does not stop a journal write.
-	ctx = context.WithoutCancel(ctx)
-	tx, err := j.db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("journal: %s: %w", what, err)
+// Close releases the database, and every lock that is still held.
+func (j *Journal) Close() error {
+	if j.shared != nil {
+		j.shared.close()
 	}
-	if err := f(tx); err != nil {
-		tx.Rollback()
-		if errors.Is(err, ErrNoRun) {
-			return err
-		}
-		return fmt.Errorf("journal: %s: %w", what, err)
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("journal: %s: %w", what, err)
-	}
-	if j.afterWrite != nil {
-		j.afterWrite(what)
-	}
-	return nil
+	return j.db.Close()
 }

@@ -33,8 +33,10 @@ func TestIDsSort(t *testing.T) {
 	}
 }
 
-func TestRunAndSteps(t *testing.T) {
-	j, ctx := open(t), t.Context()
+func TestRunAndSteps(t *testing.T) { testRunAndSteps(t, open(t)) }
+
+func testRunAndSteps(t *testing.T, j *Journal) {
+	ctx := t.Context()
 	var writes []string
 	j.AfterWrite(func(what string) { writes = append(writes, what) })
 	if err := j.PutBatch(ctx, Batch{ID: "b", Name: "night"}, nil); err != nil {
@@ -84,8 +86,10 @@ func TestRunAndSteps(t *testing.T) {
 	}
 }
 
-func TestBlocks(t *testing.T) {
-	j, ctx := open(t), t.Context()
+func TestBlocks(t *testing.T) { testBlocks(t, open(t)) }
+
+func testBlocks(t *testing.T, j *Journal) {
+	ctx := t.Context()
 	id, err := j.Create(ctx, Run{State: Running}, nil)
 	if err != nil {
 		t.Fatal(err)

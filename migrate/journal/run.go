@@ -44,7 +44,7 @@ type Run struct {
 // runbook item that it is the run of; it is recorded together with it.
 func (j *Journal) Create(ctx context.Context, r Run, item *Item) (string, error) {
 	id := NewID(time.Now())
-	err := j.write(ctx, "run", func(tx *sql.Tx) error {
+	err := j.write(ctx, "run", func(tx *tx) error {
 		now := stamp()
 		if item != nil {
 			item.Run = id
@@ -56,7 +56,8 @@ func (j *Journal) Create(ctx context.Context, r Run, item *Item) (string, error)
 				return err
 			}
 		}
-		_, err := tx.Exec(`INSERT INTO run (id, created, updated, state, system, source, destination, via, plan, total) VALUES (?,?,?,?,?,?,?,?,?,?)`,
+		// A write whose answer was lost is made again.
+		_, err := tx.Exec(`INSERT INTO run (id, created, updated, state, system, source, destination, via, plan, total) VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING`,
 			id, now, now, r.State, r.System, r.Source, r.Destination, r.Via, []byte(r.Plan), r.Total)
 		return err
 	})
@@ -73,7 +74,7 @@ type Change struct {
 
 // Set records a new state of a run.
 func (j *Journal) Set(ctx context.Context, id string, c Change) error {
-	return j.write(ctx, "state "+string(c.State), func(tx *sql.Tx) error {
+	return j.writeRun(ctx, id, "state "+string(c.State), func(tx *tx) error {
 		res, err := tx.Exec(`UPDATE run SET updated=?, state=coalesce(nullif(?,''), state), plan=coalesce(?, plan), report=coalesce(?, report), error=coalesce(?, error), via=coalesce(nullif(?,''), via) WHERE id=?`,
 			stamp(), string(c.State), blob(c.Plan), blob(c.Report), blob(c.Error), c.Via, id)
 		return one(res, err, id)
@@ -82,7 +83,7 @@ func (j *Journal) Set(ctx context.Context, id string, c Change) error {
 
 // Progress records how many of how many bytes have moved.
 func (j *Journal) Progress(ctx context.Context, id string, done, total int64) error {
-	return j.write(ctx, "progress", func(tx *sql.Tx) error {
+	return j.writeRun(ctx, id, "progress", func(tx *tx) error {
 		res, err := tx.Exec(`UPDATE run SET updated=?, done=?, total=? WHERE id=?`, stamp(), done, total, id)
 		return one(res, err, id)
 	})
@@ -92,7 +93,7 @@ const runColumns = `id, created, updated, state, system, source, destination, vi
 
 // Run reads one run; ErrNoRun when it is not there.
 func (j *Journal) Run(ctx context.Context, id string) (*Run, error) {
-	r, err := scanRun(j.db.QueryRowContext(ctx, `SELECT `+runColumns+` FROM run WHERE id=?`, id))
+	r, err := scanRun(j.queryRow(ctx, `SELECT `+runColumns+` FROM run WHERE id=?`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, noRun(id)
 	}
@@ -101,7 +102,7 @@ func (j *Journal) Run(ctx context.Context, id string) (*Run, error) {
 
 // Runs lists all runs, oldest first.
 func (j *Journal) Runs(ctx context.Context) ([]*Run, error) {
-	rows, err := j.db.QueryContext(ctx, `SELECT `+runColumns+` FROM run ORDER BY id`)
+	rows, err := j.query(ctx, `SELECT `+runColumns+` FROM run ORDER BY id`)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
@@ -119,7 +120,7 @@ func (j *Journal) Runs(ctx context.Context) ([]*Run, error) {
 
 // Forget removes a run and all that belongs to it.
 func (j *Journal) Forget(ctx context.Context, id string) error {
-	return j.write(ctx, "forget", func(tx *sql.Tx) error {
+	return j.write(ctx, "forget", func(tx *tx) error {
 		res, err := tx.Exec(`DELETE FROM run WHERE id=?`, id)
 		return one(res, err, id)
 	})
@@ -169,7 +170,7 @@ func moment(s string) time.Time {
 // RunsBetween lists the latest runs between two endpoints that have ended well,
 // newest first.
 func (j *Journal) RunsBetween(ctx context.Context, source, destination string, limit int) ([]*Run, error) {
-	rows, err := j.db.QueryContext(ctx, `SELECT `+runColumns+` FROM run WHERE source=? AND destination=? AND state IN (?,?) ORDER BY id DESC LIMIT ?`,
+	rows, err := j.query(ctx, `SELECT `+runColumns+` FROM run WHERE source=? AND destination=? AND state IN (?,?) ORDER BY id DESC LIMIT ?`,
 		source, destination, Verified, Done, limit)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -37,7 +36,7 @@ func (j *Journal) Begin(ctx context.Context, run, name string, notes, undo any) 
 	if err != nil {
 		return 0, err
 	}
-	err = j.write(ctx, "begin "+name, func(tx *sql.Tx) error {
+	err = j.writeRun(ctx, run, "begin "+name, func(tx *tx) error {
 		if err := tx.QueryRow(`SELECT coalesce(max(seq),0)+1 FROM step WHERE run=?`, run).Scan(&seq); err != nil {
 			return err
 		}
@@ -54,7 +53,7 @@ func (j *Journal) Note(ctx context.Context, run string, seq int, name string, no
 	if err != nil {
 		return err
 	}
-	return j.write(ctx, "note "+name, func(tx *sql.Tx) error {
+	return j.writeRun(ctx, run, "note "+name, func(tx *tx) error {
 		_, err := tx.Exec(`UPDATE step SET notes=? WHERE run=? AND seq=?`, n, run, seq)
 		return err
 	})
@@ -66,7 +65,7 @@ func (j *Journal) End(ctx context.Context, run string, seq int, name string, sta
 	if err != nil {
 		return err
 	}
-	return j.write(ctx, string(state)+" "+name, func(tx *sql.Tx) error {
+	return j.writeRun(ctx, run, string(state)+" "+name, func(tx *tx) error {
 		_, err := tx.Exec(`UPDATE step SET state=?, ended=?, notes=coalesce(?, notes) WHERE run=? AND seq=?`, state, stamp(), n, run, seq)
 		return err
 	})
@@ -74,7 +73,7 @@ func (j *Journal) End(ctx context.Context, run string, seq int, name string, sta
 
 // Steps lists the steps of a run in the order they were begun.
 func (j *Journal) Steps(ctx context.Context, run string) ([]Step, error) {
-	rows, err := j.db.QueryContext(ctx, `SELECT seq, name, state, started, coalesce(ended,''), notes, undo FROM step WHERE run=? ORDER BY seq`, run)
+	rows, err := j.query(ctx, `SELECT seq, name, state, started, coalesce(ended,''), notes, undo FROM step WHERE run=? ORDER BY seq`, run)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
