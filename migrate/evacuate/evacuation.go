@@ -56,16 +56,18 @@ type Evacuation struct {
 	clouds  *clouds
 	started time.Time
 
-	mu      sync.Mutex
-	works   []*work
-	byKey   map[string]*work
-	change  int64
-	paused  bool
-	reasons map[int]string
-	stops   map[string]context.CancelCauseFunc // of items under way here, by key
-	moved   map[string]migrate.Event           // latest progress, by System and disk
-	watch   []chan struct{}
-	kick    chan struct{}
+	mu     sync.Mutex
+	works  []*work
+	byKey  map[string]*work
+	change int64
+	paused bool
+	// submitted is when the runbook was recorded that this is of.
+	submitted time.Time
+	reasons   map[int]string
+	stops     map[string]context.CancelCauseFunc // of items under way here, by key
+	moved     map[string]migrate.Event           // latest progress, by System and disk
+	watch     []chan struct{}
+	kick      chan struct{}
 }
 
 // ID names a runbook: the same each time it is run.
@@ -77,10 +79,7 @@ func ID(rb *runbook.Runbook) string {
 // New finds out which Systems the runbook selects. The clouds that it dials
 // stay open until Close.
 func New(ctx context.Context, e *migrate.Engine, rb *runbook.Runbook, o Options) (*Evacuation, error) {
-	o.setDefaults()
-	v := &Evacuation{engine: e, rb: rb, id: ID(rb), opts: o, clouds: newClouds(e.Dial), byKey: map[string]*work{},
-		reasons: map[int]string{}, stops: map[string]context.CancelCauseFunc{}, moved: map[string]migrate.Event{},
-		kick: make(chan struct{}, 1), started: o.Now()}
+	v := prepare(e, rb, o)
 	if err := rb.Expand(ctx, v.list); err != nil {
 		v.Close()
 		return nil, err
@@ -90,6 +89,13 @@ func New(ctx context.Context, e *migrate.Engine, rb *runbook.Runbook, o Options)
 		return nil, err
 	}
 	return v, nil
+}
+
+func prepare(e *migrate.Engine, rb *runbook.Runbook, o Options) *Evacuation {
+	o.setDefaults()
+	return &Evacuation{engine: e, rb: rb, id: ID(rb), opts: o, clouds: newClouds(e.Dial), byKey: map[string]*work{},
+		reasons: map[int]string{}, stops: map[string]context.CancelCauseFunc{}, moved: map[string]migrate.Event{},
+		kick: make(chan struct{}, 1), started: o.Now()}
 }
 
 // ID of the evacuation, which commands take as a RUN.
@@ -160,6 +166,9 @@ func (v *Evacuation) refresh(ctx context.Context) error {
 		return err
 	}
 	v.paused = b.Paused
+	if v.submitted.IsZero() {
+		v.submitted = b.Submitted
+	}
 	if b.Change == v.change {
 		return nil
 	}

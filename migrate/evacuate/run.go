@@ -28,7 +28,13 @@ func (v *Evacuation) Run(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	v.notify(ctx, Notice{Event: "started"})
-	err = v.loop(ctx)
+	rep, err := v.outcome(ctx, v.loop(ctx))
+	v.notify(context.WithoutCancel(ctx), Notice{Event: "finished"})
+	return rep, err
+}
+
+// outcome is the report, and the error that goes with it.
+func (v *Evacuation) outcome(ctx context.Context, err error) (*Report, error) {
 	rep := v.Report()
 	switch {
 	case ctx.Err() != nil:
@@ -38,7 +44,6 @@ func (v *Evacuation) Run(ctx context.Context) (*Report, error) {
 		err = &migrate.Error{Class: migrate.ClassBatch, Object: v.rb.Name, Err: fmt.Errorf("%d of %d systems failed, %d were not begun", rep.Failed, len(rep.Items), rep.Pending),
 			Advice: "the same command tries what is unfinished again"}
 	}
-	v.notify(context.WithoutCancel(ctx), Notice{Event: "finished"})
 	return rep, err
 }
 

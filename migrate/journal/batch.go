@@ -15,7 +15,7 @@ import (
 const batchSchema = `
 CREATE TABLE IF NOT EXISTS batch (
   id TEXT PRIMARY KEY, name TEXT NOT NULL, created TEXT NOT NULL, updated TEXT NOT NULL,
-  paused INTEGER NOT NULL DEFAULT 0, change INTEGER NOT NULL DEFAULT 0, document BLOB
+  submitted TEXT NOT NULL, paused INTEGER NOT NULL DEFAULT 0, change INTEGER NOT NULL DEFAULT 0, document BLOB
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS item (
   batch TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, change INTEGER NOT NULL,
@@ -38,6 +38,8 @@ const (
 type Batch struct {
 	ID, Name         string
 	Created, Updated time.Time
+	// Submitted is when its document was recorded last.
+	Submitted time.Time
 	// Paused: nothing more is begun.
 	Paused bool
 	// Change grows with every change of the batch or its items.
@@ -78,9 +80,9 @@ var ErrNoBatch = errors.New("no such batch")
 func (j *Journal) PutBatch(ctx context.Context, b Batch, items []Item) error {
 	return j.write(ctx, "batch", func(tx *tx) error {
 		now := stamp()
-		if _, err := tx.Exec(`INSERT INTO batch (id, name, created, updated, document) VALUES (?,?,?,?,?)
-			ON CONFLICT (id) DO UPDATE SET updated=excluded.updated, document=excluded.document, paused=0`,
-			b.ID, b.Name, now, now, []byte(b.Document)); err != nil {
+		if _, err := tx.Exec(`INSERT INTO batch (id, name, created, updated, submitted, document) VALUES (?,?,?,?,?,?)
+			ON CONFLICT (id) DO UPDATE SET updated=excluded.updated, submitted=excluded.submitted, document=excluded.document, paused=0`,
+			b.ID, b.Name, now, now, now, []byte(b.Document)); err != nil {
 			return err
 		}
 		change, err := bump(tx, b.ID, -1)
@@ -196,7 +198,7 @@ func (j *Journal) Batch(ctx context.Context, id string) (*Batch, error) {
 func (j *Journal) Batches(ctx context.Context) ([]Batch, error) { return j.batches(ctx, ``) }
 
 func (j *Journal) batches(ctx context.Context, where string, args ...any) ([]Batch, error) {
-	rows, err := j.query(ctx, `SELECT id, name, created, updated, paused, change, document FROM batch `+where+` ORDER BY created`, args...)
+	rows, err := j.query(ctx, `SELECT id, name, created, updated, submitted, paused, change, document FROM batch `+where+` ORDER BY created`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
@@ -204,14 +206,14 @@ func (j *Journal) batches(ctx context.Context, where string, args ...any) ([]Bat
 	var out []Batch
 	for rows.Next() {
 		var (
-			b                Batch
-			created, updated string
-			document         []byte
+			b                           Batch
+			created, updated, submitted string
+			document                    []byte
 		)
-		if err := rows.Scan(&b.ID, &b.Name, &created, &updated, &b.Paused, &b.Change, &document); err != nil {
+		if err := rows.Scan(&b.ID, &b.Name, &created, &updated, &submitted, &b.Paused, &b.Change, &document); err != nil {
 			return nil, err
 		}
-		b.Created, b.Updated, b.Document = moment(created), moment(updated), document
+		b.Created, b.Updated, b.Submitted, b.Document = moment(created), moment(updated), moment(submitted), document
 		out = append(out, b)
 	}
 	return out, rows.Err()

@@ -23,9 +23,9 @@ type shared struct {
 	stop  context.CancelFunc
 	done  chan struct{}
 
-	mu      sync.Mutex
-	held    map[string]*Lock
-	gone    map[string]bool // lost, and not taken again
+	mu   sync.Mutex
+	held map[string]*Lock
+	gone map[string]bool // lost, and not taken again
 }
 
 // life of a lease: two heartbeats.
