@@ -75,6 +75,8 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 				[]cli.Flag{str("save", "", "write the plan to `FILE`, for migrate --plan"), list("var", "`NAME=VALUE` of a variable of the runbook")}),
 			command("run", "[RUNBOOK]", "move what a runbook lists; what was done before is not done again", "cimimove run evacuation.yaml --output json", runRunbook, connectionFlags(), transferFlags(), policyFlags(), stateFlags(),
 				[]cli.Flag{number("parallel-systems", "Systems moved at the same time"), list("var", "`NAME=VALUE` of a variable of the runbook"), boolean("schema", "print the JSON Schema of runbooks"), boolean("accept-eulas", "accept the licences of the packages")}),
+			command("worker", "", "one more machine for runbooks' work: takes Systems from a queue until interrupted", "cimimove worker --queue postgres://db.example/cimimove", worker, connectionFlags(), transferFlags(), policyFlags(), stateFlags(),
+				[]cli.Flag{number("parallel-systems", "Systems this worker moves at the same time"), boolean("accept-eulas", "accept the licences of the packages")}),
 			command("pause", "RUN", "let what is under way end and begin nothing more of a runbook; resume goes on", "cimimove pause 5f0a3c9e2b71", control(func(ctx context.Context, c evacuate.Control, run, _ string) error { return c.Pause(ctx, run) }), stateFlags()),
 			command("cancel", "RUN SYSTEM", "take a System out of a runbook under way; what was done for it is undone", "cimimove cancel 5f0a3c9e2b71 app-007", control(func(ctx context.Context, c evacuate.Control, run, system string) error {
 				return c.Cancel(ctx, run, system)

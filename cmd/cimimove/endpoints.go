@@ -80,7 +80,7 @@ func (c *call) engine(ctx context.Context, events func(migrate.Event)) (e *migra
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, nil, usageError{err.Error()}
 	}
-	j, err := journal.Open(ctx, dir)
+	j, err := c.journal(ctx, dir)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -39,7 +39,7 @@ func (c *call) evacuate(ctx context.Context, rb *runbook.Runbook) (v *evacuate.E
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err = evacuate.New(ctx, e, rb, evacuate.Options{Parallel: c.Int("parallel-systems"), Allow: c.StringSlice("allow"), Deny: c.StringSlice("deny"), Strict: c.Bool("strict"), AcceptEULAs: c.Bool("accept-eulas")})
+	v, err = evacuate.New(ctx, e, rb, c.evacuationOptions())
 	if err != nil {
 		closeEngine()
 		return nil, nil, err
@@ -48,6 +48,11 @@ func (c *call) evacuate(ctx context.Context, rb *runbook.Runbook) (v *evacuate.E
 		v.Close()
 		closeEngine()
 	}, nil
+}
+
+func (c *call) evacuationOptions() evacuate.Options {
+	return evacuate.Options{Parallel: c.Int("parallel-systems"), Allow: c.StringSlice("allow"), Deny: c.StringSlice("deny"), Strict: c.Bool("strict"),
+		AcceptEULAs: c.Bool("accept-eulas")}
 }
 
 func (c *call) planRunbook(ctx context.Context, file string) (result, error) {
@@ -79,6 +84,9 @@ func runRunbook(ctx context.Context, c *call) (result, error) {
 }
 
 func (c *call) evacuated(ctx context.Context, v *evacuate.Evacuation) (result, error) {
+	if c.String("queue") != "" {
+		return c.submitted(ctx, v)
+	}
 	rep, err := v.Run(ctx)
 	if rep == nil {
 		return result{}, err

@@ -82,6 +82,8 @@ func policyFlags() []cli.Flag {
 func stateFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "state-dir", EnvVars: []string{"CIMIMOVE_STATE_DIR"}, Usage: "`DIR` of the journal (default under XDG_STATE_HOME)"},
+		&cli.StringFlag{Name: "queue", EnvVars: []string{"CIMIMOVE_QUEUE"}, Usage: "`URL` of a PostgreSQL database in which workers share the journal; its password from PGPASSWORD or PGPASSFILE"},
+		&cli.DurationFlag{Name: "heartbeat", Value: 5 * time.Second, Usage: "with --queue: a worker that is silent for two of these is taken for dead"},
 	}
 }
 
