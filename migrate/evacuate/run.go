@@ -27,6 +27,11 @@ func (v *Evacuation) Run(ctx context.Context) (*Report, error) {
 	if err := v.again(ctx); err != nil {
 		return nil, err
 	}
+	// What is refused about one System is said when its turn comes, and stops
+	// no other; what does not fit as a whole is said before anything moves.
+	if p, err := v.Plan(ctx); p != nil && p.refused(v.opts) != nil {
+		return v.Report(), err
+	}
 	v.notify(ctx, Notice{Event: "started"})
 	rep, err := v.outcome(ctx, v.loop(ctx))
 	v.notify(context.WithoutCancel(ctx), Notice{Event: "finished"})

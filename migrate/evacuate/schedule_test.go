@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/runbook"
+	"github.com/cimimove/cimimove/ovf"
 )
 
 // TestDecide: what may begin, by the states of all, in a notation: a letter
@@ -113,5 +115,43 @@ func TestDecide(t *testing.T) {
 				t.Errorf("reason %q, want %q", reason, c.reason)
 			}
 		})
+	}
+}
+
+// TestSpace: what goes to a destination is compared with what is free there,
+// for all Systems together.
+func TestSpace(t *testing.T) {
+	rb, err := runbook.Parse(t.Name(), []byte("version: 1\nendpoints: {a: {url: x}, b: {url: y}}\ndefaults: {source: a, destination: b}\nwaves: [{name: w, limits: {systems: 2}, systems: [{system: s0}, {system: s1}]}]\nsystems: [{system: s2}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := prepare(&migrate.Engine{}, rb, Options{})
+	for _, c := range []struct {
+		capacity, populated, free int64
+		severity                  ovf.Severity
+		code                      int
+	}{
+		{100, 10, 1000, "", 0}, {400, 10, 1000, ovf.Warning, 0}, {400, 400, 1000, ovf.Error, 5}, {400, 400, -1, "", 0},
+	} {
+		p := &Plan{}
+		for _, i := range rb.Items {
+			one := &migrate.Plan{Bytes: c.capacity, Space: migrate.Space{Capacity: c.capacity, Populated: c.populated, Free: c.free}, Estimate: migrate.Estimate{Seconds: 10}}
+			p.Items = append(p.Items, ItemPlan{System: i.System, Wave: i.Wave, Plan: one})
+		}
+		p.sum(v, rb.Items)
+		var severity ovf.Severity
+		if len(p.Findings) > 0 {
+			severity = p.Findings[0].Severity
+		}
+		if severity != c.severity || migrate.ExitCode(p.refused(v.opts)) != c.code {
+			t.Errorf("%+v: findings %+v", c, p.Findings)
+		}
+		if p.refused(Options{Allow: []string{RuleSpace}}) != nil {
+			t.Error("refused though allowed")
+		}
+		// Two at a time in the wave, then the one outside: 10 s each.
+		if p.Bytes != 3*c.capacity || p.Waves[0].Seconds != 10 || p.Seconds != 15 || p.Destinations[0].Systems != 3 {
+			t.Errorf("%+v", p)
+		}
 	}
 }

@@ -88,6 +88,9 @@ func (v *Evacuation) Take(ctx context.Context, t Ticket) error {
 // Submit records the runbook for workers to carry out. What failed before is
 // tried again.
 func (v *Evacuation) Submit(ctx context.Context) error {
+	if p, err := v.Plan(ctx); p != nil && p.refused(v.opts) != nil {
+		return err
+	}
 	if err := v.record(ctx); err != nil {
 		return err
 	}
