@@ -46,6 +46,8 @@ type DraftHardware struct {
 	// other fields are written when not empty; AutomaticAllocation for adapters only.
 	Items    []Item
 	Firmware string // bios, efi: written as vmw:Config; empty leaves it out
+	// SecureBoot asks for UEFI secure boot, as vmw:Config too.
+	SecureBoot bool
 }
 
 // NewEnvelope makes a descriptor that is valid under the schema of its version.
@@ -298,11 +300,17 @@ func (w *draftWriter) hardware(h DraftHardware, id string) xmltree.Fragment {
 	for _, it := range items {
 		x.Children = append(x.Children, w.item(it))
 	}
-	if h.Firmware != "" {
+	config := func(key, value string) {
 		w.vmw = true
 		vmw := func(local string) xmltree.Name { return xmltree.Name{Space: NSVMW, Local: local} }
 		x.Children = append(x.Children, w.set(xmltree.Fragment{Name: vmw("Config"), Hint: "vmw", Attrs: []xmltree.FragmentAttr{
-			{Name: vmw("key"), Hint: "vmw", Value: "firmware"}, {Name: vmw("value"), Hint: "vmw", Value: h.Firmware}}}, "required", "false"))
+			{Name: vmw("key"), Hint: "vmw", Value: key}, {Name: vmw("value"), Hint: "vmw", Value: value}}}, "required", "false"))
+	}
+	if h.Firmware != "" {
+		config("firmware", h.Firmware)
+	}
+	if h.SecureBoot {
+		config("bootOptions.efiSecureBootEnabled", "true")
 	}
 	return x
 }

@@ -84,7 +84,9 @@ const magic = "cimimove-record 1"
 
 func noteName(id string) string                { return id + ".note" }
 func recordName(id string, version int) string { return id + ".record." + strconv.Itoa(version) }
-func fileName(id string, n int) string         { return id + ".file." + strconv.Itoa(n) }
+
+// FileName is what kept file n of a System is called on the shelf.
+func FileName(id string, n int) string { return id + ".file." + strconv.Itoa(n) }
 
 // versions are the versions of a System's record among names, newest first.
 func versions(names []string, id string) []int {
@@ -312,7 +314,7 @@ func clone(e *Entry) (*Entry, error) {
 
 // CreateFile takes kept file n of a System that arrives.
 func (l *Ledger) CreateFile(ctx context.Context, id string, n int) (io.WriteCloser, error) {
-	return l.Shelf.Create(ctx, fileName(id, n))
+	return l.Shelf.Create(ctx, FileName(id, n))
 }
 
 // OpenFile opens a kept file by its name in the package.
@@ -321,7 +323,7 @@ func (l *Ledger) OpenFile(ctx context.Context, e *Entry, name string) (ovf.Membe
 	if i < 0 || i >= len(e.FileSizes) {
 		return nil, fmt.Errorf("file %s: %w", name, host.ErrNotFound)
 	}
-	f, err := l.Shelf.Open(ctx, fileName(e.System.ID, i))
+	f, err := l.Shelf.Open(ctx, FileName(e.System.ID, i))
 	if err != nil {
 		return nil, fmt.Errorf("file %s: %w", name, err)
 	}

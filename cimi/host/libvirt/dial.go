@@ -1,89 +1,101 @@
 package libvirt
 
 import (
-	"encoding/binary"
+	"context"
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
-
-	lv "github.com/digitalocean/go-libvirt"
-	"github.com/digitalocean/go-libvirt/socket/dialers"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/cimimove/cimimove/cimi/host"
 )
 
-// connect opens a connection over a unix socket.
-func connect(u *url.URL) (*lv.Libvirt, error) {
-	if u.Scheme != "qemu" && u.Scheme != "qemu+unix" || u.Host != "" {
-		return nil, fmt.Errorf("transport of %s: %w: only unix sockets are", u.Redacted(), host.ErrUnsupported)
+// ErrUserInfo: a user name stood in the URI.
+var ErrUserInfo = errors.New("user name or password in the URI; give them as CIMIMOVE_SOURCE_USER and CIMIMOVE_SOURCE_PASSWORD (or CIMIMOVE_DESTINATION_…)")
+
+// dialTimeout bounds making one connection.
+const dialTimeout = 20 * time.Second
+
+// transport opens connections to the libvirtd that a URI names.
+type transport interface {
+	dial(ctx context.Context) (net.Conn, error)
+	Close() error
+}
+
+// newTransport reads a URI as libvirt has them (libvirt.org/uri.html):
+// driver[+transport]://[host][:port]/path?parameters. A host without a transport
+// means TLS.
+func newTransport(u *url.URL, opts Options) (transport, error) {
+	if u.User != nil {
+		return nil, ErrUserInfo
 	}
-	var opts []dialers.LocalOption
+	_, kind, _ := strings.Cut(u.Scheme, "+")
+	if kind == "" && u.Host != "" {
+		kind = "tls"
+	}
+	q := u.Query()
+	switch kind {
+	case "", "unix":
+		if u.Host != "" {
+			return nil, fmt.Errorf("a unix socket is of this machine, the URI names the host %s: %w", u.Host, host.ErrUnsupported)
+		}
+		return unixSocket(socketPath(u)), nil
+	case "tls":
+		return newTLS(u, opts)
+	case "ssh", "libssh", "libssh2":
+		return newSSH(u, opts, first(q.Get("socket"), "/var/run/libvirt/libvirt-sock"))
+	}
+	return nil, fmt.Errorf("transport %q: %w; there are unix, tls and ssh", kind, host.ErrUnsupported)
+}
+
+// socketPath is where libvirtd listens: the one of the system, or of this user's session.
+func socketPath(u *url.URL) string {
 	if s := u.Query().Get("socket"); s != "" {
-		opts = append(opts, dialers.WithSocket(s))
+		return s
 	}
-	conn := lv.NewWithDialer(dialer{dialers.NewLocal(opts...)})
-	return conn, conn.ConnectToURI(lv.RemoteURI(u))
-}
-
-type dialer struct{ *dialers.Local }
-
-func (d dialer) Dial() (net.Conn, error) {
-	c, err := d.Local.Dial()
+	if u.Path != "/session" {
+		return "/var/run/libvirt/libvirt-sock"
+	}
+	if d := os.Getenv("XDG_RUNTIME_DIR"); d != "" {
+		return filepath.Join(d, "libvirt", "libvirt-sock")
+	}
+	cache, err := os.UserCacheDir()
 	if err != nil {
-		return nil, err
+		cache = "."
 	}
-	return &oneEnd{Conn: c, ended: map[uint32]bool{}}, nil
+	return filepath.Join(cache, "libvirt", "libvirt-sock")
 }
 
-// oneEnd gives the library one end of each stream. It takes an empty packet
-// for the end of a download and waits no longer; a packet of the same stream
-// that comes after it would block the whole connection for ever.
-type oneEnd struct {
-	net.Conn
-	rest  []byte          // of the packet being given out
-	ended map[uint32]bool // by serial
+type unixSocket string
+
+func (s unixSocket) dial(ctx context.Context) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	c, err := d.DialContext(ctx, "unix", string(s))
+	if err != nil {
+		return nil, fmt.Errorf("%w; does libvirtd run?", err)
+	}
+	return c, nil
 }
 
-const (
-	headerSize     = 28 // length and six words
-	maxPacket      = 64 << 20
-	typeStream     = 3
-	statusContinue = 2
-)
+func (unixSocket) Close() error { return nil }
 
-func (c *oneEnd) Read(p []byte) (int, error) {
-	for len(c.rest) == 0 {
-		packet, err := c.packet()
-		if err != nil {
-			return 0, err
-		}
-		word := func(i int) uint32 { return binary.BigEndian.Uint32(packet[4*i:]) }
-		serial := word(5)
-		if c.ended[serial] {
-			continue
-		}
-		if word(4) == typeStream && (word(6) != statusContinue || len(packet) == headerSize) {
-			c.ended[serial] = true
-		}
-		c.rest = packet
+func first(a, b string) string {
+	if a != "" {
+		return a
 	}
-	n := copy(p, c.rest)
-	c.rest = c.rest[n:]
-	return n, nil
+	return b
 }
 
-func (c *oneEnd) packet() ([]byte, error) {
-	var length [4]byte
-	if _, err := io.ReadFull(c.Conn, length[:]); err != nil {
-		return nil, err
+// localURI is what the libvirtd at the other end is asked to open: the URI
+// without how to get there.
+func localURI(u *url.URL) string {
+	driver, _, _ := strings.Cut(u.Scheme, "+")
+	if name := u.Query().Get("name"); name != "" {
+		return name
 	}
-	n := binary.BigEndian.Uint32(length[:])
-	if n < headerSize || n > maxPacket {
-		return nil, fmt.Errorf("libvirt: a packet of %d bytes", n)
-	}
-	packet := make([]byte, n)
-	copy(packet, length[:])
-	_, err := io.ReadFull(c.Conn, packet[4:])
-	return packet, err
+	return (&url.URL{Scheme: driver, Path: u.Path, RawPath: u.RawPath}).String() // no host: three slashes
 }

@@ -10,248 +10,81 @@ import (
 	"github.com/cimimove/cimimove/cimi/host"
 )
 
-// Namespace of our element in a domain's <metadata>.
-const Namespace = "https://cimimove.github.io/libvirt/1"
-
-type domainXML struct {
-	XMLName     xml.Name    `xml:"domain"`
-	Type        string      `xml:"type,attr"`
-	Name        string      `xml:"name"`
-	UUID        string      `xml:"uuid"`
-	Title       string      `xml:"title,omitempty"`
-	Description string      `xml:"description,omitempty"`
-	Machine     metadataXML `xml:"metadata>machine"`
-	Memory      sizeXML     `xml:"memory"`
-	CPUs        int         `xml:"vcpu"`
-	OS          osXML       `xml:"os"`
-	ACPI        struct{}    `xml:"features>acpi"`
-	APIC        struct{}    `xml:"features>apic"`
-	OnPoweroff  string      `xml:"on_poweroff"`
-	OnReboot    string      `xml:"on_reboot"`
-	OnCrash     string      `xml:"on_crash"`
-	Devices     devicesXML  `xml:"devices"`
-}
-
-// metadataXML says which machine of which System a domain is.
-type metadataXML struct {
-	XMLNS      string `xml:"xmlns,attr"`
-	System     string `xml:"system,attr"`
-	ID         string `xml:"id,attr"`
-	StartOrder int    `xml:"startOrder,attr"`
-	SystemName string `xml:"systemName,attr"`
-}
-
-type osXML struct {
-	Type struct {
-		Arch    string `xml:"arch,attr"`
-		Machine string `xml:"machine,attr"`
-		Value   string `xml:",chardata"`
-	} `xml:"type"`
-}
-
-type devicesXML struct {
-	Disks       []diskXML       `xml:"disk"`
-	Controllers []controllerXML `xml:"controller"`
-	Interfaces  []interfaceXML  `xml:"interface"`
-	Serial      consoleXML      `xml:"serial"`
-}
-
-type diskXML struct {
-	Type   string `xml:"type,attr"`
-	Device string `xml:"device,attr"`
-	Driver struct {
-		Name    string `xml:"name,attr"`
-		Type    string `xml:"type,attr"`
-		Discard string `xml:"discard,attr"`
-	} `xml:"driver"`
-	Source struct {
-		Pool   string `xml:"pool,attr"`
-		Volume string `xml:"volume,attr"`
-	} `xml:"source"`
-	Target struct {
-		Dev string `xml:"dev,attr"`
-		Bus string `xml:"bus,attr"`
-	} `xml:"target"`
-	Boot   *bootXML `xml:"boot"`
-	Serial string   `xml:"serial"`
-}
-
-type bootXML struct {
-	Order int `xml:"order,attr"`
-}
-
-type controllerXML struct {
-	Type  string `xml:"type,attr"`
-	Index int    `xml:"index,attr"`
-	Model string `xml:"model,attr,omitempty"`
-}
-
-type interfaceXML struct {
-	Type   string      `xml:"type,attr"`
-	MAC    *addressXML `xml:"mac"`
-	Source *sourceXML  `xml:"source"`
-	Model  *modelXML   `xml:"model"`
-	Link   *linkXML    `xml:"link"`
-}
-
-type addressXML struct {
-	Address string `xml:"address,attr"`
-}
-
-type sourceXML struct {
-	Network string `xml:"network,attr,omitempty"`
-	Bridge  string `xml:"bridge,attr,omitempty"`
-	Path    string `xml:"path,attr,omitempty"`
-}
-
-type modelXML struct {
-	Type string `xml:"type,attr"`
-}
-
-type linkXML struct {
-	State string `xml:"state,attr"`
-}
-
-type consoleXML struct {
-	Type   string     `xml:"type,attr"`
-	Source *sourceXML `xml:"source"`
-}
-
 // site is what of the hypervisor goes into a domain's XML.
 type site struct {
 	Type       string          // kvm or qemu
-	Pool       string          // of disks without a Storage
 	Networks   map[string]bool // those libvirt has
 	ConsoleDir string
+	caps       capabilities
 }
 
-// domain describes a machine of s as libvirt wants it, under the domain name
-// given. Disks are in the order of controller and address, cards in that of OVF.
-func (at site) domain(s *host.System, m *host.Machine, name string) ([]byte, error) {
+// machine is what a domain is made of.
+type machine struct {
+	system *host.System
+	*host.Machine
+	hardware
+	startDelay int              // seconds
+	places     map[string]place // of disks, by id
+	pool       string           // of media
+	files      map[string]string
+}
+
+// domain describes a machine as libvirt wants it, under the domain name given.
+// Disks are in the order of controller and address, cards in that of OVF.
+func (at site) domain(m *machine, name string) ([]byte, error) {
 	uuid, err := machineUUID(m.ID)
 	if err != nil {
 		return nil, err
 	}
-	d := domainXML{Type: at.Type, Name: name, UUID: uuid, Title: m.Name, Description: m.Description,
-		Machine: metadataXML{XMLNS: Namespace, System: s.ID, ID: m.ID, StartOrder: m.StartOrder, SystemName: s.Name},
-		Memory:  sizeXML{"bytes", max(m.MemoryBytes, 64<<20)}, CPUs: max(m.CPUs, 1),
+	s := m.system
+	d := domainXML{Type: at.Type, Name: name, UUID: uuid, Title: strings.ReplaceAll(m.Name, "\n", " "), Description: m.Description,
+		Machine: machineXML{XMLNS: Namespace, System: s.ID, SystemName: s.Name, ID: m.ID, StartOrder: m.StartOrder, StartDelay: m.startDelay},
+		Memory:  sizeXML{"bytes", max(m.MemoryBytes, 64<<20)}, CPUs: max(m.CPUs, 1), Clock: clockXML{"utc"},
 		OnPoweroff: "destroy", OnReboot: "restart", OnCrash: "destroy"}
-	d.OS.Type.Arch, d.OS.Type.Machine, d.OS.Type.Value = "x86_64", "pc", "hvm"
-	if d.Devices.Disks, d.Devices.Controllers, err = at.disks(s, m); err != nil {
+	d.Features.ACPI, d.Features.APIC = &struct{}{}, &struct{}{}
+	d.OS.Type = osTypeXML{"x86_64", "pc", "hvm"}
+	if m.efi {
+		yes := map[bool]string{true: "yes", false: "no"}[m.secureBoot]
+		d.OS.FirmwareKind, d.OS.Type.Machine, d.OS.NVRAM = "efi", "q35", m.nvramPath
+		d.OS.Firmware = &firmwareXML{[]featureXML{{yes, "enrolled-keys"}, {yes, "secure-boot"}}}
+		if m.secureBoot {
+			d.OS.Loader, d.Features.SMM = &loaderXML{Secure: "yes"}, &stateXML{"on"}
+		}
+	}
+	slots := &slots{q35: m.efi, caps: at.caps, scsi: m.scsi}
+	if d.Devices.Disks, err = slots.disks(m); err != nil {
 		return nil, fmt.Errorf("machine %s: %w", m.Name, err)
 	}
+	d.Devices.Controllers = slots.controllers()
 	for _, n := range m.NICs {
 		d.Devices.Interfaces = append(d.Devices.Interfaces, at.card(s, n))
 	}
-	d.Devices.Serial.Type = "pty"
+	d.Devices.Serial = []consoleXML{{Type: "pty"}}
 	if at.ConsoleDir != "" {
-		d.Devices.Serial = consoleXML{"file", &sourceXML{Path: path.Join(at.ConsoleDir, m.ID+".log")}}
+		d.Devices.Serial[0].Log = &logXML{path.Join(at.ConsoleDir, m.ID+".log"), "on"}
+	}
+	d.Devices.Graphics = []graphicsXML{{"vnc", -1, "yes", "127.0.0.1"}}
+	d.Devices.Video = []videoXML{{modelXML{"vga"}}}
+	d.Devices.Input = []inputXML{{"tablet", "usb"}}
+	if m.tpm {
+		d.Devices.TPM = &tpmXML{Model: "tpm-crb"}
+		d.Devices.TPM.Backend.Type, d.Devices.TPM.Backend.Version = "emulator", "2.0"
 	}
 	return xml.MarshalIndent(d, "", "  ")
 }
 
-// disks puts each disk on libvirt's bus for its controller, at the place that
-// its controller and unit give. NVMe disks are not emulated by every libvirt
-// and become virtio ones.
-func (at site) disks(s *host.System, m *host.Machine) ([]diskXML, []controllerXML, error) {
-	type bus struct {
-		name, letters string
-		units         int // on one controller
-	}
-	buses := map[string]bus{"ide": {"ide", "hd", 2}, "scsi": {"scsi", "sd", 7}, "sata": {"sata", "sd", 6}, "virtio": {"virtio", "vd", 0}, "nvme": {"virtio", "vd", 0}}
-	var out []diskXML
-	var controllers []controllerXML
-	taken := map[string]bool{}
-	boot := 0
-	for i, a := range m.Attachments {
-		disk := s.Disk(a.DiskID)
-		if disk == nil {
-			return nil, nil, fmt.Errorf("disk %s: %w", a.DiskID, host.ErrNotFound)
-		}
-		b, ok := buses[a.Controller]
-		if !ok {
-			return nil, nil, fmt.Errorf("controller %q of disk %s: %w", a.Controller, disk.Name, host.ErrUnsupported)
-		}
-		index := 0
-		if b.units > 0 {
-			index = a.Bus*b.units + a.Unit
-			if b.name == "scsi" && a.Unit > 7 {
-				index-- // unit 7 is the controller's own
-			}
-		}
-		for taken[b.letters+letters(index)] {
-			index++
-		}
-		target := b.letters + letters(index)
-		taken[target] = true
-		x := diskXML{Type: "volume", Device: "disk", Serial: disk.ID[:min(20, len(disk.ID))]}
-		x.Driver.Name, x.Driver.Type, x.Driver.Discard = "qemu", "raw", "unmap"
-		x.Source.Pool, x.Source.Volume = at.pool(disk), diskVolume(disk.ID)
-		x.Target.Dev, x.Target.Bus = target, b.name
-		// The disk that boots comes first; without one, the first disk.
-		boot++
-		order := boot + 1
-		if a.Boot || i == 0 && !anyBoot(m) {
-			order = 1
-		}
-		x.Boot = &bootXML{order}
-		out = append(out, x)
-		if b.name == "scsi" && len(controllers) == 0 {
-			controllers = append(controllers, controllerXML{Type: "scsi", Index: 0, Model: "virtio-scsi"})
-		}
-	}
-	onlyFirst(out)
-	return out, controllers, nil
-}
-
-func anyBoot(m *host.Machine) bool {
-	for _, a := range m.Attachments {
-		if a.Boot {
-			return true
-		}
-	}
-	return false
-}
-
-// onlyFirst makes boot orders unique, as libvirt demands: several disks may be
-// said to boot.
-func onlyFirst(disks []diskXML) {
-	next := 2
-	first := true
-	for i := range disks {
-		if disks[i].Boot.Order == 1 && first {
-			first = false
-			continue
-		}
-		disks[i].Boot.Order = next
-		next++
-	}
-}
-
-// letters numbers devices as Linux does: a to z, aa, ab, …
-func letters(n int) string {
-	if n < 26 {
-		return string(rune('a' + n))
-	}
-	return letters(n/26-1) + letters(n%26)
-}
-
-func (at site) pool(d *host.Disk) string {
-	if d.Storage != "" {
-		return d.Storage
-	}
-	return at.Pool
-}
-
 // cardModels are QEMU's names for ResourceSubTypes.
-var cardModels = map[string]string{"e1000": "e1000", "e1000e": "e1000e", "vmxnet3": "vmxnet3", "pcnet32": "pcnet", "virtio": "virtio"}
+var cardModels = []struct{ sub, model string }{{"e1000e", "e1000e"}, {"e1000", "e1000"}, {"vmxnet3", "vmxnet3"}, {"pcnet", "pcnet"}, {"virtio", "virtio"}}
 
 // card connects a card: to a bridge ("bridge:br0"), a network of libvirt's, or,
 // where it has none of that name, to nothing.
 func (at site) card(s *host.System, n host.NIC) interfaceXML {
-	x := interfaceXML{Type: "user", Link: &linkXML{"down"}, Model: &modelXML{"virtio"}}
-	if k, ok := cardModels[strings.ToLower(n.Type)]; ok {
-		x.Model.Type = k
+	x := interfaceXML{Type: "user", Link: &stateXML{"down"}, Model: &modelXML{"virtio"}}
+	for _, k := range cardModels {
+		if strings.Contains(strings.ToLower(n.Type), k.sub) {
+			x.Model.Type = k.model
+			break
+		}
 	}
 	if n.MAC != "" {
 		x.MAC = &addressXML{n.MAC}
@@ -261,11 +94,21 @@ func (at site) card(s *host.System, n host.NIC) interfaceXML {
 		x.Type, x.Source, x.Link = "bridge", &sourceXML{Bridge: bridge}, nil
 	} else if at.Networks[name] {
 		x.Type, x.Source, x.Link = "network", &sourceXML{Network: name}, nil
+	} else if name == userNetwork {
+		x.Link = nil
 	}
 	if n.Disabled {
-		x.Link = &linkXML{"down"}
+		x.Link = &stateXML{"down"}
 	}
 	return x
+}
+
+// userNetwork is QEMU's own way out, which needs no network of the hypervisor.
+const userNetwork = "user"
+
+// connects tells whether a network of that name is there.
+func (at site) connects(name string) bool {
+	return name == "" || name == userNetwork || at.Networks[name] || strings.HasPrefix(name, "bridge:")
 }
 
 func networkName(s *host.System, n host.NIC) string {

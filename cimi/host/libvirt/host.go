@@ -3,7 +3,6 @@ package libvirt
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +19,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 )
 
-// Systems lists what was imported here, with the state machines have now.
+// Systems lists what was imported here, then the domains that others made.
 func (h *Host) Systems(ctx context.Context) iter.Seq2[*host.System, error] {
 	return func(yield func(*host.System, error) bool) {
 		all, err := h.ledger.All(ctx)
@@ -28,8 +27,25 @@ func (h *Host) Systems(ctx context.Context) iter.Seq2[*host.System, error] {
 			yield(nil, err)
 			return
 		}
+		domains, err := h.domains(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
 		for _, e := range all {
-			if err := h.states(e.System); !yield(e.System, err) || err != nil {
+			for m := range e.System.AllMachines() {
+				m.State = host.Stopped // one that somebody removed
+				if d, ok := domains[m.ID]; ok {
+					m.State = d.state
+					delete(domains, m.ID)
+				}
+			}
+			if !yield(e.System, nil) {
+				return
+			}
+		}
+		for _, s := range h.foreign(ctx, domains) {
+			if !yield(s, nil) {
 				return
 			}
 		}
@@ -38,11 +54,35 @@ func (h *Host) Systems(ctx context.Context) iter.Seq2[*host.System, error] {
 
 // System reads one System with the state its machines have now.
 func (h *Host) System(ctx context.Context, id string) (*host.System, error) {
-	e, err := h.ledger.Get(ctx, id)
+	e, err := h.entry(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return e.System, h.states(e.System)
+	return e.System, nil
+}
+
+// entry reads what is kept of a System, with the state that its machines have
+// now; of a domain that others made, what its description says.
+func (h *Host) entry(ctx context.Context, id string) (*ledger.Entry, error) {
+	e, err := h.ledger.Get(ctx, id)
+	if errors.Is(err, host.ErrNotFound) {
+		f, foreignErr := h.foreignSystem(ctx, id)
+		if foreignErr != nil {
+			return nil, errors.Join(err, ignoreNotFound(foreignErr))
+		}
+		return &ledger.Entry{System: f.system, Places: f.encoded()}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e, h.states(ctx, e.System)
+}
+
+func ignoreNotFound(err error) error {
+	if errors.Is(err, host.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // Import uploads disks as they come and defines domains when all is there.
@@ -52,32 +92,37 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 		return nil, err
 	}
 	s := arrival.System
-	at, err := h.site()
+	s.Holder = opts.Holder
+	at, err := h.site(ctx)
 	if err != nil {
 		return nil, err
 	}
-	note := at.note(s)
-	// What libvirt would refuse after the upload is better refused before.
-	for m := range s.AllMachines() {
-		if _, err := at.domain(s, m, m.ID); err != nil {
+	in := &incoming{h: h, id: s.ID, places: map[string]place{}}
+	note := ledger.Note{}
+	for d := range s.AllDisks() {
+		where, _, err := h.wanted(ctx, d)
+		if err != nil {
 			return nil, err
 		}
-		for _, n := range m.NICs {
-			if name := networkName(s, n); name != "" && !at.Networks[name] && !strings.HasPrefix(name, "bridge:") && opts.Finding != nil {
-				opts.Finding(ovf.Finding{ID: "LIBVIRT-NET-001", Severity: ovf.Warning, Object: "machine " + m.Name,
-					Message: fmt.Sprintf("libvirt has no network %q: the card is not connected", name), Clause: "DSP0243 9.2"})
-			}
-		}
+		in.places[d.ID] = where
+		note.Disks, note.Pools = append(note.Disks, d.ID), append(note.Pools, where.pool)
 	}
-	for _, p := range note.Pools {
-		if _, err := h.pool(p); err != nil {
+	for m := range s.AllMachines() {
+		note.Machines = append(note.Machines, m.ID)
+	}
+	// What libvirt would refuse after the upload is better refused before.
+	machines, err := h.machines(s, pkg.Envelope(), in.places, opts.Finding)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range machines {
+		if err := h.check(ctx, at, m, opts.Finding); err != nil {
 			return nil, err
 		}
 	}
 	if err := h.ledger.Begin(ctx, s.ID, note); err != nil {
 		return nil, err
 	}
-	in := &incoming{h: h, at: at, id: s.ID}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.undo(context.WithoutCancel(ctx), s.ID, note))
@@ -86,58 +131,126 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 	if err := arrival.Unpack(ctx, in); err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
+	if err := in.finish(); err != nil {
 		return nil, err
 	}
-	for m := range s.AllMachines() {
-		if err := h.define(at, s, m); err != nil {
+	e := &ledger.Entry{System: s, Manifest: arrival.Manifest(), Certificate: arrival.Certificate(), FileSizes: in.sizes, Places: encodePlaces(in.places)}
+	for _, m := range machines {
+		if err := h.settle(ctx, at, e, m); err != nil {
 			return nil, fmt.Errorf("machine %s: %w", m.Name, err)
 		}
 	}
-	e := &ledger.Entry{System: s, Manifest: arrival.Manifest(), Certificate: arrival.Certificate(), FileSizes: in.sizes}
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
 	return s, h.ledger.Commit(context.WithoutCancel(ctx), e)
 }
 
 // site is the hypervisor as it is now.
-func (h *Host) site() (site, error) {
-	at := site{Type: "qemu", Pool: h.opts.Pool, Networks: map[string]bool{}, ConsoleDir: h.opts.ConsoleDir}
+func (h *Host) site(ctx context.Context) (site, error) {
+	at := site{Type: "qemu", Networks: map[string]bool{}, ConsoleDir: h.opts.ConsoleDir, caps: h.caps}
 	if h.kvm {
 		at.Type = "kvm"
 	}
-	nets, _, err := h.conn.ConnectListAllNetworks(1, 0)
-	for _, n := range nets {
-		at.Networks[n.Name] = true
-	}
-	return at, err
+	return at, h.conn.call(ctx, func(l *lv.Libvirt) error {
+		nets, _, err := l.ConnectListAllNetworks(1, 0)
+		for _, n := range nets {
+			at.Networks[n.Name] = true
+		}
+		return err
+	})
 }
 
-func (at site) note(s *host.System) ledger.Note {
-	var n ledger.Note
+// machines are those of a System with what its descriptor says of them.
+func (h *Host) machines(s *host.System, descriptor *ovf.Envelope, places map[string]place, finding func(ovf.Finding)) ([]*machine, error) {
+	delays := map[string]time.Duration{}
+	groups, err := host.StartPlan(s, s)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range groups {
+		for _, m := range g.Machines {
+			delays[m.ID] = g.Delay
+		}
+	}
+	var out []*machine
 	for m := range s.AllMachines() {
-		n.Machines = append(n.Machines, m.ID)
+		w, err := h.hardwareOf(s, m, descriptor, finding)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, &machine{system: s, Machine: m, hardware: w, startDelay: int(delays[m.ID].Seconds()), places: places, pool: h.opts.Pool, files: map[string]string{}})
 	}
-	for d := range s.AllDisks() {
-		n.Disks = append(n.Disks, d.ID)
-		n.Pools = append(n.Pools, at.pool(d))
+	return out, nil
+}
+
+// check sees whether a domain can be made of a machine, and what it loses.
+func (h *Host) check(ctx context.Context, at site, m *machine, finding func(ovf.Finding)) error {
+	if _, err := at.domain(m, m.ID); err != nil {
+		return err
 	}
-	return n
+	for _, n := range m.NICs {
+		if name := networkName(m.system, n); !at.connects(name) && finding != nil {
+			finding(ovf.Finding{ID: "LIBVIRT-NET-001", Severity: ovf.Warning, Object: "machine " + m.Name, Clause: "DSP0243 9.2",
+				Message: fmt.Sprintf("libvirt has no network %q: the card is not connected", name),
+				Hint:    "--net " + name + "=NETWORK, bridge:NAME or user; networks: " + strings.Join(sorted(at.Networks), ", ")})
+		}
+		if n.MAC == "" {
+			continue
+		}
+		if owner := h.macOwner(ctx, n.MAC); owner != "" && finding != nil {
+			finding(ovf.Finding{ID: "LIBVIRT-MAC-001", Severity: ovf.Warning, Object: "machine " + m.Name, Clause: "DSP0243 8.3",
+				Message: fmt.Sprintf("address %s is taken by domain %s", n.MAC, owner), Hint: "--mac regenerate gives another"})
+		}
+	}
+	return nil
+}
+
+// settle makes the domain of a machine whose disks are there.
+func (h *Host) settle(ctx context.Context, at site, e *ledger.Entry, m *machine) error {
+	for i, name := range e.System.FileNames {
+		m.files[name] = prefix + ledger.FileName(e.System.ID, i)
+	}
+	var nvram []byte
+	if m.nvram != "" {
+		f, err := h.ledger.OpenFile(ctx, e, m.nvram)
+		if err != nil && !errors.Is(err, host.ErrNotFound) {
+			return err
+		}
+		if err == nil {
+			nvram, err = io.ReadAll(io.NewSectionReader(f, 0, min(f.Size(), 64<<20)))
+			if err = errors.Join(err, f.Close()); err != nil {
+				return err
+			}
+		}
+	}
+	if err := h.prepare(ctx, m.Machine, &m.hardware, nvram); err != nil {
+		return err
+	}
+	return h.define(ctx, at, m)
 }
 
 // define defines a machine's domain: under the machine's name where that is
 // free, else with part of its id.
-func (h *Host) define(at site, s *host.System, m *host.Machine) error {
-	name := domainName(m.Name)
-	if old, err := h.domain(m.ID); err == nil {
-		name = old.Name
-	} else if _, err := h.conn.DomainLookupByName(name); err == nil {
-		name += "-" + m.ID[:8]
-	}
-	b, err := at.domain(s, m, name)
-	if err != nil {
+func (h *Host) define(ctx context.Context, at site, m *machine) error {
+	return h.conn.call(ctx, func(l *lv.Libvirt) error {
+		name := domainName(m.Name)
+		id, err := domainUUID(m.ID)
+		if err != nil {
+			return err
+		}
+		if old, err := l.DomainLookupByUUID(id); err == nil {
+			name = old.Name
+		} else if _, err := l.DomainLookupByName(name); err == nil {
+			name += "-" + m.ID[:8]
+		}
+		b, err := at.domain(m, name)
+		if err != nil {
+			return err
+		}
+		_, err = l.DomainDefineXML(string(b))
 		return err
-	}
-	_, err = h.conn.DomainDefineXML(string(b))
-	return err
+	})
 }
 
 func domainName(name string) string {
@@ -155,23 +268,55 @@ func domainName(name string) string {
 
 // incoming is the host.Store of one import.
 type incoming struct {
-	h  *Host
-	at site
-	id string
+	h      *Host
+	id     string
+	places map[string]place
 
 	mu    sync.Mutex
 	sizes []int64
+	sinks []*volumeSink
 }
 
+var _ host.Store = (*incoming)(nil)
+
+// Disk ends the disks before: their content has come.
 func (in *incoming) Disk(ctx context.Context, d *host.Disk) (disk.Sink, error) {
-	return &volumeSink{ctx: ctx, h: in.h, pool: in.at.pool(d), name: diskVolume(d.ID)}, nil
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, s := range in.sinks {
+		if s.begun() {
+			if err := s.finish(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	at := in.places[d.ID]
+	s := in.h.newSink(ctx, at, formatOf(at.volume))
+	in.sinks = append(in.sinks, s)
+	return s, nil
+}
+
+func (in *incoming) finish() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, s := range in.sinks {
+		if err := s.finish(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (in *incoming) Digest(ctx context.Context, d *host.Disk, size int64) (disk.Digest, error) {
-	img, err := in.h.openVolume(in.at.pool(d), diskVolume(d.ID), d.CapacityBytes)
+	if err := in.finish(); err != nil {
+		return disk.Digest{}, err
+	}
+	at := in.places[d.ID]
+	img, err := in.h.openPlace(ctx, at, formatOf(at.volume), d.CapacityBytes)
 	if err != nil {
 		return disk.Digest{}, err
 	}
+	defer img.Close()
 	return disk.ContentDigest(ctx, img, size, nil)
 }
 
@@ -199,128 +344,86 @@ func (m *measured) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Export reads through libvirt; machines must be stopped.
-func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (host.Export, error) {
-	h.write.Lock()
-	defer h.write.Unlock()
-	e, err := h.stopped(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	k := holdings{h, e}
-	changed := false
-	for d := range e.System.AllDisks() {
-		if d.ContentDigest != "" || d.ContentBytes == 0 {
-			continue
-		}
-		// It has run since: what it holds now is measured now.
-		img, err := k.Disk(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		digest, err := disk.ContentDigest(ctx, img, d.ContentBytes, nil)
-		if err != nil {
-			return nil, fmt.Errorf("disk %s: %w", d.Name, err)
-		}
-		d.ContentDigest, changed = digest.String(), true
-	}
-	if changed {
-		if err := h.ledger.Replace(ctx, e); err != nil {
-			return nil, err
-		}
-	}
-	return host.BuildExport(ctx, e.System, k, h.Capabilities(), opts)
-}
-
-// stopped reads a System none of whose machines runs.
-func (h *Host) stopped(ctx context.Context, id string) (*ledger.Entry, error) {
-	e, err := h.ledger.Get(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.states(e.System); err != nil {
-		return nil, err
-	}
-	for m := range e.System.AllMachines() {
-		if m.State != host.Stopped {
-			return nil, fmt.Errorf("machine %s is %s: %w", m.Name, m.State, host.ErrBusy)
-		}
-	}
-	return e, nil
-}
-
-type holdings struct {
-	h *Host
-	e *ledger.Entry
-}
-
-func (k holdings) Disk(_ context.Context, d *host.Disk) (disk.Image, error) {
-	return k.h.openVolume(site{Pool: k.h.opts.Pool}.pool(d), diskVolume(d.ID), d.CapacityBytes)
-}
-
-func (k holdings) File(ctx context.Context, name string) (ovf.MemberFile, error) {
-	return k.h.ledger.OpenFile(ctx, k.e, name)
-}
-
-// OpenDisk opens a volume for reading, as it is now.
-func (h *Host) OpenDisk(ctx context.Context, diskID string) (disk.Image, error) {
-	all, err := h.ledger.All(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range all {
-		if d := e.System.Disk(diskID); d != nil {
-			return holdings{h, e}.Disk(ctx, d)
-		}
-	}
-	return nil, fmt.Errorf("disk %s: %w", diskID, host.ErrNotFound)
-}
-
 // Update changes the record, and defines anew the domains of machines that
 // differ; their names in libvirt stay.
 func (h *Host) Update(ctx context.Context, s *host.System) error {
 	h.write.Lock()
 	defer h.write.Unlock()
 	e, err := h.ledger.Get(ctx, s.ID)
+	if errors.Is(err, host.ErrNotFound) {
+		if _, foreignErr := h.foreignSystem(ctx, s.ID); foreignErr == nil {
+			return fmt.Errorf("system %s is a domain that was not made here: it is not changed: %w", s.Name, host.ErrUnsupported)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	// The state is not the consumer's to write.
 	want := *s
-	if err := h.states(e.System); err != nil {
+	if err := h.states(ctx, e.System); err != nil {
 		return err
 	}
 	next, err := host.ApplyUpdate(e.System, &want)
 	if err != nil {
 		return err
 	}
-	at, err := h.site()
-	if err != nil {
+	next.Descriptor = e.System.Descriptor
+	if err := h.redefine(ctx, e, next); err != nil {
 		return err
-	}
-	old := map[string][]byte{}
-	for m := range e.System.AllMachines() {
-		if old[m.ID], err = at.domain(e.System, m, m.ID); err != nil {
-			return err
-		}
-	}
-	for m := range next.AllMachines() {
-		b, err := at.domain(next, m, m.ID)
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(b, old[m.ID]) {
-			if err := h.define(at, next, m); err != nil {
-				return fmt.Errorf("machine %s: %w", m.Name, err)
-			}
-		}
 	}
 	next.Updated = time.Now().UTC()
 	e.System = next
 	return h.ledger.Replace(ctx, e)
 }
 
-// Delete removes a System with its domains and volumes.
+// redefine defines the domains anew that become others.
+func (h *Host) redefine(ctx context.Context, e *ledger.Entry, next *host.System) error {
+	at, err := h.site(ctx)
+	if err != nil {
+		return err
+	}
+	places := placesOf(e, h.opts.Pool)
+	was, err := h.described(e.System, places)
+	if err != nil {
+		return err
+	}
+	now, err := h.described(next, places)
+	if err != nil {
+		return err
+	}
+	for i, m := range now {
+		before, err := at.domain(was[i], m.ID)
+		if err != nil {
+			return err
+		}
+		after, err := at.domain(m, m.ID)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(before, after) {
+			continue
+		}
+		if err := h.settle(ctx, at, e, m); err != nil {
+			return fmt.Errorf("machine %s: %w", m.Name, err)
+		}
+	}
+	return nil
+}
+
+// described are the machines of a System that is here.
+func (h *Host) described(s *host.System, places map[string]place) ([]*machine, error) {
+	var env *ovf.Envelope
+	if len(s.Descriptor) > 0 {
+		var err error
+		if env, err = ovf.Parse(bytes.Clone(s.Descriptor)); err != nil {
+			return nil, fmt.Errorf("system %s: the kept descriptor: %w", s.Name, err)
+		}
+	}
+	return h.machines(s, env, places, nil)
+}
+
+// Delete removes a System with its domains and volumes. A domain that others
+// made is theirs to remove.
 func (h *Host) Delete(ctx context.Context, id string) error {
 	h.write.Lock()
 	defer h.write.Unlock()
@@ -328,33 +431,19 @@ func (h *Host) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	note := site{Pool: h.opts.Pool}.note(e.System)
+	if h.isForeign(ctx, id) {
+		return fmt.Errorf("system %s is a domain that was not made here: it is not removed; virsh undefine does: %w", e.System.Name, host.ErrUnsupported)
+	}
+	note := ledger.Note{}
+	places := placesOf(e, h.opts.Pool)
+	for m := range e.System.AllMachines() {
+		note.Machines = append(note.Machines, m.ID)
+	}
+	for d := range e.System.AllDisks() {
+		note.Disks, note.Pools = append(note.Disks, d.ID), append(note.Pools, places[d.ID].pool)
+	}
 	if err := h.ledger.BeginRemove(ctx, id, note); err != nil {
 		return err
 	}
 	return h.undo(context.WithoutCancel(ctx), id, note)
-}
-
-func (h *Host) domain(machineID string) (lv.Domain, error) {
-	b, err := hex.DecodeString(machineID)
-	if err != nil || len(b) != len(lv.UUID{}) {
-		return lv.Domain{}, fmt.Errorf("machine %s: %w", machineID, host.ErrNotFound)
-	}
-	d, err := h.conn.DomainLookupByUUID(lv.UUID(b))
-	if is(err, lv.ErrNoDomain) {
-		err = fmt.Errorf("machine %s: %w", machineID, host.ErrNotFound)
-	}
-	return d, err
-}
-
-// undefine removes a domain; that it is not there is no error.
-func (h *Host) undefine(machineID string) error {
-	d, err := h.domain(machineID)
-	if err == nil {
-		err = h.conn.DomainUndefineFlags(d, lv.DomainUndefineNvram|lv.DomainUndefineManagedSave|lv.DomainUndefineSnapshotsMetadata)
-	}
-	if errors.Is(err, host.ErrNotFound) || is(err, lv.ErrNoDomain) {
-		return nil
-	}
-	return err
 }
