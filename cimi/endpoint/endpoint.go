@@ -75,6 +75,9 @@ func Parse(s string) (Endpoint, error) {
 		}
 		return Endpoint{Kind: VSphere, Name: s, URL: u}, nil
 	case strings.HasPrefix(s, "libvirt:"):
+		if err := checkHypervisor(s, strings.TrimPrefix(s, "libvirt:")); err != nil {
+			return Endpoint{}, err
+		}
 		return Endpoint{Kind: Libvirt, Name: s, URL: strings.TrimPrefix(s, "libvirt:")}, nil
 	}
 	return Endpoint{}, &NameError{redact(s), ErrUnknownKind}

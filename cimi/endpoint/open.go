@@ -40,6 +40,9 @@ type Options struct {
 	// fetch from (provider.Options).
 	AllowSources []netip.Prefix
 	AllowDirs    []string
+	// StateDir holds what hypervisors have no place for; empty is where the
+	// journal lies by default.
+	StateDir string
 }
 
 // ErrNotOffered: a kind of cloud that this version does not open.
@@ -83,6 +86,8 @@ func Open(ctx context.Context, name string, o Options) (*Opened, error) {
 		p, err = openCIMI(ctx, e, o, named)
 	case Local:
 		p, err = openLocal(ctx, e, o)
+	case Libvirt:
+		p, err = openLibvirt(ctx, e, o, named)
 	default:
 		err = ErrNotOffered
 	}
@@ -118,13 +123,21 @@ func openLocal(ctx context.Context, e Endpoint, o Options) (cimi.Provider, error
 // overHost shows a host as a cloud, whose own state lies in database.
 func overHost(ctx context.Context, h host.Host, e Endpoint, o Options, database string) (cimi.Provider, error) {
 	p, err := provider.New(ctx, h, provider.Options{
-		Database: database, Name: filepath.Base(e.Dir), Description: fmt.Sprintf("the cloud %s", e.Name),
+		Database: database, Name: cloudName(e), Description: fmt.Sprintf("the cloud %s", e.Name),
 		AllowSources: o.AllowSources, AllowDirs: o.AllowDirs, StallTimeout: o.StallTimeout,
 	})
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return p, nil
+}
+
+// cloudName is what a cloud is called at its entry point.
+func cloudName(e Endpoint) string {
+	if e.Dir == "" {
+		return e.Name
+	}
+	return filepath.Base(e.Dir)
 }
 
 func first(a, b string) string {

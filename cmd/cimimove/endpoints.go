@@ -21,7 +21,7 @@ func (c *call) endpointOptions(side endpoint.Side) endpoint.Options {
 	return endpoint.Options{
 		Side: side, ConfigFile: c.String("config"), PasswordFile: c.String(string(side) + "-password-file"),
 		CAFile: c.String("ca-file"), Pin: c.String("tls-pin"), Insecure: c.Bool("insecure"), Proxy: c.String("proxy"),
-		StallTimeout: c.Duration("stall-timeout"),
+		StallTimeout: c.Duration("stall-timeout"), StateDir: c.String("state-dir"),
 	}
 }
 

@@ -35,7 +35,8 @@ import (
 // Options of Open; the zero value takes the pool "default" and raw volumes.
 type Options struct {
 	// Pool is the storage pool of records, and of disks that are not mapped to
-	// another one.
+	// another one. Empty is the pool "default", else the only one there is;
+	// where there is none the default one is made, as virt-manager does.
 	Pool string
 	// Format of new volumes, raw (default) or qcow2; pools of block devices
 	// have raw ones only.
@@ -95,7 +96,7 @@ func Open(ctx context.Context, uri string, opts Options) (*Host, error) {
 		return nil, fmt.Errorf("libvirt %s: driver %q: %w, expected qemu", shown, driver, host.ErrUnsupported)
 	}
 	q := u.Query()
-	opts.Pool = first(q.Get("pool"), first(opts.Pool, "default"))
+	opts.Pool = first(q.Get("pool"), opts.Pool)
 	opts.Format = disk.Format(first(q.Get("format"), first(string(opts.Format), string(disk.Raw))))
 	if opts.Format != disk.Raw && opts.Format != disk.QCOW2 {
 		return nil, fmt.Errorf("libvirt %s: format %q: %w, expected raw or qcow2", shown, opts.Format, host.ErrUnsupported)
@@ -121,6 +122,11 @@ func Open(ctx context.Context, uri string, opts Options) (*Host, error) {
 }
 
 func (h *Host) open(ctx context.Context) error {
+	if h.opts.Pool == "" {
+		if err := h.choosePool(ctx); err != nil {
+			return err
+		}
+	}
 	if _, err := h.pool(ctx, h.opts.Pool); err != nil {
 		return err
 	}

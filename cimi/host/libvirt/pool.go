@@ -42,12 +42,55 @@ func (h *Host) pool(ctx context.Context, name string) (p lv.StoragePool, err err
 		slices.Sort(names)
 		there := "there are: " + strings.Join(names, ", ")
 		if len(names) == 0 {
-			there = "there is none; virsh pool-create-as makes one"
+			there = "there is none; virsh pool-create-as makes one, ?pool=NAME chooses one"
 		}
 		// Another pool than the default is chosen by --storage or ?pool=.
 		return fmt.Errorf("storage pool %q: %w; %s", name, errNoPool, there)
 	})
 	return p, err
+}
+
+const (
+	defaultPool = "default"
+	// imagesDir is where virt-manager and virt-install have it.
+	imagesDir = "/var/lib/libvirt/images"
+)
+
+// choosePool finds the pool of a libvirtd for which none was named.
+func (h *Host) choosePool(ctx context.Context) error {
+	h.opts.Pool = defaultPool
+	return h.conn.call(ctx, func(l *lv.Libvirt) error {
+		pools, _, err := l.ConnectListAllStoragePools(1, 0)
+		if err != nil {
+			return err
+		}
+		for _, p := range pools {
+			if p.Name == defaultPool {
+				return nil
+			}
+		}
+		active, _, err := l.ConnectListAllStoragePools(1, lv.ConnectListStoragePoolsActive)
+		if err != nil {
+			return err
+		}
+		switch {
+		case len(active) == 1:
+			h.opts.Pool = active[0].Name
+		case len(pools) == 0 && h.conn.uri == "qemu:///system":
+			p, err := l.StoragePoolDefineXML("<pool type='dir'><name>"+defaultPool+"</name><target><path>"+imagesDir+"</path></target></pool>", 0)
+			if err == nil {
+				err = l.StoragePoolBuild(p, lv.StoragePoolBuildNew)
+			}
+			if err == nil {
+				err = l.StoragePoolCreate(p, 0)
+			}
+			if err == nil {
+				err = l.StoragePoolSetAutostart(p, 1)
+			}
+			return err
+		}
+		return nil // the error will name those there are
+	})
 }
 
 // errNoPool is refused as what the host cannot do: nothing is wrong with the System.
