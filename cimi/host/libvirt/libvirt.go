@@ -179,10 +179,6 @@ func (h *Host) undo(ctx context.Context, id string, note ledger.Note) error {
 // Close ends the connections; what was opened through them ends with them.
 func (h *Host) Close() error { return h.conn.Close() }
 
-// systemTypes are the VirtualSystemTypes of packages made for KVM (DSP0243
-// 8.1); where a package has none of them its first hardware section is taken.
-var systemTypes = []string{"kvm", "qemu", "pc", "q35"}
-
 func (h *Host) Capabilities() host.Capabilities {
 	return host.Capabilities{
 		SharedDisks: true,
