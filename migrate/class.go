@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/migrate/hook"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/runbook"
 	"github.com/cimimove/cimimove/ovf"
@@ -110,7 +111,7 @@ func ClassOf(err error) Class {
 		return ClassTransfer
 	case errors.As(err, &status):
 		return classOfServer(status)
-	case errors.As(err, &setting), errors.Is(err, object.ErrNotAnObject), errors.Is(err, runbook.ErrInvalid), errors.Is(err, journal.ErrNoRun), errors.Is(err, journal.ErrLocked):
+	case errors.As(err, &setting), errors.Is(err, object.ErrNotAnObject), errors.Is(err, runbook.ErrInvalid), errors.Is(err, journal.ErrNoRun), errors.Is(err, journal.ErrLocked), errors.Is(err, hook.ErrInvalid):
 		return ClassUsage
 	}
 	return ClassOther

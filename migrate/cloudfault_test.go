@@ -3,7 +3,6 @@ package migrate_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -201,78 +200,6 @@ func TestUnverifiable(t *testing.T) {
 	for _, d := range rep.Disks {
 		if d.Verified || d.SourceDigest == "" || d.DestinationDigest != "" {
 			t.Errorf("disk %+v", d)
-		}
-	}
-}
-
-// powered is a cloud whose machines run until they are stopped.
-type powered struct {
-	cimi.Provider
-	stopped *atomic.Int64
-	started *atomic.Int64
-	on      *atomic.Bool
-}
-
-func (p powered) Get(ctx context.Context, id string, o cimi.ReadOptions) (cimi.Resource, error) {
-	r, err := p.Provider.Get(ctx, id, o)
-	p.show(r)
-	return r, err
-}
-
-func (p powered) List(ctx context.Context, id string, o cimi.ListOptions) (*cimi.Collection, error) {
-	c, err := p.Provider.List(ctx, id, o)
-	if err == nil {
-		for _, r := range c.Items {
-			p.show(r)
-		}
-	}
-	return c, err
-}
-
-func (p powered) show(r cimi.Resource) {
-	if m, ok := r.(*cimi.Machine); ok && p.on.Load() {
-		m.State = cimi.StateStarted
-	}
-}
-
-func (p powered) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.Accepted, error) {
-	switch {
-	case strings.HasPrefix(id, "machines/") && a.Action == cimi.ActionStop:
-		p.stopped.Add(1)
-		p.on.Store(false)
-		return &cimi.Accepted{Done: true}, nil
-	case strings.HasPrefix(id, "machines/") && a.Action == cimi.ActionStart:
-		p.started.Add(1)
-		return &cimi.Accepted{Done: true}, nil
-	}
-	return p.Provider.Invoke(ctx, id, a)
-}
-
-// TestQuiesce: machines that run are stopped for the move, and started again
-// when it fails (AC-36).
-func TestQuiesce(t *testing.T) {
-	t.Parallel()
-	for _, fails := range []bool{false, true} {
-		a, b := newCloud(t), newCloud(t)
-		a.load(hosttest.NewSample(t, "shop", 1))
-		src, dst := a.inProcess(), b.remote()
-		p := powered{src.Provider, new(atomic.Int64), new(atomic.Int64), new(atomic.Bool)}
-		p.on.Store(true)
-		src.Provider = p
-		e := newEngine(t, src, dst)
-		if fails {
-			e.Journal.AfterWrite(func(what string) {
-				if what == "done transfer" {
-					corrupt(t, b.dir)
-				}
-			})
-		}
-		rep, err := move(t, e, migrate.Options{Source: src, Destination: dst})
-		if (err != nil) != fails {
-			t.Errorf("fails %v: %+v: %v", fails, rep, err)
-		}
-		if p.stopped.Load() != 2 || (p.started.Load() == 2) != fails {
-			t.Errorf("fails %v: %d machines stopped, %d started", fails, p.stopped.Load(), p.started.Load())
 		}
 	}
 }

@@ -17,6 +17,8 @@ type Endpoint struct {
 	Provider cimi.Provider
 	// Shared: others use the Provider too, and a run does not close it.
 	Shared bool
+	// Limits hold back what is moved from and to it.
+	Limits EndpointLimits
 }
 
 // PackageImporter is implemented by Providers in this process that take a

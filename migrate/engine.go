@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -24,8 +25,14 @@ type Engine struct {
 	// Events is told of progress; may be nil. It is called from one goroutine of
 	// each run and may be slow: intermediate values are left out, nothing waits.
 	Events func(Event)
+	// Log is told of steps, retries and hooks; nil: nobody. It gets no secrets.
+	Log *slog.Logger
+	// Observer is told of what can be counted; nil: nobody.
+	Observer Observer
 	// Relay says where a destination outside this process fetches from.
 	Relay RelayOptions
+	// Limits are shared by all runs; nil: none.
+	Limits *Limits
 	// StallTimeout ends a transfer that moves no byte for this long; default 60 s.
 	StallTimeout time.Duration
 	// StopTimeout is how long machines may take to stop; default 5 minutes.

@@ -136,6 +136,9 @@ func also(err, more error) error {
 	if more == nil {
 		return err
 	}
+	if err == nil {
+		return more
+	}
 	if e, ok := err.(*Error); ok {
 		both := *e
 		both.Err = fmt.Errorf("%w; and then: %w", e.Err, more)

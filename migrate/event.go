@@ -17,6 +17,8 @@ type Event struct {
 	Done   int64     `json:"done"`
 	Total  int64     `json:"total"`
 	Rate   int64     `json:"rate"`
+	// Note says what is waited for, and since when.
+	Note string `json:"note,omitempty"`
 }
 
 // feed carries events to one listener without ever blocking who emits them:

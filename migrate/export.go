@@ -44,7 +44,7 @@ func (r *run) export(ctx context.Context) error {
 		return at(StepExport, Source, r.System, err)
 	}
 	n := exportNotes{Job: acc.Job, Location: acc.Location}
-	if r.content, err = r.src.Provider.Open(ctx, acc.Location); err != nil {
+	if r.content, err = r.open(ctx, r.src, acc.Location); err != nil {
 		return fetching(StepExport, Source, r.System, err)
 	}
 	if err := r.identify(ctx, &n); err != nil {
@@ -73,11 +73,14 @@ func (r *run) openSource(ctx context.Context) error {
 	if r.content != nil {
 		return nil
 	}
+	if err := r.stillAtRest(ctx); err != nil {
+		return err
+	}
 	var want, got exportNotes
 	if err := r.notes(StepExport, &want); err != nil {
 		return err
 	}
-	content, err := r.src.Provider.Open(ctx, want.Location)
+	content, err := r.open(ctx, r.src, want.Location)
 	got.Location, got.Job = want.Location, want.Job
 	if cimi.IsNotFound(err) {
 		acc, exportErr := exportSystem(ctx, r.src.Provider, r.SystemID)
@@ -88,7 +91,7 @@ func (r *run) openSource(ctx context.Context) error {
 			return at(StepExport, Source, r.System, exportErr)
 		}
 		got.Location, got.Job = acc.Location, acc.Job
-		content, err = r.src.Provider.Open(ctx, acc.Location)
+		content, err = r.open(ctx, r.src, acc.Location)
 	}
 	if err != nil {
 		return fetching(StepExport, Source, r.System, err)

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/cimimove/cimimove/migrate/hook"
 )
 
 // Via is a way for the bytes (design.md, "How the bytes flow").
@@ -79,6 +82,10 @@ type Options struct {
 	Quiesce Quiesce
 	// SourceAfter says what becomes of the source; default keep.
 	SourceAfter SourceAfter
+	// StopTimeout is how long machines may take to stop; 0: the Engine's.
+	StopTimeout time.Duration
+	// Hooks run around the steps.
+	Hooks []hook.Hook
 	// Relay says where a destination outside this process fetches from.
 	Relay RelayOptions
 	// Measured tells what earlier runs between two endpoints moved, for the
@@ -93,7 +100,7 @@ type Quiesce string
 const (
 	QuiesceGraceful Quiesce = "graceful" // they are asked to stop; one that does not in time ends the run
 	QuiesceForce    Quiesce = "force"    // one that does not in time is switched off
-	QuiesceNever    Quiesce = "never"    // a run that would have to stop one is refused
+	QuiesceRefuse   Quiesce = "refuse"   // none is stopped: they are exported as they run, or not at all
 )
 
 // SourceAfter says what becomes of the source once the destination is
@@ -137,13 +144,18 @@ func (o *Options) check() error {
 	if o.Source.Provider == nil || o.Destination.Provider == nil {
 		return errors.New("a migration needs a source and a destination")
 	}
+	for _, h := range o.Hooks {
+		if err := h.Check(); err != nil {
+			return err
+		}
+	}
 	return errors.Join(
 		oneOf("mac", o.MAC, "keep", "regenerate", "strip"),
 		oneOf("via", o.Via, ViaAuto, ViaDirect, ViaRelay, ViaStage, ViaResources),
 		oneOf("verify", o.Verify, VerifyNone, VerifyDigest, VerifyFull),
 		oneOf("if-exists", o.IfExists, ExistsFail, ExistsSkip, ExistsReplace, ExistsRename),
 		oneOf("on-failure", o.OnFailure, FailureRollback, FailureKeep),
-		oneOf("quiesce", o.Quiesce, QuiesceGraceful, QuiesceForce, QuiesceNever),
+		oneOf("quiesce", o.Quiesce, QuiesceGraceful, QuiesceForce, QuiesceRefuse),
 		oneOf("source-after", o.SourceAfter, SourceKeep, SourceStart, SourceStop, SourceDelete),
 	)
 }

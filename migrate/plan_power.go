@@ -9,7 +9,7 @@ import (
 )
 
 // planPower looks whether machines run: they are stopped for the export.
-func (p *Plan) planPower(_ context.Context, _ *cimi.System) error {
+func (p *Plan) planPower(_ context.Context, s *cimi.System) error {
 	var running []string
 	for _, m := range p.shape.Machines {
 		if runs(m.State) {
@@ -18,7 +18,9 @@ func (p *Plan) planPower(_ context.Context, _ *cimi.System) error {
 	}
 	switch {
 	case len(running) == 0:
-	case p.opts.Quiesce == QuiesceNever:
+	case p.opts.Quiesce == QuiesceRefuse && s.Operation(cimi.ActionExport) != nil:
+		p.find(RulePower, ovf.Warning, p.System, "runs and is exported as it is at one moment, as after a power failure: "+strings.Join(running, ", "), "")
+	case p.opts.Quiesce == QuiesceRefuse:
 		p.find(RulePower, ovf.Error, p.System, "runs and must not be stopped, but the source exports stopped machines only: "+strings.Join(running, ", "),
 			"--quiesce graceful stops them for the move")
 	default:
@@ -38,6 +40,15 @@ func (p *Plan) planAfter(_ context.Context, s *cimi.System) error {
 		p.find(RuleAfter, ovf.Warning, s.Name, "runs on both sides afterwards, with the same MAC addresses", "--mac regenerate")
 	}
 	return nil
+}
+
+// exportable: the source offers the export, or will when the machines that run
+// are stopped.
+func (p *Plan) exportable(s *cimi.System) bool {
+	if s.Operation(cimi.ActionExport) != nil {
+		return true
+	}
+	return p.opts.Quiesce != QuiesceRefuse && s.Operation(cimi.ActionStop) != nil && runs(s.State)
 }
 
 // runs: an absent state means that the cloud does not tell.

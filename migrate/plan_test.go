@@ -281,16 +281,16 @@ func TestSavedPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Again(t.Context(), saved, src, dst, nil); migrate.ClassOf(err) != migrate.ClassUsage {
+	if _, err := e.Again(t.Context(), saved, src, dst, migrate.ResumeOptions{}); migrate.ClassOf(err) != migrate.ClassUsage {
 		t.Errorf("without the property: %v", err)
 	}
-	again, err := e.Again(t.Context(), saved, src, dst, values)
+	again, err := e.Again(t.Context(), saved, src, dst, migrate.ResumeOptions{Properties: values})
 	if err != nil || again.MAC != "regenerate" {
 		t.Fatalf("nothing has changed: %v", err)
 	}
 	refused := func(why string) {
 		t.Helper()
-		_, err := e.Again(t.Context(), saved, src, dst, values)
+		_, err := e.Again(t.Context(), saved, src, dst, migrate.ResumeOptions{Properties: values})
 		if migrate.ClassOf(err) != migrate.ClassRefused || !errors.Is(err, migrate.ErrWorldChanged) || !strings.Contains(err.Error(), why) {
 			t.Errorf("%s: %v", why, err)
 		}
@@ -302,7 +302,7 @@ func TestSavedPlan(t *testing.T) {
 	}
 	for len(b.systems()) > 0 {
 	}
-	if again, err = e.Again(t.Context(), saved, src, dst, values); err != nil {
+	if again, err = e.Again(t.Context(), saved, src, dst, migrate.ResumeOptions{Properties: values}); err != nil {
 		t.Fatalf("as it was: %v", err)
 	}
 	if rep, err := e.Start(t.Context(), again); err != nil || !rep.Verified {

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cimimove/cimimove/ovf"
 )
@@ -51,6 +52,8 @@ type savedOptions struct {
 	AcceptEULAs   bool              `json:"acceptEulas,omitempty"`
 	Quiesce       Quiesce           `json:"quiesce"`
 	SourceAfter   SourceAfter       `json:"sourceAfter"`
+	StopTimeout   time.Duration     `json:"stopTimeout,omitempty"`
+	Hooks         []string          `json:"hooks,omitempty"` // their names
 	Relay         RelayOptions      `json:"relay"`
 }
 
@@ -67,7 +70,7 @@ func (p *Plan) Save(w io.Writer) error {
 		Source: p.Source, Destination: p.Destination, System: p.ID, Name: o.Name, Nets: o.Nets, Storage: o.Storage, MAC: o.MAC,
 		PropertyKeys: slices.Sorted(maps.Keys(o.Properties)), Configuration: o.Configuration, Via: o.Via, Verify: o.Verify, IfExists: o.IfExists,
 		OnFailure: o.OnFailure, PowerOn: o.PowerOn, Allow: o.Allow, Deny: o.Deny, Strict: o.Strict, AcceptEULAs: o.AcceptEULAs,
-		Quiesce: o.Quiesce, SourceAfter: o.SourceAfter, Relay: o.Relay}}
+		Quiesce: o.Quiesce, SourceAfter: o.SourceAfter, StopTimeout: o.StopTimeout, Hooks: hookNames(o.Hooks), Relay: o.Relay}}
 	b, err := json.MarshalIndent(saved, "", "  ")
 	if err != nil {
 		return err
@@ -104,18 +107,21 @@ func (s *SavedPlan) Source() string      { return s.Options.Source }
 func (s *SavedPlan) Destination() string { return s.Options.Destination }
 
 // Again plans anew what was saved and refuses, with class 5, when the clouds
-// have changed so that the plan would be another. Property values are not in a
-// saved plan and are given again.
-func (e *Engine) Again(ctx context.Context, s *SavedPlan, src, dst Endpoint, properties map[string]string) (*Plan, error) {
+// have changed so that the plan would be another. Property values and
+// hooks are not in a saved plan and are given again.
+func (e *Engine) Again(ctx context.Context, s *SavedPlan, src, dst Endpoint, again ResumeOptions) (*Plan, error) {
 	o := s.Options
-	if given := slices.Sorted(maps.Keys(properties)); !slices.Equal(given, o.PropertyKeys) {
+	if err := sameHooks("the saved plan", o.Hooks, again.Hooks); err != nil {
+		return nil, err
+	}
+	if given := slices.Sorted(maps.Keys(again.Properties)); !slices.Equal(given, o.PropertyKeys) {
 		return nil, &Error{Step: StepPlan, Class: ClassUsage, Object: "saved plan",
 			Err: fmt.Errorf("it has values of the properties %s, given are %s: values are never saved", list(o.PropertyKeys), list(given)), Advice: "give the same properties with --prop or --props"}
 	}
 	p, err := e.Plan(ctx, Options{Source: src, Destination: dst, System: o.System, Name: o.Name, Nets: o.Nets, Storage: o.Storage, MAC: o.MAC,
-		Properties: properties, Configuration: o.Configuration, Via: o.Via, Verify: o.Verify, IfExists: o.IfExists, OnFailure: o.OnFailure,
+		Properties: again.Properties, Configuration: o.Configuration, Via: o.Via, Verify: o.Verify, IfExists: o.IfExists, OnFailure: o.OnFailure,
 		PowerOn: o.PowerOn, Allow: o.Allow, Deny: o.Deny, Strict: o.Strict, AcceptEULAs: o.AcceptEULAs, Quiesce: o.Quiesce,
-		SourceAfter: o.SourceAfter, Relay: o.Relay})
+		SourceAfter: o.SourceAfter, StopTimeout: o.StopTimeout, Hooks: again.Hooks, Relay: o.Relay})
 	if p == nil {
 		return nil, err
 	}

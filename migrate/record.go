@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/cimimove/cimimove/ovf"
 )
@@ -26,21 +27,32 @@ type record struct {
 	PropertyKeys []string          `json:"propertyKeys,omitempty"`
 	Config       string            `json:"configuration,omitempty"`
 	PowerOn      bool              `json:"powerOn,omitempty"`
+	Quiesce      Quiesce           `json:"quiesce,omitempty"`
+	SourceAfter  SourceAfter       `json:"sourceAfter,omitempty"`
 	Relay        RelayOptions      `json:"relay"`
 	Before       []string          `json:"before,omitempty"`
 	Shape        *Shape            `json:"shape"`
 	Findings     []ovf.Finding     `json:"findings,omitempty"`
 	Bytes        int64             `json:"bytes"`
+	StopTimeout  time.Duration     `json:"stopTimeout,omitempty"`
+	Hooks        []string          `json:"hooks,omitempty"`
+	// PlanDoc is the plan as hooks get it; empty without hooks.
+	PlanDoc json.RawMessage `json:"plan,omitempty"`
 }
 
-const recordVersion = 1
+const recordVersion = 2
 
 func (p *Plan) record() record {
 	o := p.opts
+	var doc json.RawMessage
+	if len(o.Hooks) > 0 {
+		doc = json.RawMessage(plain(p))
+	}
 	return record{Version: recordVersion, SystemID: p.ID, System: p.System, Name: p.Name, Via: p.Via, Verify: o.Verify,
 		IfExists: o.IfExists, OnFailure: o.OnFailure, MAC: o.MAC, Nets: o.Nets, Storage: o.Storage,
-		PropertyKeys: slices.Sorted(maps.Keys(o.Properties)), Config: o.Configuration, PowerOn: o.PowerOn,
-		Relay: o.Relay, Before: p.before, Shape: p.shape, Findings: p.Findings, Bytes: p.Bytes}
+		PropertyKeys: slices.Sorted(maps.Keys(o.Properties)), Config: o.Configuration, PowerOn: o.PowerOn, Quiesce: o.Quiesce, SourceAfter: o.SourceAfter,
+		Relay: o.Relay, Before: p.before, Shape: p.shape, Findings: p.Findings, Bytes: p.Bytes,
+		StopTimeout: o.StopTimeout, Hooks: hookNames(o.Hooks), PlanDoc: doc}
 }
 
 func (r record) encode() json.RawMessage {
@@ -103,6 +115,12 @@ type verifyNotes struct {
 
 type startNotes struct {
 	Started []string `json:"started,omitempty"`
+}
+
+type finishNotes struct {
+	Stopped []string `json:"stopped,omitempty"` // ids of the source's machines that ran
+	// Deleting: the source is being deleted, or was.
+	Deleting bool `json:"deleting,omitempty"`
 }
 
 // importUndo is what rollback needs besides the notes.

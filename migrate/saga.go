@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/migrate/hook"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/ovf"
 )
@@ -21,7 +23,9 @@ type run struct {
 	id       string
 	src, dst Endpoint
 	values   map[string]string // of properties
+	hooks    []hook.Hook
 	feed     *feed
+	moved    atomic.Int64           // bytes that came from either cloud
 	steps    map[Step]*journal.Step // the latest of each name
 	content  cimi.Content           // of the source's export, when open
 	findings []ovf.Finding
@@ -57,7 +61,7 @@ func (e *Engine) StartItem(ctx context.Context, p *Plan, item *journal.Item) (*R
 		guard.Unlock()
 		return nil, err
 	}
-	r := &run{record: &rec, engine: e, id: id, src: p.src, dst: p.dst, values: p.opts.Properties,
+	r := &run{record: &rec, engine: e, id: id, src: p.src, dst: p.dst, values: p.opts.Properties, hooks: p.opts.Hooks,
 		steps: map[Step]*journal.Step{}, locks: []*journal.Lock{guard}}
 	return r.drive(ctx)
 }
@@ -79,6 +83,8 @@ func (e *Engine) skip(ctx context.Context, p *Plan, rec record, item *journal.It
 // that has to be begun anew; they were not journaled.
 type ResumeOptions struct {
 	Properties map[string]string
+	// Hooks are those that the run began with; they were not journaled either.
+	Hooks []hook.Hook
 }
 
 // Resume goes on with a run whose process was interrupted or died. A run that
@@ -88,8 +94,12 @@ func (e *Engine) Resume(ctx context.Context, id string, o ResumeOptions) (*Repor
 	if r == nil {
 		return rep, err
 	}
-	r.values = o.Properties
 	defer r.closeEndpoints()
+	if err := sameHooks("run "+id, r.Hooks, o.Hooks); err != nil {
+		r.unlock()
+		return nil, err
+	}
+	r.values, r.hooks = o.Properties, o.Hooks
 	return r.drive(ctx)
 }
 
@@ -111,6 +121,14 @@ func (r *run) drive(ctx context.Context) (rep *Report, err error) {
 	ctx, done := r.whileOurs(ctx)
 	defer done()
 	r.findings = append(r.findings, r.Findings...)
+	r.engine.observer().RunBegan(r.src.Name, r.dst.Name)
+	defer func() {
+		state := string(journal.Failed)
+		if rep != nil {
+			state = rep.State
+		}
+		r.engine.observer().RunEnded(r.src.Name, r.dst.Name, state, ClassOf(err).String())
+	}()
 	if err := r.set(ctx, journal.Change{State: journal.Running, Error: json.RawMessage("null")}); err != nil {
 		return nil, err
 	}
@@ -140,24 +158,56 @@ func (r *run) takeSteps(ctx context.Context) error {
 		take func(context.Context) error
 	}{
 		{StepDiscover, r.discover}, {StepPlan, r.recordPlan}, {StepQuiesce, r.quiesce}, {StepExport, r.export},
-		{StepTransfer, r.transfer}, {StepVerify, r.verify}, {StepStart, r.start}, {StepFinish, r.finish},
+		{StepTransfer, r.admitted(r.transfer)}, {StepVerify, r.verify}, {StepStart, r.start}, {StepFinish, r.finish},
 	} {
-		if r.done(s.step) {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil && !r.done(s.step) {
 			return &Error{Step: s.step, Class: ClassInterrupt, Err: context.Cause(ctx), Advice: r.resumeAdvice()}
 		}
-		r.feed.emit(Event{Run: r.id, System: r.System, Phase: string(s.step)})
-		if err := s.take(ctx); err != nil {
+		if err := r.takeStep(ctx, s.step, s.take); err != nil {
 			return at(s.step, "", r.System, err)
 		}
 	}
 	return nil
 }
 
+// admitted waits until both endpoints have room for one transfer more.
+func (r *run) admitted(transfer func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		leave, err := r.engine.Limits.enter(ctx, func(endpoint string) {
+			r.wait("for other transfers of "+endpoint, time.Now())
+		}, r.src, r.dst)
+		if err != nil {
+			return &Error{Step: StepTransfer, Object: r.System, Class: ClassInterrupt, Err: err}
+		}
+		defer leave()
+		return transfer(ctx)
+	}
+}
+
+// takeStep takes a step that is not done yet, between its hooks.
+func (r *run) takeStep(ctx context.Context, s Step, take func(context.Context) error) error {
+	var outcome error
+	if !r.done(s) {
+		if err := r.runHooks(ctx, "before", s); err != nil {
+			return err
+		}
+		r.feed.emit(Event{Run: r.id, System: r.System, Phase: string(s)})
+		if outcome = r.timed(s, func() error { return take(ctx) }); !r.done(s) {
+			return outcome
+		}
+	}
+	// A step can be done and still have something to say: that what it did
+	// could not be proved.
+	return also(outcome, r.runHooks(ctx, "after", s))
+}
+
 func (r *run) resumeAdvice() string {
-	return fmt.Sprintf("cimimove resume %s goes on; cimimove rollback %s undoes", r.id, r.id)
+	advice := fmt.Sprintf("cimimove resume %s goes on; cimimove rollback %s undoes", r.id, r.id)
+	var q quiesceNotes
+	if r.notes(StepQuiesce, &q) == nil && len(q.Stopped) > 0 && !r.done(StepFinish) {
+		advice += fmt.Sprintf(" and starts the %d machines again that stay stopped at the source until then", len(q.Stopped))
+	}
+	return advice
 }
 
 // fail decides what a failure leaves behind, and gives the error to show.

@@ -106,5 +106,5 @@ func (t *transfer) reopened(ctx context.Context) (cimi.Content, error) {
 	if err := t.run.notes(StepExport, &n); err != nil {
 		return nil, err
 	}
-	return t.src.Provider.Open(ctx, n.Location)
+	return t.open(ctx, t.src, n.Location)
 }

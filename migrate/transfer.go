@@ -244,12 +244,15 @@ func (t *transfer) followImport(ctx context.Context, in importNotes, acc *cimi.A
 	waiting, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	w := newWatchdog(t.engine.stallTimeout(), func() int64 {
-		n := t.tap.Read()
+		n := t.moved.Load()
 		if t.server != nil {
 			n += t.server.Sent()
 		}
 		return n
 	})
+	w.waiting = func(since time.Time, state string) {
+		t.wait("for the import at "+t.dst.Name+", whose Job says "+orNone(state), since)
+	}
 	go w.run(waiting, stop)
 	job, err := follow(waiting, t.dst.Provider, acc, func(j *cimi.Job) {
 		percent := cimi.IntValue(j.Progress)

@@ -28,9 +28,11 @@ func (r *run) undo(ctx context.Context) error {
 	}
 	if st := r.steps[StepQuiesce]; st != nil && st.State != journal.Undone {
 		var n quiesceNotes
-		if err := r.notes(StepQuiesce, &n); err != nil {
+		var f finishNotes
+		if err := errors.Join(r.notes(StepQuiesce, &n), r.notes(StepFinish, &f)); err != nil {
 			return err
 		}
+		n.Stopped = append(n.Stopped, f.Stopped...)
 		for _, id := range n.Stopped {
 			if err := r.startAgain(ctx, id); err != nil {
 				errs = append(errs, at("", Source, id, err))
@@ -78,6 +80,13 @@ func (e *Engine) Rollback(ctx context.Context, id string) (*Report, error) {
 	r.feed = newFeed(nil)
 	if ended && r.IfExists == ExistsReplace && len(r.Before) > 0 {
 		return nil, refuse(StepFinish, Destination, r.Name, fmt.Errorf("the System it replaced (%s) is deleted, so there is nothing to go back to", r.Before[0]), "")
+	}
+	var f finishNotes
+	if err := r.notes(StepFinish, &f); err != nil {
+		return nil, err
+	}
+	if f.Deleting {
+		return nil, refuse(StepFinish, Source, r.System, errors.New("it is deleted at the source, so its copy is all that there is"), "")
 	}
 	r.findings = append(r.findings, r.Findings...)
 	if err := r.undo(ctx); err != nil {

@@ -114,7 +114,7 @@ func (v *verification) full(ctx context.Context) error {
 	if err != nil {
 		return v.unprovable(err)
 	}
-	content, err := v.dst.Provider.Open(ctx, acc.Location)
+	content, err := v.open(ctx, v.dst, acc.Location)
 	if err != nil {
 		return v.unprovable(err)
 	}

@@ -12,12 +12,18 @@ import (
 type watchdog struct {
 	patience time.Duration
 	count    func() int64 // bytes moved
+	// waiting is told, now and then, that nothing has moved since when, and what
+	// the Job says; may be nil.
+	waiting func(since time.Time, state string)
 
 	mu    sync.Mutex
 	state string
 	last  int64
 	since time.Time
 }
+
+// quiet is how long nothing moves before somebody is told.
+const quiet = 10 * time.Second
 
 func newWatchdog(patience time.Duration, count func() int64) *watchdog {
 	return &watchdog{patience: patience, count: count, since: time.Now()}
@@ -35,13 +41,22 @@ func (w *watchdog) seen(state string) {
 func (w *watchdog) run(ctx context.Context, stop context.CancelCauseFunc) {
 	tick := time.NewTicker(max(w.patience/10, time.Millisecond))
 	defer tick.Stop()
+	var told time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if idle := w.idle(); idle > w.patience {
+		idle := w.idle()
+		if w.waiting != nil && idle > min(w.patience/2, quiet) && time.Since(told) > quiet {
+			told = time.Now()
+			w.mu.Lock()
+			since, state := w.since, w.state
+			w.mu.Unlock()
+			w.waiting(since, state)
+		}
+		if idle > w.patience {
 			stop(&Error{Step: StepTransfer, Side: Destination, Class: ClassTransfer,
 				Err: fmt.Errorf("%w for %s", ErrStalled, idle.Round(time.Second))})
 			return

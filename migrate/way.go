@@ -22,7 +22,7 @@ func (p *Plan) planWay(ctx context.Context, s *cimi.System) error {
 		p.find(RuleWay, ovf.Error, string(o.Via), fmt.Sprintf("the way %s is not offered yet", o.Via), "--via relay, or leave --via out")
 		return nil
 	}
-	if s.Operation(cimi.ActionExport) == nil {
+	if !p.exportable(s) {
 		p.find(RuleExport, ovf.Error, s.Name, "the source offers no export of it", "")
 	}
 	if err := p.planImport(ctx); err != nil {

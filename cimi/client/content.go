@@ -80,6 +80,14 @@ func (c *content) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// Stream reads n bytes from off in one request, as they come.
+func (c *content) Stream(ctx context.Context, off, n int64) io.ReadCloser {
+	if c.Ranged() {
+		return c.f.Reader(ctx, off, n)
+	}
+	return io.NopCloser(io.NewSectionReader(c, off, n))
+}
+
 func (c *content) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -32,6 +32,10 @@ type Endpoint struct {
 	URL string
 	// Dir of a local cloud, cleaned.
 	Dir string
+	// Bandwidth is how many bytes a second may be moved from and to it together,
+	// Transfers how many at a time; 0: any. A named endpoint says so.
+	Bandwidth int64
+	Transfers int
 }
 
 // ErrUserInfo: credentials stood in a URL, where process lists and logs show them.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/client"
@@ -80,6 +83,9 @@ func Open(ctx context.Context, name string, o Options) (*Opened, error) {
 		return nil, err
 	}
 	e.Name = name
+	if e.Bandwidth, e.Transfers, err = named.limits(); err != nil {
+		return nil, &NameError{name, err}
+	}
 	var p cimi.Provider
 	switch e.Kind {
 	case CIMI:
@@ -145,4 +151,19 @@ func first(a, b string) string {
 		return a
 	}
 	return b
+}
+
+// limits of a named endpoint.
+func (n Named) limits() (bandwidth int64, transfers int, err error) {
+	if n.Bandwidth != "" {
+		b, err := humanize.ParseBytes(n.Bandwidth)
+		if err != nil || b == 0 || b > math.MaxInt64 {
+			return 0, 0, &ConfigError{"bandwidth", fmt.Errorf("%q is no size such as 50MiB", n.Bandwidth)}
+		}
+		bandwidth = int64(b)
+	}
+	if n.Transfers < 0 {
+		return 0, 0, &ConfigError{"transfers", errors.New("is not negative")}
+	}
+	return bandwidth, n.Transfers, nil
 }

@@ -111,7 +111,7 @@ var choices = map[string][]string{
 	"if-exists":    {"fail", "skip", "replace", "rename"},
 	"on-failure":   {"rollback", "keep"},
 	"mac":          {"keep", "regenerate", "strip"},
-	"quiesce":      {"graceful", "force", "never"},
+	"quiesce":      {"graceful", "force", "refuse"},
 	"source-after": {"keep", "start", "stop", "delete"},
 	"via":          {"auto", "direct", "relay", "stage", "resources"},
 	"verify":       {"none", "digest", "full"},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -36,7 +37,8 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 	via := []cli.Flag{
 		str("via", "auto", "the way: auto, direct, relay, stage or resources"), str("verify", "full", "proof: none, digest (as the cloud says) or full (read anew)"),
 		boolean("dry-run", "show what would be done; write nothing"), str("plan", "", "`FILE` of a saved plan: what is moved, and how; refused when the clouds have changed since"),
-		str("quiesce", "graceful", "running machines: graceful (asked to stop), force (switched off when they do not in time) or never"),
+		str("quiesce", "graceful", "running machines: graceful (asked to stop), force (switched off when they do not in time) or refuse (not stopped)"),
+		&cli.DurationFlag{Name: "stop-timeout", Value: 5 * time.Minute, Usage: "how long machines may take to stop"},
 		str("source-after", "keep", "the source when its copy is verified: keep, start (what ran runs again), stop or delete"),
 	}
 	query := []cli.Flag{
@@ -70,8 +72,8 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 				[]cli.Flag{str("as", "system", "system, or template for a SystemTemplate")}),
 			command("export", "ENDPOINT SYSTEM OUT", "a System becomes a package", "cimimove export local:cloud webshop webshop.ova", exportSystem, connectionFlags(), packing),
 			command("migrate", "SOURCE SYSTEM DESTINATION | --plan FILE", "a System leaves one cloud and arrives, proved, in another",
-				"cimimove migrate http://127.0.0.1:8780/cloudEntryPoint webshop http://127.0.0.1:8781/cloudEntryPoint --verify full\ncimimove migrate --plan plan.json", migrateSystem, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), via),
-			command("plan", "RUNBOOK | SOURCE SYSTEM DESTINATION | --plan FILE", "what would be done; nothing is written", "cimimove plan local:east webshop local:west --save plan.json\ncimimove plan runbook.yaml", plan, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), via,
+				"cimimove migrate http://127.0.0.1:8780/cloudEntryPoint webshop http://127.0.0.1:8781/cloudEntryPoint --verify full\ncimimove migrate --plan plan.json", migrateSystem, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), hookFlags(), via),
+			command("plan", "RUNBOOK | SOURCE SYSTEM DESTINATION | --plan FILE", "what would be done; nothing is written", "cimimove plan local:east webshop local:west --save plan.json\ncimimove plan runbook.yaml", plan, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), hookFlags(), via,
 				[]cli.Flag{str("save", "", "write the plan to `FILE`, for migrate --plan"), list("var", "`NAME=VALUE` of a variable of the runbook")}),
 			command("run", "[RUNBOOK]", "move what a runbook lists; what was done before is not done again", "cimimove run evacuation.yaml --output json", runRunbook, connectionFlags(), transferFlags(), policyFlags(), stateFlags(),
 				[]cli.Flag{number("parallel-systems", "Systems moved at the same time"), list("var", "`NAME=VALUE` of a variable of the runbook"), boolean("schema", "print the JSON Schema of runbooks"), boolean("accept-eulas", "accept the licences of the packages")}),
@@ -85,7 +87,7 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 				return c.Retry(ctx, run, system)
 			}), stateFlags()),
 			command("status", "[RUN]", "runs and how far they are", "cimimove status --output json", status, stateFlags()),
-			command("resume", "RUN", "go on with a run or a runbook that was interrupted", "cimimove resume 20261124-031500-a1b2", resume, connectionFlags(), transferFlags(), stateFlags(),
+			command("resume", "RUN", "go on with a run or a runbook that was interrupted", "cimimove resume 20261124-031500-a1b2", resume, connectionFlags(), transferFlags(), stateFlags(), hookFlags(),
 				[]cli.Flag{list("prop", "`KEY=VALUE` of an OVF property, when the import begins anew"), str("props", "", "`FILE` of OVF properties")}),
 			command("rollback", "RUN", "undo a run: nothing of it stays at the destination", "cimimove rollback 20261124-031500-a1b2", rollback, connectionFlags(), stateFlags()),
 			command("gc", "", "remove what failed runs have left at their destinations", "cimimove gc --dry-run", gc, connectionFlags(), stateFlags(), []cli.Flag{str("run", "", "this `RUN` only"), boolean("dry-run", "list, remove nothing")}),

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"path/filepath"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/cimimove/cimimove/cimi/endpoint"
 	"github.com/cimimove/cimimove/migrate"
@@ -51,7 +54,7 @@ func (c *call) cloud(ctx context.Context, name string, side endpoint.Side) (migr
 	if err != nil {
 		return migrate.Endpoint{}, err
 	}
-	e := migrate.Endpoint{Name: o.Name, Provider: o.Provider}
+	e := migrate.Endpoint{Name: o.Name, Provider: o.Provider, Limits: migrate.EndpointLimits{Bandwidth: o.Bandwidth, Transfers: o.Transfers}}
 	switch {
 	case o.Kind == endpoint.CIMI:
 		e.URL = o.URL
@@ -80,18 +83,36 @@ func (c *call) engine(ctx context.Context, events func(migrate.Event)) (e *migra
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, nil, usageError{err.Error()}
 	}
-	j, err := c.journal(ctx, dir)
+	limits := &migrate.Limits{}
+	if text := c.String("bandwidth"); text != "" {
+		n, err := humanize.ParseBytes(text)
+		if err != nil || n == 0 || n > math.MaxInt64 {
+			return nil, nil, usage("--bandwidth takes a size such as 50MiB (a second), not %q", text)
+		}
+		limits.Bandwidth = int64(n)
+	}
+	counts, stop, err := c.metricsServer(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	j, err := c.journal(ctx, dir)
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
 	e = &migrate.Engine{
-		Journal: j, Events: events, StallTimeout: c.Duration("stall-timeout"),
+		Journal: j, Events: events, StallTimeout: c.Duration("stall-timeout"), StopTimeout: c.Duration("stop-timeout"),
+		Log: c.logger(), Limits: limits,
 		Relay: migrate.RelayOptions{Listen: c.String("relay-listen"), URL: c.String("relay-url")},
 		Dial: func(ctx context.Context, name string, side migrate.Side) (migrate.Endpoint, error) {
 			return c.cloud(ctx, name, endpoint.Side(side))
 		},
 	}
+	if counts != nil {
+		e.Observer = counts
+	}
 	return e, func() {
+		stop()
 		if err := j.Close(); err != nil {
 			slog.Warn("journal", "error", err)
 		}

@@ -67,6 +67,7 @@ func transferFlags() []cli.Flag {
 		&cli.StringFlag{Name: "bandwidth", Usage: "limit such as `50MiB` a second"},
 		&cli.StringFlag{Name: "relay-listen", Usage: "`ADDRESS` on which the destination fetches from us"},
 		&cli.StringFlag{Name: "relay-url", Usage: "`URL` by which the destination reaches that address"},
+		&cli.StringFlag{Name: "metrics-listen", Usage: "`ADDRESS` on which /metrics and /healthz answer while this runs"},
 		&cli.StringFlag{Name: "on-failure", Value: "rollback", Usage: "what was made at the destination: rollback or keep"},
 	}
 }
@@ -76,6 +77,14 @@ func policyFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "allow", Usage: "go on in spite of findings of this `RULE`"},
 		&cli.StringSliceFlag{Name: "deny", Usage: "refuse on findings of this `RULE`"},
 		&cli.BoolFlag{Name: "strict", Usage: "refuse on warnings too"},
+	}
+}
+
+// hookFlags are of commands that begin migrations or go on with them.
+func hookFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "hook", Usage: "`\"before STEP=COMMAND\"` or \"after STEP=URL\": runs around a step, with the plan as JSON on standard input"},
+		&cli.StringFlag{Name: "hooks", Usage: "YAML `FILE` of hooks, with deadlines and what to do when one fails"},
 	}
 }
 

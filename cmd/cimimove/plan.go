@@ -33,7 +33,10 @@ func (c *call) planOptions() (migrate.Options, error) {
 	if o.Storage, err = c.mapping("storage"); err != nil {
 		return o, err
 	}
-	o.Properties, err = c.properties()
+	if o.Properties, err = c.properties(); err != nil {
+		return o, err
+	}
+	o.Hooks, err = c.hooks()
 	return o, err
 }
 
@@ -85,11 +88,15 @@ func (c *call) plannedAgain(ctx context.Context, e *migrate.Engine, file string)
 	if err != nil {
 		return nil, err
 	}
+	hooks, err := c.hooks()
+	if err != nil {
+		return nil, err
+	}
 	src, dst, err := c.sides(ctx, saved.Source(), saved.Destination())
 	if err != nil {
 		return nil, err
 	}
-	return e.Again(ctx, saved, src, dst, values)
+	return e.Again(ctx, saved, src, dst, migrate.ResumeOptions{Properties: values, Hooks: hooks})
 }
 
 // savePlan replaces file when the plan is written whole. Others than its owner

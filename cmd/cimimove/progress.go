@@ -139,6 +139,9 @@ func countsBytes(e migrate.Event) bool { return e.Disk != "" }
 func describe(e migrate.Event) string {
 	s := strings.TrimSpace(e.System + " " + e.Disk)
 	s += ": " + e.Phase
+	if e.Note != "" {
+		s += " " + e.Note
+	}
 	if e.Total > 0 {
 		s += fmt.Sprintf(" %d %%", int64(float64(e.Done)*100/float64(e.Total)))
 		if countsBytes(e) {

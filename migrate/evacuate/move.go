@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/migrate/hook"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/runbook"
 )
@@ -117,7 +118,7 @@ func (v *Evacuation) move(ctx context.Context, c *claimed) (*migrate.Report, err
 			return nil, err
 		}
 		if err == nil && (was.State.Ended() && was.State != journal.RolledBack || was.State == journal.Running || was.State == journal.Interrupted) {
-			return engine.Resume(ctx, c.row.Run, migrate.ResumeOptions{Properties: values})
+			return engine.Resume(ctx, c.row.Run, migrate.ResumeOptions{Properties: values, Hooks: hooksOf(c.item)})
 		}
 	}
 	o, err := v.migration(ctx, c.item, values)
@@ -147,8 +148,17 @@ func (v *Evacuation) migration(ctx context.Context, item Item, values map[string
 		Properties: values, MAC: item.MAC, Verify: migrate.Verify(item.Verify), Via: migrate.Via(item.Via),
 		IfExists: migrate.IfExists(item.IfExists), OnFailure: migrate.OnFailure(item.OnFailure), PowerOn: item.PowerOn,
 		Quiesce: migrate.Quiesce(item.Cutover.Stop), SourceAfter: migrate.SourceAfter(item.Cutover.Source), AcceptEULAs: v.opts.AcceptEULAs,
-		Allow: v.opts.Allow, Deny: v.opts.Deny, Strict: v.opts.Strict, Relay: v.engine.Relay,
+		StopTimeout: time.Duration(item.Cutover.Deadline), Hooks: hooksOf(item), Allow: v.opts.Allow, Deny: v.opts.Deny, Strict: v.opts.Strict, Relay: v.engine.Relay,
 	}, nil
+}
+
+// hooksOf are the hooks of an item as the engine takes them.
+func hooksOf(item Item) []hook.Hook {
+	var out []hook.Hook
+	for _, h := range item.Hooks {
+		out = append(out, hook.Hook{On: h.On, Run: h.Run, URL: h.URL, Timeout: time.Duration(h.Timeout), Continue: h.OnFailure == "continue"})
+	}
+	return out
 }
 
 // sided keeps an error that says where it arose, and adds it to others.

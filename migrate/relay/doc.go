@@ -84,14 +84,20 @@ func (t *Tap) ReadAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	n, err := t.src.ReadAt(p, off)
-	t.read.Add(int64(n))
+	t.passed(p[:n], off, err)
+	return n, err
+}
+
+// passed counts what came of the source, keeps its error, and shows it to the
+// watches.
+func (t *Tap) passed(p []byte, off int64, err error) {
+	t.read.Add(int64(len(p)))
 	if err != nil && err != io.EOF {
 		t.fail(err)
 	}
 	for _, w := range t.watches {
-		w.see(p[:n], off)
+		w.see(p, off)
 	}
-	return n, err
 }
 
 // fail keeps the first error of the source.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 )
 
 const (
@@ -11,6 +12,9 @@ const (
 	// of them wait for the destination: the memory of one reader is their product.
 	chunkSize = 1 << 20
 	chunks    = 4
+	// patience is how long a chunk waits to be full: what a slow source has
+	// given goes on, so that the destination sees that something moves.
+	patience = 50 * time.Millisecond
 )
 
 // reader reads a Content in sequence, ahead of whoever takes the bytes. It is
@@ -98,6 +102,8 @@ func startReadahead(ctx context.Context, src io.ReaderAt, off, end int64) *reada
 	}
 	go func() {
 		defer close(f.full)
+		in := Sequence(ctx, src, off, end-off)
+		defer in.Close()
 		for off < end {
 			var buf []byte
 			select {
@@ -109,7 +115,7 @@ func startReadahead(ctx context.Context, src io.ReaderAt, off, end int64) *reada
 			if buf == nil {
 				buf = make([]byte, want)
 			}
-			n, err := src.ReadAt(buf[:min(want, int64(len(buf)))], off)
+			n, err := fill(in, buf[:min(want, int64(len(buf)))])
 			off += int64(n)
 			if err == io.EOF {
 				if err = nil; off < end {
@@ -127,6 +133,19 @@ func startReadahead(ctx context.Context, src io.ReaderAt, off, end int64) *reada
 		}
 	}()
 	return f
+}
+
+// fill reads until p is full or has waited long enough.
+func fill(in io.Reader, p []byte) (n int, err error) {
+	for started := time.Now(); n < len(p) && err == nil; {
+		var m int
+		m, err = in.Read(p[n:])
+		n += m
+		if n > 0 && time.Since(started) > patience {
+			break
+		}
+	}
+	return n, err
 }
 
 func (f *readahead) read(p []byte) (int, error) {

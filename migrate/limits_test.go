@@ -1,0 +1,170 @@
+package migrate_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cimimove/cimimove/cimi/hosttest"
+	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/migrate/metrics"
+)
+
+// TestBandwidth: what is read from either cloud keeps to the limit (AC-10).
+func TestBandwidth(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.remote(), b.remote()
+	for _, by := range []string{"engine", "endpoint"} {
+		e := newEngine(t, src, dst)
+		e.Limits = &migrate.Limits{}
+		const limit = 400 << 10
+		if by == "engine" {
+			e.Limits.Bandwidth = limit
+		} else {
+			src.Limits.Bandwidth = limit
+		}
+		started := time.Now()
+		rep, err := move(t, e, migrate.Options{Source: src, Destination: dst, Name: by})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The proof reads the destination anew, which counts too.
+		moved := 2*rep.Bytes.Read - limit/2
+		if least := time.Duration(float64(moved) / limit * float64(time.Second)); time.Since(started) < least {
+			t.Errorf("%s: %d bytes in %s; at %d a second that takes %s", by, moved, time.Since(started), limit, least)
+		}
+	}
+}
+
+// TestTransfersPerEndpoint: no more transfers at a time than an endpoint
+// allows, and who waits says for what (AC-10, AC-03).
+func TestTransfersPerEndpoint(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	src, dst := a.inProcess(), b.inProcess()
+	src.Limits.Transfers = 1
+	var mu sync.Mutex
+	var notes []string
+	e := newEngine(t, src, dst)
+	e.Limits = &migrate.Limits{}
+	e.Events = func(ev migrate.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if ev.Note != "" {
+			notes = append(notes, ev.Phase+" "+ev.Note)
+		}
+	}
+	var inside, most atomic.Int64
+	e.Journal.AfterWrite(func(what string) {
+		switch what {
+		case "begin transfer":
+			if n := inside.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			time.Sleep(100 * time.Millisecond)
+		case "done transfer":
+			inside.Add(-1)
+		}
+	})
+	var wait sync.WaitGroup
+	for i, name := range []string{"one", "two", "three"} {
+		a.load(hosttest.NewSample(t, name, byte(i)))
+		plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait.Go(func() {
+			if _, err := e.Start(t.Context(), plan); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	if most.Load() != 1 || len(b.systems()) != 3 {
+		t.Errorf("%d transfers at a time; the destination holds %v", most.Load(), b.systems())
+	}
+	if len(notes) == 0 || !strings.Contains(notes[0], "waiting for other transfers of local:") || !strings.Contains(notes[0], "since") {
+		t.Errorf("who waited said %q", notes)
+	}
+}
+
+// TestLogAndMetrics: steps and their outcome are logged with run and System,
+// and counted.
+func TestLogAndMetrics(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.remote(), b.remote()
+	e := newEngine(t, src, dst)
+	var log lockedBuffer
+	e.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	m := metrics.New()
+	e.Observer = m
+	rep, err := move(t, e, migrate.Options{Source: src, Destination: dst})
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := map[string]bool{}
+	for line := range strings.Lines(log.String()) {
+		var x struct{ Run, System, Step string }
+		if err := json.Unmarshal([]byte(line), &x); err != nil {
+			t.Errorf("%v: %s", err, line)
+		}
+		if x.Run != rep.Run || x.System != "shop" {
+			t.Errorf("of which run? %s", line)
+		}
+		steps[x.Step] = true
+	}
+	for _, s := range rep.Steps {
+		if s.Name != "import" && !steps[s.Name] {
+			t.Errorf("step %s is not in the log", s.Name)
+		}
+	}
+	s := httptest.NewServer(m.Handler())
+	defer s.Close()
+	resp, err := http.Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`cimimove_runs_total{class="done",destination="` + dst.Name + `",source="` + src.Name + `",state="verified"} 1`,
+		`cimimove_runs_running{destination="` + dst.Name + `",source="` + src.Name + `"} 0`,
+		`cimimove_step_seconds_count{step="transfer"} 1`, `cimimove_bytes_total{`,
+	} {
+		if !bytes.Contains(text, []byte(want)) {
+			t.Errorf("no %s in\n%.3000s", want, text)
+		}
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
