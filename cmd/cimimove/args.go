@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -16,6 +17,10 @@ var ovftoolSpellings = map[string]string{
 	"deploymentOption": "deployment-option",
 	"shaAlgorithm":     "sha",
 }
+
+// mayStandAlone are the options that may be given without a value, which then
+// is the first of these.
+var mayStandAlone = map[string][]string{"digest": digestKinds}
 
 // arrange puts a command line in the order that urfave/cli parses: command,
 // subcommand, options, "--", arguments. Users may write options anywhere, but
@@ -41,6 +46,9 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 			continue
 		}
 		a = respell(a)
+		if kinds, ok := mayStandAlone[strings.TrimLeft(a, "-")]; ok && (len(rest) == 0 || !slices.Contains(kinds, rest[0])) {
+			a += "=" + kinds[0]
+		}
 		options = append(options, a)
 		if strings.Contains(a, "=") || !values[strings.TrimLeft(a, "-")] {
 			continue

@@ -60,9 +60,11 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 			command("template", "[PACKAGE] [OUT]", "OVF to CIMI SystemTemplate and back", "cimimove template app.ovf --format xml\ncimimove template --to-ovf template.json app.ovf", template,
 				packageFlags(), connectionFlags(), []cli.Flag{str("format", "json", "json or xml"), str("to-ovf", "", "SystemTemplate `FILE` to turn into a descriptor"), str("deployment-option", "", "`ID` of the configuration")}),
 			{Name: "disk", Usage: "virtual disks by themselves", Flags: outputFlags(), HideHelpCommand: true, OnUsageError: usageFault, Action: needsCommand, Subcommands: []*cli.Command{
-				command("info", "IMAGE", "format, sizes, and the content digest on request", "cimimove disk info disk.vmdk --digest", diskInfo, from, []cli.Flag{str("digest", "", "`KIND` of digest: content (the same in every format) or sha256")}),
+				command("info", "IMAGE", "format, sizes, and the content digest on request", "cimimove disk info disk.vmdk --digest", diskInfo, from, []cli.Flag{str("digest", "", "`KIND` of digest: content (the same in every format, the default) or sha256 (of the content as one file)")}),
 				command("convert", "IN OUT", "to another format; - is a stream", "cimimove disk convert disk.vmdk disk.raw --to raw\ncat disk.vmdk | cimimove disk convert - disk.raw --to raw", diskConvert, from,
-					[]cli.Flag{str("to", "", "`FORMAT`: raw, qcow2, vmdk, vmdk-sparse, vhd, vhdx or vdi"), number("compress", "compression `LEVEL`: 0 stored, 1 fastest, 9 smallest"), str("size", "", "virtual `SIZE` of a raw disk on standard input")}),
+					[]cli.Flag{str("to", "", "`FORMAT`: raw, qcow2, vmdk, vmdk-sparse, vhd, vhdx or vdi"), number("compress", "compression `LEVEL`: 0 stored, 1 fastest, 9 smallest"),
+						str("variant", "", "`VARIANT` of the format: dynamic or fixed (vhd, vhdx, vdi), zlib or zstd (qcow2, compressed)"), str("digest", "", "`KIND` of digest to take in the same pass: content (the default), or sha256 for that of the file written as well"),
+						str("size", "", "virtual `SIZE` of a raw disk on standard input")}),
 				command("compare", "A B", "same content? the first differing offset otherwise", "cimimove disk compare disk.vmdk disk.raw", diskCompare, from),
 			}},
 			command("ls", "ENDPOINT [COLLECTION]", "what a cloud holds", "cimimove ls http://127.0.0.1:8780/cloudEntryPoint systems", ls, connectionFlags(), query),

@@ -1,6 +1,9 @@
 package disk
 
-import "context"
+import (
+	"context"
+	"crypto/sha256"
+)
 
 // Result says what a conversion did.
 type Result struct {
@@ -17,6 +20,8 @@ type Result struct {
 	// it was not asked for, or the content came out of order.
 	Digest    Digest
 	HasDigest bool
+	// FileDigest is the SHA-256 of the bytes written, where it was asked for.
+	FileDigest [sha256.Size]byte
 }
 
 // Copy writes the content of img to sink, data extents only, blocks in

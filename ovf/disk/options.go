@@ -34,7 +34,10 @@ type EncodeOptions struct {
 	// NoDigest leaves out the content digest, which otherwise is computed in
 	// the same pass.
 	NoDigest bool
-	Progress Progress
+	// FileDigest asks package formats for the SHA-256 of what is written as
+	// well: Result.FileDigest.
+	FileDigest bool
+	Progress   Progress
 	// OnBlock is told the digest of each block read, ascending; the others are
 	// zero. It is not called with NoDigest.
 	OnBlock func(index int64, sum BlockSum)

@@ -17,10 +17,25 @@ import (
 // Convert writes img to the empty regular file out in format to, holes kept
 // where the format is raw. The file is not synced; on error it holds part of
 // an image and is the caller's to remove.
+//
+// Of formats that are written front to back a FileDigest is taken in the same
+// pass. The others end with their front, so that the file is read again.
 func Convert(ctx context.Context, img disk.Image, out *os.File, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
 	if err := checkVariant(to, opts); err != nil {
 		return disk.Result{}, err
 	}
+	if to == disk.VMDK {
+		return Encode(ctx, img, out, to, opts)
+	}
+	res, err := convert(ctx, img, out, to, opts)
+	if err != nil || !opts.FileDigest {
+		return res, err
+	}
+	err = fileDigest(ctx, out, &res)
+	return res, err
+}
+
+func convert(ctx context.Context, img disk.Image, out *os.File, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
 	switch to {
 	case disk.Raw:
 		return disk.Copy(ctx, img, raw.NewSink(out), opts)
@@ -35,14 +50,31 @@ func Convert(ctx context.Context, img disk.Image, out *os.File, to disk.Format, 
 	case disk.VDI:
 		return vdi.Write(ctx, img, out, opts)
 	}
-	return Encode(ctx, img, out, to, opts)
+	return disk.Result{}, &disk.UnsupportedError{Format: to, Feature: "writing the format"}
 }
 
 // ConvertStream is Convert for an image that can be read only once, front to
 // back. To raw its content may come in any order; see Transcode for the others.
-func ConvertStream(ctx context.Context, r io.Reader, src Source, size int64, out *os.File, to disk.Format, opts disk.DecodeOptions) (disk.Result, error) {
+func ConvertStream(ctx context.Context, r io.Reader, src Source, size int64, out *os.File, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
 	if to != disk.Raw {
-		return Transcode(ctx, r, src, size, out, to, disk.EncodeOptions{Workers: opts.Workers, Progress: opts.Progress})
+		return Transcode(ctx, r, src, size, out, to, opts)
 	}
-	return Decode(ctx, r, src, size, raw.NewSink(out), opts)
+	if err := checkVariant(to, opts); err != nil {
+		return disk.Result{}, err
+	}
+	res, err := Decode(ctx, r, src, size, raw.NewSink(out), disk.DecodeOptions{Workers: opts.Workers, NoDigest: opts.NoDigest, Progress: opts.Progress, OnBlock: opts.OnBlock})
+	if err != nil || !opts.FileDigest {
+		return res, err
+	}
+	err = fileDigest(ctx, out, &res)
+	return res, err
+}
+
+func fileDigest(ctx context.Context, out *os.File, res *disk.Result) error {
+	written, err := raw.Open(out)
+	if err != nil {
+		return err
+	}
+	res.FileDigest, err = disk.PlainDigest(ctx, written, written.Size(), nil)
+	return err
 }

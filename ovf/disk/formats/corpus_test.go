@@ -53,7 +53,7 @@ func sameAsOracle(t *testing.T, image []byte) {
 		t.Errorf("differs at %d, size %d and %d (%v)", at, oracle.Size(), img.Size(), err)
 	}
 	out := create(t, dir, "stream.raw")
-	res, err := formats.ConvertStream(ctx, bytes.NewReader(image), formats.Source{Name: "image.vmdk"}, -1, out, disk.Raw, disk.DecodeOptions{})
+	res, err := formats.ConvertStream(ctx, bytes.NewReader(image), formats.Source{Name: "image.vmdk"}, -1, out, disk.Raw, disk.EncodeOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ package formats
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"io"
 
 	"github.com/cimimove/cimimove/ovf/disk"
@@ -110,6 +111,16 @@ func Encode(ctx context.Context, img disk.Image, w io.Writer, to disk.Format, op
 	if err := checkVariant(to, opts); err != nil {
 		return disk.Result{}, err
 	}
+	if !opts.FileDigest {
+		return encode(ctx, img, w, to, opts)
+	}
+	h := sha256.New()
+	res, err := encode(ctx, img, io.MultiWriter(w, h), to, opts)
+	h.Sum(res.FileDigest[:0])
+	return res, err
+}
+
+func encode(ctx context.Context, img disk.Image, w io.Writer, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
 	switch to {
 	case disk.Raw:
 		return raw.Encode(ctx, img, w, opts)

@@ -61,7 +61,7 @@ func largeSparse(t *testing.T, size int64) {
 		t.Fatal(err)
 	}
 	back := create(t, dir, "back.raw")
-	dec, err := formats.ConvertStream(ctx, image, formats.Source{Name: image.Name()}, -1, back, disk.Raw, disk.DecodeOptions{})
+	dec, err := formats.ConvertStream(ctx, image, formats.Source{Name: image.Name()}, -1, back, disk.Raw, disk.EncodeOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
