@@ -16,12 +16,12 @@ import (
 
 // diskConversion is the document of disk convert.
 type diskConversion struct {
-	In            string `json:"in"`
-	Out           string `json:"out"`
-	Format        string `json:"format"`
-	VirtualSize   int64  `json:"virtualSize"`
-	ContentDigest string `json:"contentDigest,omitempty"`
-	FileSHA256    string `json:"fileSHA256,omitempty"`
+	In            string  `json:"in"`
+	Out           string  `json:"out"`
+	Format        string  `json:"format"`
+	VirtualSize   int64   `json:"virtualSize"`
+	ContentDigest *string `json:"contentDigest"` // null where it was not asked for
+	FileSHA256    string  `json:"fileSHA256,omitempty"`
 }
 
 func diskConvert(ctx context.Context, c *call) (result, error) {
@@ -63,7 +63,8 @@ func diskConvert(ctx context.Context, c *call) (result, error) {
 	}
 	doc := &diskConversion{In: in, Out: out, Format: string(to), VirtualSize: res.Info.Size}
 	if res.HasDigest {
-		doc.ContentDigest = res.Digest.String()
+		sum := res.Digest.String()
+		doc.ContentDigest = &sum
 	}
 	if opts.FileDigest {
 		doc.FileSHA256 = hex.EncodeToString(res.FileDigest[:])
@@ -73,8 +74,8 @@ func diskConvert(ctx context.Context, c *call) (result, error) {
 
 func (d *diskConversion) text(w io.Writer) error {
 	fmt.Fprintf(w, "%s: %s of %d bytes", d.Out, d.Format, d.VirtualSize)
-	if d.ContentDigest != "" {
-		fmt.Fprintf(w, ", content %s", d.ContentDigest)
+	if d.ContentDigest != nil {
+		fmt.Fprintf(w, ", content %s", *d.ContentDigest)
 	}
 	if d.FileSHA256 != "" {
 		fmt.Fprintf(w, ", file sha256 %s", d.FileSHA256)
