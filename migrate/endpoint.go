@@ -15,6 +15,9 @@ type Endpoint struct {
 	// URL of the Cloud Entry Point, empty for a cloud in this process.
 	URL      string
 	Provider cimi.Provider
+	// Login gives the credentials that Provider uses, for a cloud that is to
+	// fetch from this one itself; nil where there are none.
+	Login func() (user, password, token string)
 	// Shared: others use the Provider too, and a run does not close it.
 	Shared bool
 	// Limits hold back what is moved from and to it.

@@ -27,6 +27,7 @@ const (
 	childSource = "CIMIMOVE_TEST_SOURCE"
 	childDest   = "CIMIMOVE_TEST_DESTINATION"
 	childKill   = "CIMIMOVE_TEST_KILL_AT"
+	childVia    = "CIMIMOVE_TEST_VIA"
 )
 
 func TestMain(m *testing.M) {
@@ -71,7 +72,7 @@ func child(dir string) error {
 	if err != nil {
 		return err
 	}
-	plan, err := migrate.NewPlan(ctx, migrate.Options{Source: src, Destination: dst, System: "shop"})
+	plan, err := migrate.NewPlan(ctx, migrate.Options{Source: src, Destination: dst, System: "shop", Via: migrate.Via(os.Getenv(childVia))})
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,14 @@ func child(dir string) error {
 // destination. AC-01, AC-32.
 func TestResumeAfterKill(t *testing.T) {
 	t.Parallel()
-	resumeAfterKill(t, 5)
+	resumeAfterKill(t, migrate.ViaRelay, 5)
+}
+
+// TestResumeDirectAfterKill does so where the destination fetches from the
+// source itself.
+func TestResumeDirectAfterKill(t *testing.T) {
+	t.Parallel()
+	resumeAfterKill(t, migrate.ViaDirect, 5)
 }
 
 // TestResumeAfterEachKillE2E does so after each of them.
@@ -93,17 +101,19 @@ func TestResumeAfterEachKillE2E(t *testing.T) {
 	if os.Getenv("CIMIMOVE_E2E") == "" {
 		t.Skip("kills some thirty processes; set CIMIMOVE_E2E=1")
 	}
-	resumeAfterKill(t, 1)
+	for _, via := range []migrate.Via{migrate.ViaRelay, migrate.ViaDirect} {
+		t.Run(string(via), func(t *testing.T) { resumeAfterKill(t, via, 1) })
+	}
 }
 
-func resumeAfterKill(t *testing.T, step int) {
+func resumeAfterKill(t *testing.T, via migrate.Via, step int) {
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
 	a.load(s)
 	points := 0
 	for at := 1; ; at += step {
 		state := t.TempDir()
-		killed, where := runChild(t, state, a.url(), b.url(), strconv.Itoa(at))
+		killed, where := runChild(t, state, a.url(), b.url(), via, strconv.Itoa(at))
 		e := engineAt(t, state, a.remote(), b.remote())
 		list, err := e.Status(t.Context())
 		if err != nil {
@@ -148,7 +158,7 @@ func TestResumeAfterKillInProcess(t *testing.T) {
 	c.close()
 	for _, at := range []string{"done export", "begin import", "note import", "done import", "begin verify"} {
 		state := t.TempDir()
-		if killed, _ := runChild(t, state, "local:"+a, "local:"+b, at); !killed {
+		if killed, _ := runChild(t, state, "local:"+a, "local:"+b, migrate.ViaRelay, at); !killed {
 			t.Fatalf("%s: not killed", at)
 		}
 		src, dst := openCloud(t, a), openCloud(t, b)
@@ -183,10 +193,10 @@ func engineAt(t *testing.T, state string, endpoints ...migrate.Endpoint) *migrat
 
 // runChild runs a migration that dies after a write of the journal, and tells
 // which that was; killed is false when there were fewer.
-func runChild(t *testing.T, state, src, dst, at string) (killed bool, where string) {
+func runChild(t *testing.T, state, src, dst string, via migrate.Via, at string) (killed bool, where string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childState+"="+state, childSource+"="+src, childDest+"="+dst, childKill+"="+at)
+	cmd.Env = append(os.Environ(), childState+"="+state, childSource+"="+src, childDest+"="+dst, childKill+"="+at, childVia+"="+string(via))
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

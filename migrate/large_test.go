@@ -107,7 +107,7 @@ func TestKilledInTransferE2E(t *testing.T) {
 	a, b := newCloud(t), newCloud(t)
 	a.loadLarge(1<<30, data)
 	state := t.TempDir()
-	if killed, _ := runChild(t, state, a.url(), b.url(), "blocks"); !killed {
+	if killed, _ := runChild(t, state, a.url(), b.url(), migrate.ViaRelay, "blocks"); !killed {
 		t.Fatal("the migration ended before any digest of a block was journaled")
 	}
 	e := engineAt(t, state, a.remote(), b.remote())
@@ -160,7 +160,7 @@ func TestMemoryE2E(t *testing.T) {
 			}
 		}()
 		started := time.Now()
-		rep, err := move(t, e, migrate.Options{Source: src, Destination: dst})
+		rep, err := move(t, e, migrate.Options{Source: src, Destination: dst, Via: migrate.ViaRelay})
 		took := time.Since(started)
 		close(stop)
 		most := <-peak

@@ -29,7 +29,7 @@ func TestMigrate(t *testing.T) {
 			a.load(s)
 			src, dst := c.src(a), c.dst(b)
 			e := newEngine(t, src, dst)
-			plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: "shop"})
+			plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: "shop", Via: migrate.ViaRelay})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func TestPlanRefuses(t *testing.T) {
 		"missing":   {migrate.Options{System: "nothing"}, "no such System"},
 		"ambiguous": {migrate.Options{System: "twin"}, "several Systems"},
 		"exists":    {migrate.Options{System: "shop"}, "is there already"},
-		"way":       {migrate.Options{System: "shop", Name: "other", Via: migrate.ViaDirect}, "not offered yet"},
+		"way":       {migrate.Options{System: "shop", Name: "other", Via: migrate.ViaDirect}, "in this process"},
 		"network":   {migrate.Options{System: "shop", Name: "other", Nets: map[string]string{"*": "nowhere"}}, "no network nowhere"},
 		"wrong net": {migrate.Options{System: "shop", Name: "other", Nets: map[string]string{"wan9": "x"}}, "no network of that name"},
 	} {

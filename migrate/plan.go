@@ -21,6 +21,8 @@ type Plan struct {
 	Name   string `json:"name"`
 	Via    Via    `json:"via"`
 	Why    string `json:"why"`
+	// Ways are all ways with the reason why each is taken or not.
+	Ways   []Way  `json:"ways"`
 	Verify Verify `json:"verify"`
 	// Skip: a System of that name is there, and if-exists says to leave it.
 	Skip     bool             `json:"skip,omitempty"`
@@ -91,7 +93,7 @@ func NewPlan(ctx context.Context, o Options) (*Plan, error) {
 		return nil, at(StepDiscover, Source, s.Name, err)
 	}
 	p := &Plan{Source: o.Source.Name, Destination: o.Destination.Name, System: s.Name, ID: s.ID, Name: o.Name,
-		Verify: o.Verify, Machines: []PlannedMachine{}, Disks: []PlannedDisk{}, Networks: []PlannedNetwork{}, Findings: []ovf.Finding{},
+		Verify: o.Verify, Machines: []PlannedMachine{}, Disks: []PlannedDisk{}, Networks: []PlannedNetwork{}, Findings: []ovf.Finding{}, Ways: []Way{},
 		MAC: o.MAC, Quiesce: o.Quiesce, SourceAfter: o.SourceAfter, opts: o, src: src, dst: dst, shape: shape}
 	for _, m := range shape.Machines {
 		p.Machines = append(p.Machines, PlannedMachine{MachineShape: m})
@@ -107,7 +109,7 @@ func NewPlan(ctx context.Context, o Options) (*Plan, error) {
 		return p, at(StepPlan, Destination, o.Destination.Name, err)
 	}
 	for _, f := range []func(context.Context, *cimi.System) error{
-		p.planWay, p.planName, p.planNameForm, p.planNetworks, p.planMAC, p.planTwice, p.planPower, p.planDescriptor, p.planCIMI,
+		p.planName, p.planNameForm, p.planNetworks, p.planMAC, p.planTwice, p.planPower, p.planDescriptor, p.planWay, p.planCIMI,
 		p.planConfigurations, p.planLimits, p.planSpace, p.planAfter,
 	} {
 		if err := f(ctx, s); err != nil {

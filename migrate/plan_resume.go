@@ -9,6 +9,10 @@ type Resumption struct {
 }
 
 func (p *Plan) planResume() {
+	if p.Via == ViaDirect {
+		p.Resume = Resumption{"package", "the destination fetches by itself and goes on by itself; when it has given up, it fetches the package anew"}
+		return
+	}
 	if _, ok := p.opts.Destination.importer(); ok {
 		p.Resume = Resumption{"package", "the destination is in this process and dies with it; what had arrived is removed, and digests that are known are not computed again"}
 		return

@@ -26,7 +26,7 @@ func TestNoSecretsKept(t *testing.T) {
 	e := newEngine(t, src, dst)
 	var seen []byte
 	for _, props := range []map[string]string{nil, {"no.such.property": canary}} {
-		plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: "shop", Properties: props, IfExists: migrate.ExistsRename, Allow: []string{migrate.RuleProperty}})
+		plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: "shop", Via: migrate.ViaRelay, Properties: props, IfExists: migrate.ExistsRename, Allow: []string{migrate.RuleProperty}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,4 +100,24 @@ func TestStall(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkMoved(t, s, rep, b)
+}
+
+// noSecrets fails when a secret is in a file of the folder.
+func noSecrets(t *testing.T, dir string, secrets ...string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, secret := range secrets {
+			if bytes.Contains(text, []byte(secret)) {
+				t.Errorf("%s holds %s", path, secret)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

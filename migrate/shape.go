@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cimimove/cimimove/cimi"
@@ -57,6 +58,8 @@ type DiskShape struct {
 	Bootable bool   `json:"bootable,omitempty"`
 	// Digest is the content digest that the cloud gives, empty when it gives none.
 	Digest string `json:"digest,omitempty"`
+	// DigestSize is how many bytes of content it covers, 0 where it does not say.
+	DigestSize int64 `json:"digestSize,omitempty"`
 }
 
 // NetworkShape is a Network of the System.
@@ -119,8 +122,9 @@ func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, de
 	}
 	for _, r := range volumes {
 		if v, ok := r.(*cimi.Volume); ok {
+			digest, size := cloudDigest(v.ExtraValue(cimi.ContentDigest))
 			shape.Disks = append(shape.Disks, DiskShape{ID: v.ID, OVFID: v.ExtraString(cimi.OVFID), Name: v.Name,
-				Capacity: cimi.IntValue(v.Capacity), Type: v.Type, Bootable: cimi.BoolValue(v.Bootable), Digest: cloudDigest(v.ExtraValue(cimi.ContentDigest))})
+				Capacity: cimi.IntValue(v.Capacity), Type: v.Type, Bootable: cimi.BoolValue(v.Bootable), Digest: digest, DigestSize: size})
 		}
 	}
 	networks, err := listAll(ctx, p, cimi.HrefOf(s.Networks))
@@ -147,16 +151,18 @@ func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, de
 }
 
 // cloudDigest reads the extension attribute contentDigest: an object with the
-// digest, or the digest itself.
-func cloudDigest(v any) string {
+// digest and the bytes it covers, or the digest itself.
+func cloudDigest(v any) (digest string, size int64) {
 	switch v := v.(type) {
 	case string:
-		return strings.TrimPrefix(v, "sha256:")
+		return strings.TrimPrefix(v, "sha256:"), 0
 	case map[string]any:
-		s, _ := v["digest"].(string)
-		return s
+		digest, _ = v["digest"].(string)
+		if n, err := strconv.ParseInt(fmt.Sprint(v["size"]), 10, 64); err == nil && n > 0 {
+			size = n
+		}
 	}
-	return ""
+	return digest, size
 }
 
 // match pairs entries by the descriptor's id where both have one, else by

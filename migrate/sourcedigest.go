@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/migrate/journal"
@@ -26,6 +27,17 @@ func (t *transfer) digests(ctx context.Context) error {
 		byMember[d.ID] = digest
 	}
 	missing := map[string]bool{}
+	told := map[string]diskNote{}
+	if t.direct() {
+		var err error
+		if told, err = t.sourceDigests(ctx); err != nil {
+			return err
+		}
+	}
+	if t.x == nil && len(told) > 0 {
+		t.notes.Disks = told
+		return nil
+	}
 	if t.x != nil {
 		for _, d := range t.x.Envelope.Disks() {
 			if digest, ok := t.ofSameFile(d.FileRef, byMember); ok && !d.Blank() {
@@ -40,8 +52,13 @@ func (t *transfer) digests(ctx context.Context) error {
 				t.notes.Disks[d.ID] = diskNote{Digest: relay.Blank(d.ID, capacity, capacity).Digest.String(), Size: capacity, Blank: true}
 				continue
 			}
-			missing[d.ID] = true
+			if note, ok := told[d.ID]; ok {
+				t.notes.Disks[d.ID] = note
+				continue
+			}
+			missing[d.ID] = t.Verify != VerifyNone || !t.direct()
 		}
+		maps.DeleteFunc(missing, func(_ string, wanted bool) bool { return !wanted })
 		if len(missing) == 0 {
 			return nil
 		}

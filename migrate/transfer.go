@@ -77,6 +77,9 @@ func (t *transfer) index(ctx context.Context) error {
 		return err
 	}
 	t.x = x
+	if t.direct() {
+		return nil // nothing passes
+	}
 	for _, d := range x.Disks {
 		if d.Known, err = t.engine.Journal.KnownUpTo(ctx, t.id, d.ID); err != nil {
 			return err
@@ -122,7 +125,7 @@ func (t *transfer) importing(ctx context.Context) error {
 		if err != nil {
 			return at(StepImport, Destination, t.dst.Name, err)
 		}
-		if state == alive && t.serveAgain(ctx, in) {
+		if state == alive && (t.direct() || t.serveAgain(ctx, in)) {
 			return t.followImport(ctx, in, &cimi.Accepted{Job: in.Job, Location: in.System})
 		}
 		if state == imported {
@@ -179,9 +182,14 @@ func (t *transfer) importAnew(ctx context.Context) error {
 	t.notes.Attempt++
 	action := &cimi.Action{Action: cimi.ActionImport, Common: cimi.Common{Properties: props}}
 	hand, inProcess := t.dst.importer()
-	inProcess = inProcess && t.x != nil
+	inProcess = inProcess && t.x != nil && !t.direct()
 	t.notes.Listen = ""
-	if !inProcess {
+	switch {
+	case t.direct():
+		if err := t.fromSource(action); err != nil {
+			return err
+		}
+	case !inProcess:
 		listen, _, err := relayAddress(t.Relay, t.dst)
 		if err != nil {
 			return at(StepTransfer, Destination, t.dst.Name, err)
@@ -243,7 +251,12 @@ func (t *transfer) followImport(ctx context.Context, in importNotes, acc *cimi.A
 	defer t.closeServer()
 	waiting, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	w := newWatchdog(t.engine.stallTimeout(), func() int64 {
+	patience := t.engine.stallTimeout()
+	if t.direct() {
+		// A Job tells percents, and one of a large disk takes long.
+		patience *= 30
+	}
+	w := newWatchdog(patience, func() int64 {
 		n := t.moved.Load()
 		if t.server != nil {
 			n += t.server.Sent()

@@ -2,53 +2,106 @@ package migrate
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
+	"io"
+	"strings"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/ovf"
 )
 
-// planWay picks how the bytes go, and says why.
+// Way is one of the ways that the bytes could go: whether it is taken, and why
+// or why not.
+type Way struct {
+	Via   Via    `json:"via"`
+	Taken bool   `json:"taken"`
+	Why   string `json:"why"`
+}
+
+// ways is what both clouds say about the ways between them.
+type ways struct {
+	*Plan
+	exports   bool // the source has an export of the System
+	imports   bool // the destination has an import of packages
+	noImport  string
+	inProcess bool   // packages are handed over
+	reach     string // where the destination is asked what it reaches; empty where it cannot be
+}
+
+// planWay picks how the bytes go: what was asked for, else the shortest way
+// that both clouds support. It says of every way why.
 func (p *Plan) planWay(ctx context.Context, s *cimi.System) error {
-	o := p.opts
-	p.Via = ViaRelay
-	switch o.Via {
-	case ViaAuto, ViaRelay:
-	default:
-		p.Via = o.Via
-		p.find(RuleWay, ovf.Error, string(o.Via), fmt.Sprintf("the way %s is not offered yet", o.Via), "--via relay, or leave --via out")
-		return nil
-	}
-	if !p.exportable(s) {
-		p.find(RuleExport, ovf.Error, s.Name, "the source offers no export of it", "")
-	}
-	if err := p.planImport(ctx); err != nil {
+	w := &ways{Plan: p, exports: p.exportable(s)}
+	if err := w.look(ctx); err != nil {
 		return err
 	}
-	if _, ok := o.Destination.importer(); ok {
-		p.Why = "the destination is in this process and takes the package from hand to hand"
-		return nil
+	asked := p.opts.Via
+	taken := false
+	for _, way := range []struct {
+		via  Via
+		may  func(context.Context) (bool, string)
+		auto bool
+	}{
+		{ViaDirect, w.mayDirect, true}, {ViaRelay, w.mayRelay, true},
+	} {
+		if asked != ViaAuto && asked != way.via {
+			p.Ways = append(p.Ways, Way{Via: way.via, Why: "another was asked for"})
+			continue
+		}
+		if taken || asked == ViaAuto && !way.auto {
+			why := "a shorter one is there"
+			if !way.auto {
+				why = "it is taken only when it is asked for"
+			}
+			p.Ways = append(p.Ways, Way{Via: way.via, Why: why})
+			continue
+		}
+		ok, why := way.may(ctx)
+		p.Ways = append(p.Ways, Way{Via: way.via, Taken: ok, Why: why})
+		if ok {
+			taken, p.Via, p.Why = true, way.via, why
+		}
 	}
-	listen, reach, err := relayAddress(o.Relay, o.Destination)
-	if err != nil {
-		return refuse(StepPlan, Destination, o.Destination.Name, err, "--relay-listen and --relay-url say where the destination reaches us")
-	}
-	p.Why = fmt.Sprintf("import pulls, so the destination fetches the package through us (listening on %s), in one pass", listen)
-	if reach != "" {
-		p.Why += ", as " + reach
+	if !taken {
+		w.none()
 	}
 	return nil
 }
 
-// planImport looks whether the destination imports.
-func (p *Plan) planImport(ctx context.Context) error {
-	d := p.opts.Destination
+// none refuses: no way leads from here to there.
+func (w *ways) none() {
+	o := w.opts
+	w.Via = o.Via
+	if w.Via == ViaAuto {
+		w.Via = ViaRelay
+	}
+	if !w.exports && (w.Via == ViaRelay || w.Via == ViaDirect || w.Via == ViaStage) {
+		w.find(RuleExport, ovf.Error, w.System, "the source offers no export of it", "")
+		return
+	}
+	if !w.imports && (w.Via == ViaRelay || w.Via == ViaDirect || w.Via == ViaStage) {
+		w.find(RuleImport, ovf.Error, o.Destination.Name, w.noImport, "")
+		return
+	}
+	for _, way := range w.Ways {
+		if way.Via == w.Via {
+			w.find(RuleWay, ovf.Error, string(w.Via), way.Why, "--via auto takes the shortest way that both clouds support")
+			return
+		}
+	}
+	w.find(RuleWay, ovf.Error, string(w.Via), fmt.Sprintf("the way %s is not offered yet", w.Via), "--via relay, or leave --via out")
+}
+
+// look asks the destination what it takes.
+func (w *ways) look(ctx context.Context) error {
+	d := w.opts.Destination
+	_, w.inProcess = d.importer()
 	_, href, err := systemsOf(ctx, d)
 	if errors.Is(err, ErrNoSystems) {
-		p.find(RuleImport, ovf.Error, d.Name, "the destination offers no Systems", "")
+		w.noImport = "the destination offers no Systems"
 		return nil
 	}
 	if err != nil {
@@ -58,66 +111,29 @@ func (p *Plan) planImport(ctx context.Context) error {
 	if err != nil {
 		return at(StepPlan, Destination, d.Name, err)
 	}
-	if c.Operation(cimi.ActionImport) == nil {
-		p.find(RuleImport, ovf.Error, d.Name, "the destination offers no import of packages", "")
+	w.imports = c.Operation(cimi.ActionImport) != nil
+	if !w.imports {
+		w.noImport = "the destination offers no import of packages"
+	}
+	if o := c.Operation(cimi.RelReach); o != nil {
+		w.reach = o.Href
 	}
 	return nil
 }
 
-// relayAddress is where to listen for the destination, and the URL by which it
-// reaches that, empty for the address itself.
-func relayAddress(o RelayOptions, d Endpoint) (listen, reach string, err error) {
-	listen, reach = o.Listen, o.URL
-	if reach != "" {
-		u, err := url.Parse(reach)
-		if err != nil || u.Host == "" || u.User != nil {
-			return "", "", fmt.Errorf("relay URL %q is not a URL such as http://host:port", reach)
-		}
-		if listen == "" {
-			listen = "0.0.0.0:0"
-		}
-		return listen, reach, nil
-	}
-	host := d.host()
-	if host == "" || loopback(host) {
-		def(&listen, "127.0.0.1:0")
-		return listen, "", nil
-	}
-	own, err := addressTowards(host)
+// asks has the destination look whether it reaches a URL.
+func (w *ways) asks(ctx context.Context, url string) (cimi.Reach, error) {
+	var answer cimi.Reach
+	c, err := w.opts.Destination.Provider.Open(ctx, strings.TrimSuffix(w.reach, "/")+"/"+base64.RawURLEncoding.EncodeToString([]byte(url)))
 	if err != nil {
-		return "", "", fmt.Errorf("no address of this machine leads to %s: %w", host, err)
-	}
-	def(&listen, "0.0.0.0:0")
-	if h, _, err := net.SplitHostPort(listen); err == nil {
-		if ip := net.ParseIP(h); h != "" && ip != nil && !ip.IsUnspecified() {
-			return listen, "", nil
-		}
-	}
-	return listen, "http://" + bracket(own), nil
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
-// addressTowards is the address of this machine that a connection to host
-// would have. Nothing is sent.
-func addressTowards(host string) (string, error) {
-	c, err := net.Dial("udp", net.JoinHostPort(host, "9"))
-	if err != nil {
-		return "", err
+		return answer, err
 	}
 	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).IP.String(), nil
-}
-
-func bracket(ip string) string {
-	if net.ParseIP(ip).To4() == nil {
-		return "[" + ip + "]"
+	const enough = 4 << 10
+	b := make([]byte, enough)
+	n, err := c.ReadAt(b, 0)
+	if err != nil && err != io.EOF {
+		return answer, err
 	}
-	return ip
+	return answer, json.Unmarshal(b[:n], &answer)
 }

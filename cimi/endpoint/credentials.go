@@ -24,6 +24,12 @@ type Credentials struct {
 	User, Password, Token string
 }
 
+// String keeps secrets out of what is printed.
+func (c Credentials) String() string { return "credentials" }
+
+// GoString does so too.
+func (c Credentials) GoString() string { return "credentials" }
+
 // helperTimeout bounds a credential helper: one that asks at a terminal that
 // nobody watches would otherwise hold up the night.
 const helperTimeout = 30 * time.Second

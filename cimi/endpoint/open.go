@@ -55,6 +55,8 @@ var ErrNotOffered = errors.New("this kind of endpoint is not offered by this ver
 type Opened struct {
 	cimi.Provider
 	Endpoint
+	// Credentials are those of a CIMI cloud that wants some.
+	Credentials Credentials
 }
 
 // Open opens the cloud that a user names.
@@ -87,9 +89,12 @@ func Open(ctx context.Context, name string, o Options) (*Opened, error) {
 		return nil, &NameError{name, err}
 	}
 	var p cimi.Provider
+	var login Credentials
 	switch e.Kind {
 	case CIMI:
-		p, err = openCIMI(ctx, e, o, named)
+		if login, err = gather(ctx, o.Side, o, named); err == nil {
+			p, err = openCIMI(ctx, e, o, named, login)
+		}
 	case Local:
 		p, err = openLocal(ctx, e, o)
 	case Libvirt:
@@ -100,17 +105,14 @@ func Open(ctx context.Context, name string, o Options) (*Opened, error) {
 	if err != nil {
 		return nil, &NameError{e.Name, err}
 	}
-	return &Opened{Provider: p, Endpoint: e}, nil
+	return &Opened{Provider: p, Endpoint: e, Credentials: login}, nil
 }
 
-func openCIMI(ctx context.Context, e Endpoint, o Options, n Named) (cimi.Provider, error) {
-	c, err := gather(ctx, o.Side, o, n)
-	if err != nil {
-		return nil, err
-	}
+func openCIMI(ctx context.Context, e Endpoint, o Options, n Named, c Credentials) (cimi.Provider, error) {
 	opts := client.Options{User: c.User, Password: c.Password, Token: c.Token, Pin: first(o.Pin, n.TLSPin),
 		Insecure: o.Insecure || n.Insecure, Proxy: first(o.Proxy, n.Proxy), Retry: fetch.Options{StallTimeout: o.StallTimeout}}
 	if file := first(o.CAFile, n.CAFile); file != "" {
+		var err error
 		if opts.CA, err = os.ReadFile(file); err != nil {
 			return nil, &ConfigError{file, err}
 		}

@@ -27,7 +27,7 @@ func (p *Pool) Open(ctx context.Context, name string, o Options) (*Opened, error
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e := p.opened[key]; e != nil {
-		return &Opened{Provider: held(e.Provider), Endpoint: e.Endpoint}, nil
+		return &Opened{Provider: held(e.Provider), Endpoint: e.Endpoint, Credentials: e.Credentials}, nil
 	}
 	e, err := Open(ctx, name, o)
 	if err != nil {
@@ -37,7 +37,7 @@ func (p *Pool) Open(ctx context.Context, name string, o Options) (*Opened, error
 		p.opened = map[string]*Opened{}
 	}
 	p.opened[key] = e
-	return &Opened{Provider: held(e.Provider), Endpoint: e.Endpoint}, nil
+	return &Opened{Provider: held(e.Provider), Endpoint: e.Endpoint, Credentials: e.Credentials}, nil
 }
 
 // Close closes every cloud that was opened.

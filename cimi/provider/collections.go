@@ -91,7 +91,7 @@ func (p *Provider) List(ctx context.Context, id string, opts cimi.ListOptions) (
 func (p *Provider) collectionOperations(id string) []cimi.Operation {
 	switch id {
 	case "systems":
-		return []cimi.Operation{operation(cimi.RelAdd, id), operation(cimi.ActionImport, id)}
+		return []cimi.Operation{operation(cimi.RelAdd, id), operation(cimi.ActionImport, id), operation(cimi.RelReach, reachID)}
 	case "systemTemplates":
 		return []cimi.Operation{operation(cimi.RelAdd, id), operation(cimi.ActionImport, id)}
 	}

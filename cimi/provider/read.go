@@ -114,6 +114,9 @@ func (p *Provider) Open(ctx context.Context, href string) (cimi.Content, error) 
 	if strings.HasPrefix(href, "exports/") {
 		return p.exports.open(ctx, href)
 	}
+	if encoded, ok := cutReach(href); ok {
+		return p.reach(ctx, encoded)
+	}
 	if id, ok := strings.CutSuffix(href, "/descriptor"); ok {
 		if key, ok := strings.CutPrefix(id, "systems/"); ok {
 			s, err := p.host.System(ctx, key)

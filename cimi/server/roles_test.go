@@ -30,4 +30,5 @@ func TestRoles(t *testing.T) {
 		t.Errorf("an administrator: %s", r.body)
 	}
 	c.want(as("o", "DELETE", id, ""), 200)
+	c.want(as("r", "GET", "/reach/aHR0cDovLzE5Mi4wLjIuMS8", ""), 403, "may not import")
 }

@@ -258,6 +258,9 @@ func (q *request) delete(id string) error {
 
 // open serves bytes; notFound is the answer when there are none.
 func (q *request) open(id string, notFound error) error {
+	if q.user.Role == Reader && strings.HasPrefix(id, "reach/") {
+		return cimi.Errorf(http.StatusForbidden, "user %s may not import, so neither ask what an import reaches", q.user.Name)
+	}
 	c, err := q.p.Open(q.Context(), id)
 	if err != nil {
 		if cimi.IsNotFound(err) {

@@ -58,6 +58,11 @@ func (c *call) cloud(ctx context.Context, name string, side endpoint.Side) (migr
 	switch {
 	case o.Kind == endpoint.CIMI:
 		e.URL = o.URL
+		if o.Credentials != (endpoint.Credentials{}) {
+			e.Login = func() (user, password, token string) {
+				return o.Credentials.User, o.Credentials.Password, o.Credentials.Token
+			}
+		}
 	case o.Kind == endpoint.Local && o.Name[0] != '@':
 		e.Name = "local:" + o.Dir
 	}

@@ -119,6 +119,11 @@ func planText(w io.Writer, p *migrate.Plan) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "as\t%s\n", p.Name)
 	fmt.Fprintf(t, "via\t%s\t%s\n", p.Via, p.Why)
+	for _, w := range p.Ways {
+		if !w.Taken {
+			fmt.Fprintf(t, "not via\t%s\t%s\n", w.Via, w.Why)
+		}
+	}
 	fmt.Fprintf(t, "verify\t%s\n", p.Verify)
 	fmt.Fprintf(t, "resume\tby %s\t%s\n", p.Resume.Granularity, p.Resume.Why)
 	fmt.Fprintf(t, "source\t%s\n", map[migrate.SourceAfter]string{migrate.SourceKeep: "kept as the move leaves it", migrate.SourceStart: "started again",
