@@ -87,7 +87,7 @@ func Digests(ctx context.Context, src Content, name string, opts DigestOptions) 
 
 // Open opens the package in src for one pass, front to back, read ahead. Closing it does not close src.
 func Open(ctx context.Context, src Content, name string, policy manifest.Policy) (ovf.Package, error) {
-	var r io.ReadCloser = io.NopCloser(Ascending(ctx, src))
+	r := io.NopCloser(Ascending(ctx, src))
 	if src.Size() >= 0 {
 		r = newReader(ctx, src)
 	}
