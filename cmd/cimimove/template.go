@@ -31,7 +31,7 @@ func template(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	defer pkg.Close()
-	t, findings, err := systemtemplate.FromEnvelope(pkg.Envelope(), systemtemplate.Options{Configuration: c.String("deployment-option"), Signed: pkg.Certificate() != nil})
+	t, findings, err := systemtemplate.FromEnvelope(pkg.Envelope(), systemtemplate.Options{Configuration: c.String("deployment-option"), Signed: pkg.Certificate() != nil, NoContent: true})
 	if err != nil {
 		return result{}, err
 	}
@@ -83,7 +83,7 @@ func (c *call) templateToOVF(file string) (result, error) {
 	if !ok {
 		return result{}, invalidTemplate(file, fmt.Errorf("it is a %s, not a SystemTemplate", r.TypeName()))
 	}
-	env, findings, err := systemtemplate.ToEnvelope(t, systemtemplate.Options{})
+	env, findings, err := systemtemplate.ToEnvelope(t, systemtemplate.Options{NoContent: true})
 	if err != nil {
 		return result{}, err
 	}

@@ -46,6 +46,9 @@ func importPackage(ctx context.Context, c *call) (result, error) {
 		doc.System, doc.ID, doc.Skipped = res.System, res.ID, res.Skipped
 		doc.Findings = append(doc.Findings, res.Findings...)
 	}
+	if err != nil && doc.ID == "" {
+		return result{doc, nil}, err
+	}
 	return result{doc, doc.imported}, err
 }
 

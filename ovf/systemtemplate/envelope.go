@@ -51,6 +51,10 @@ func Rewrite(env *ovf.Envelope, want *View, opts Options) (*ovf.Envelope, []ovf.
 	if err != nil {
 		return nil, nil, err
 	}
+	if _, ok := out.Content(); !ok && (len(want.System.Children) > 0 || want.System.Name != "" || want.System.Description != "") {
+		return nil, nil, &ovf.DescriptorError{Object: "Envelope", Offset: -1, Clause: "7.2",
+			Message: "the kept descriptor has neither VirtualSystem nor VirtualSystemCollection: there is nothing to edit"}
+	}
 	e := newEditor(out, base, opts)
 	if err := e.rewrite(want); err != nil {
 		return nil, nil, err

@@ -28,6 +28,9 @@ type Options struct {
 	// Version is that of a descriptor that is built anew: ovf.V1 (the default)
 	// or ovf.V2; V2 is taken where the System needs it.
 	Version ovf.Version
+	// NoContent takes a descriptor without VirtualSystem or
+	// VirtualSystemCollection for an empty System, instead of refusing it.
+	NoContent bool
 	// Signed says that the package has a manifest or certificate, so that an
 	// edit makes it void.
 	Signed bool

@@ -44,6 +44,15 @@ type reader struct {
 
 func (r *reader) read() error {
 	content, ok := r.env.Content()
+	if !ok && r.opts.NoContent {
+		r.view.System = &System{Quantity: 1}
+		r.envelopeFindings()
+		r.readDisks()
+		r.readNetworks()
+		r.nameNetworks()
+		r.nameVolumes()
+		return nil
+	}
 	if !ok {
 		return &ovf.DescriptorError{Object: "Envelope", Offset: -1, Clause: "7.2",
 			Message: "has neither VirtualSystem nor VirtualSystemCollection: there is nothing to map"}
