@@ -16,6 +16,9 @@ type Action struct {
 	Image      *Ref[MachineImage] `cimi:"image"`                                // restore
 	Credential *Ref[Credential]   `cimi:"credential,alias=credentials,since=2"` // connectvolume, insert, remove
 
+	Node   *Ref[Machine] `cimi:"node,since=2"`   // forceSync, swapBackup, addRM, removeRM (5.13.3)
+	Backup *Ref[Machine] `cimi:"backup,since=2"` // addRM
+
 	// The resource to insert into a collection or to remove from it (5.5.12.2, 5.5.12.3).
 	System           *Ref[System]           `cimi:"system,since=2"`
 	Machine          *Ref[Machine]          `cimi:"machine,since=2"`
@@ -27,6 +30,8 @@ type Action struct {
 	ProtocolEndpoint *Ref[ProtocolEndpoint] `cimi:"protocolEndpoint,since=2"`
 	NetworkInterface *Ref[NetworkInterface] `cimi:"networkInterface,since=2"`
 	NetworkService   *Ref[Unknown]          `cimi:"networkService,since=2"`
+	SystemService    *Ref[SystemService]    `cimi:"systemService,since=2"`
+	Meter            *Ref[Meter]            `cimi:"meter,since=2"`
 }
 
 func (*Action) TypeName() string { return "Action" }

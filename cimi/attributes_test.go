@@ -101,7 +101,7 @@ func TestAttributes(t *testing.T) {
 	// shows in examples only.
 	beyond := []string{"System.services", "MachineConfiguration.vscope", "VolumeConfiguration.vscope"}
 	for _, name := range TypeNames() {
-		if strings.HasSuffix(name, "Create") || name == "Action" || name == "locatedVolume" {
+		if strings.HasSuffix(name, "Create") || name == "Action" || name == "locatedVolume" || name == "RecoverableMachine" {
 			continue
 		}
 		for _, a := range Attributes(name) {

@@ -97,7 +97,9 @@ func resourceOfObject(obj map[string]any, typeName, path string) (Resource, erro
 }
 
 // isEntryOf: an entry of an enhanced collection may call itself by the plain type.
-func isEntryOf(named, want string) bool { return want == "locatedVolume" && named == "Volume" }
+func isEntryOf(named, want string) bool {
+	return want == "locatedVolume" && named == "Volume" || want == "RecoverableMachine" && named == "Machine"
+}
 
 func bindObject(r Resource, obj map[string]any, path string) error {
 	v, t := structOf(r)

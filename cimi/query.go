@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Query is a parsed ListOptions: filters, order and range.
@@ -47,22 +50,75 @@ func (q *Query) Match(r Resource) bool {
 // Apply filters, sorts and subsets (4.1.6.1, .6, .2). count is the number of
 // resources after filtering, before subsetting. all is not changed.
 func (q *Query) Apply(all []Resource) (page []Resource, count int) {
-	page = all
+	matching := all
 	if len(q.filters) > 0 {
-		page = nil
+		matching = nil
 		for _, r := range all {
 			if q.Match(r) {
-				page = append(page, r)
+				matching = append(matching, r)
 			}
 		}
 	}
-	if len(q.order) > 0 {
-		page = slices.Clone(page)
-		slices.SortStableFunc(page, q.compare)
-	}
-	count = len(page)
+	count = len(matching)
 	from, to := q.Range(count)
-	return page[from:to], count
+	if len(q.order) == 0 {
+		return matching[from:to], count
+	}
+	keys := make([]OrderKey, count)
+	for i, r := range matching {
+		keys[i] = q.Key(i, r)
+	}
+	for _, k := range q.Sorted(keys)[from:to] {
+		page = append(page, matching[k.Index])
+	}
+	return page, count
+}
+
+// OrderKey is what the place of an entry in the order depends on, so that many
+// entries are sorted without holding them all.
+type OrderKey struct {
+	Index  int // of the entry among those sorted
+	values []any
+}
+
+// Key is the key of an entry.
+func (q *Query) Key(index int, r Resource) OrderKey {
+	k := OrderKey{Index: index}
+	for _, o := range q.order {
+		k.values = append(k.values, orderValue(r, o.attr))
+	}
+	return k
+}
+
+// Sorted sorts keys in place; equal ones stay as they are.
+func (q *Query) Sorted(keys []OrderKey) []OrderKey {
+	slices.SortStableFunc(keys, func(a, b OrderKey) int {
+		for i, o := range q.order {
+			c := compareValues(a.values[i], b.values[i])
+			if o.desc {
+				c = -c
+			}
+			if c != 0 {
+				return c
+			}
+		}
+		return 0
+	})
+	return keys
+}
+
+// Ordered and Filtered tell whether the query sorts or filters at all.
+func (q *Query) Ordered() bool  { return len(q.order) > 0 }
+func (q *Query) Filtered() bool { return len(q.filters) > 0 }
+
+// Attributes lists the attributes that decide: those that filters compare and
+// those that are sorted by.
+func (q *Query) Attributes() []string {
+	out := q.FilterAttributes()
+	for _, o := range q.order {
+		out = append(out, o.attr)
+	}
+	return Names(out)
 }
 
 // Range gives the half-open range of indexes that $first and $last leave of n entries.
@@ -80,19 +136,6 @@ func (q *Query) Range(n int) (from, to int) {
 	return from, to
 }
 
-func (q *Query) compare(a, b Resource) int {
-	for _, k := range q.order {
-		c := compareValues(Value(a, k.attr), Value(b, k.attr))
-		if k.desc {
-			c = -c
-		}
-		if c != 0 {
-			return c
-		}
-	}
-	return 0
-}
-
 // ApplyQuery filters, sorts and subsets for a Provider in process: the page and
 // the count. $select is Select's part, $expand Expand's.
 func ApplyQuery(all []Resource, opts ListOptions) (page []Resource, count int, err error) {
@@ -102,6 +145,22 @@ func ApplyQuery(all []Resource, opts ListOptions) (page []Resource, count int, e
 	}
 	page, count = q.Apply(all)
 	return page, count, nil
+}
+
+// orderValue is an attribute's value as it is sorted: strings in Normalization
+// Form KD, durations by their length (4.1.6.6).
+func orderValue(r Resource, attr string) any {
+	v := Value(r, attr)
+	s, ok := v.(string)
+	if !ok {
+		return v
+	}
+	if attr == "intervalDuration" {
+		if d, ok := durationOf(s); ok {
+			return d
+		}
+	}
+	return norm.NFKD.String(s)
 }
 
 // compareValues orders two attribute values by type (4.1.6.6); absent ones come first.
@@ -121,6 +180,10 @@ func compareValues(a, b any) int {
 	case *Time:
 		if y, ok := b.(*Time); ok && x.Text == "" && y.Text == "" {
 			return x.Time.Compare(y.Time)
+		}
+	case time.Duration:
+		if y, ok := b.(time.Duration); ok {
+			return cmp.Compare(x, y)
 		}
 	case json.Number:
 		if y, ok := b.(json.Number); ok {

@@ -4,7 +4,7 @@ package cimi
 // high reliability, disaster recovery and others, by serviceType.
 type SystemService struct {
 	Common
-	ServiceType string            `cimi:"serviceType"`
+	ServiceType string            `cimi:"serviceType,std"`
 	Machines    *Ref[Collection]  `cimi:"machines,of=Machine,ro"`
 	Volumes     *Ref[Collection]  `cimi:"volumes,of=Volume,ro"`
 	Systems     *Ref[Collection]  `cimi:"systems,of=System,ro"`
@@ -12,6 +12,22 @@ type SystemService struct {
 }
 
 func (*SystemService) TypeName() string { return "SystemService" }
+
+// RecoverableMachine is an entry of a HighReliability service's machines: a
+// Machine and the one that takes over from it (T12).
+type RecoverableMachine struct {
+	Machine
+	BackupMachine *Ref[Machine] `cimi:"backupmachine"`
+}
+
+func (*RecoverableMachine) TypeName() string { return "RecoverableMachine" }
+
+// Types of SystemService (5.13.3.1, 5.13.3.2).
+const (
+	ServiceReliabilityActive  = Namespace + "/SystemService/highreliability/active"
+	ServiceReliabilityPassive = Namespace + "/SystemService/highreliability/passive"
+	ServiceDisasterRecovery   = Namespace + "/SystemService/disasterrecovery"
+)
 
 // NetworkService adds to Networks what goes beyond routing in a segment (5.16.17).
 type NetworkService struct {

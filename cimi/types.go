@@ -36,7 +36,7 @@ func TypeNames() []string {
 		"ProtocolSegment", "ProtocolSegmentTemplate", "ProtocolSegmentCreate",
 		"ProtocolEndpoint", "ProtocolEndpointTemplate", "ProtocolEndpointCreate",
 		"NetworkInterface", "NetworkInterfaceTemplate", "NetworkInterfaceCreate",
-		"SystemService", "NetworkService", "NetworkServiceTemplate", "NetworkServiceCreate",
+		"SystemService", "RecoverableMachine", "NetworkService", "NetworkServiceTemplate", "NetworkServiceCreate",
 		"Meter", "Sample", "MeterTemplate", "MeterConfiguration", "MeterCreate",
 		"EventLog", "EventLogTemplate", "EventLogCreate", "Event",
 		"Job", "Action",
@@ -109,6 +109,8 @@ func newKnown(typeName string) Resource {
 		return new(NetworkInterfaceTemplate)
 	case "NetworkInterfaceCreate":
 		return new(NetworkInterfaceCreate)
+	case "RecoverableMachine":
+		return new(RecoverableMachine)
 	case "SystemService":
 		return new(SystemService)
 	case "NetworkService":

@@ -17,7 +17,7 @@ func types1() []string {
 	only2 := []string{"locatedVolume", "ProtocolSegment", "ProtocolSegmentTemplate", "ProtocolSegmentCreate",
 		"ProtocolEndpoint", "ProtocolEndpointTemplate", "ProtocolEndpointCreate",
 		"NetworkInterface", "NetworkInterfaceTemplate", "NetworkInterfaceCreate",
-		"SystemService", "NetworkService", "NetworkServiceTemplate", "NetworkServiceCreate"}
+		"SystemService", "RecoverableMachine", "NetworkService", "NetworkServiceTemplate", "NetworkServiceCreate"}
 	all := slices.DeleteFunc(TypeNames(), func(n string) bool { return slices.Contains(only2, n) })
 	return append(all, TypeNames1()...)
 }
