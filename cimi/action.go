@@ -29,9 +29,12 @@ type Action struct {
 	ProtocolSegment  *Ref[ProtocolSegment]  `cimi:"protocolSegment,since=2"`
 	ProtocolEndpoint *Ref[ProtocolEndpoint] `cimi:"protocolEndpoint,since=2"`
 	NetworkInterface *Ref[NetworkInterface] `cimi:"networkInterface,since=2"`
-	NetworkService   *Ref[Unknown]          `cimi:"networkService,since=2"`
+	NetworkService   *Ref[NetworkService]   `cimi:"networkService,since=2"`
 	SystemService    *Ref[SystemService]    `cimi:"systemService,since=2"`
 	Meter            *Ref[Meter]            `cimi:"meter,since=2"`
+	Address          *Ref[Address]          `cimi:"address,until=1"`
+	NetworkPort      *Ref[NetworkPort]      `cimi:"networkPort,until=1"`
+	ForwardingGroup  *Ref[ForwardingGroup]  `cimi:"forwardingGroup,until=1"`
 }
 
 func (*Action) TypeName() string { return "Action" }

@@ -18,7 +18,7 @@ type Machine struct {
 	LatestSnapshot    *Ref[MachineImage] `cimi:"latestSnapshot,ro"`
 	Snapshots         *Ref[Collection]   `cimi:"snapshots,of=MachineImage,ro"`
 	Meters            *Ref[Collection]   `cimi:"meters,of=Meter,ro"`
-	EventLog          *Ref[Unknown]      `cimi:"eventLog,ro"`
+	EventLog          *Ref[EventLog]     `cimi:"eventLog,ro"`
 }
 
 func (*Machine) TypeName() string { return "Machine" }
@@ -54,8 +54,8 @@ type MachineTemplate struct {
 	NetworkInterfaces []TemplateInterface `cimi:"networkInterfaces,item=networkInterface,until=1"`
 	// UserData is Base64 of what is injected into the Machine.
 	UserData            string                 `cimi:"userData"`
-	MeterTemplates      []Ref[Unknown]         `cimi:"meterTemplates,item=meterTemplate"`
-	EventLogTemplate    *Ref[Unknown]          `cimi:"eventLogTemplate"`
+	MeterTemplates      []Ref[MeterTemplate]   `cimi:"meterTemplates,item=meterTemplate"`
+	EventLogTemplate    *Ref[EventLogTemplate] `cimi:"eventLogTemplate"`
 	GenResourceMetadata *Ref[ResourceMetadata] `cimi:"genResourceMetadata,since=2"`
 }
 

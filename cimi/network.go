@@ -13,7 +13,7 @@ type Network struct {
 	Services        *Ref[Collection]      `cimi:"services,of=NetworkService,since=2,ro"`
 	Subnetworks     *Ref[Collection]      `cimi:"subnetworks,of=Network,since=2,ro"`
 	Meters          *Ref[Collection]      `cimi:"meters,of=Meter,ro"`
-	EventLog        *Ref[Unknown]         `cimi:"eventLog,ro"`
+	EventLog        *Ref[EventLog]        `cimi:"eventLog,ro"`
 }
 
 func (*Network) TypeName() string { return "Network" }
@@ -26,12 +26,12 @@ type NetworkTemplate struct {
 	ForwardingGroup     *Ref[ForwardingGroup]          `cimi:"forwardingGroup,until=1"`
 	Segments            []Ref[ProtocolSegment]         `cimi:"segments,item=segment,since=2"`
 	SegmentTemplates    []Ref[ProtocolSegmentTemplate] `cimi:"segmentTemplates,item=segmentTemplate,since=2"`
-	Services            []Ref[Unknown]                 `cimi:"services,item=service,since=2"`
-	ServiceTemplates    []Ref[Unknown]                 `cimi:"serviceTemplates,item=serviceTemplate,since=2"`
+	Services            []Ref[NetworkService]          `cimi:"services,item=service,since=2"`
+	ServiceTemplates    []Ref[NetworkServiceTemplate]  `cimi:"serviceTemplates,item=serviceTemplate,since=2"`
 	Subnetworks         []Ref[Network]                 `cimi:"subnetworks,item=subnetwork,since=2"`
 	SubnetworkTemplates []Ref[NetworkTemplate]         `cimi:"subnetworkTemplates,item=subnetworkTemplate,since=2"`
-	MeterTemplates      []Ref[Unknown]                 `cimi:"meterTemplates,item=meterTemplate"`
-	EventLogTemplate    *Ref[Unknown]                  `cimi:"eventLogTemplate"`
+	MeterTemplates      []Ref[MeterTemplate]           `cimi:"meterTemplates,item=meterTemplate"`
+	EventLogTemplate    *Ref[EventLogTemplate]         `cimi:"eventLogTemplate"`
 }
 
 func (*NetworkTemplate) TypeName() string { return "NetworkTemplate" }
@@ -45,7 +45,7 @@ type ProtocolSegment struct {
 	Endpoints        *Ref[Collection]  `cimi:"endpoints,of=ProtocolEndpoint,ro"`
 	Parameters       map[string]string `cimi:"parameters"`
 	Meters           *Ref[Collection]  `cimi:"meters,of=Meter,ro"`
-	EventLog         *Ref[Unknown]     `cimi:"eventLog,ro"`
+	EventLog         *Ref[EventLog]    `cimi:"eventLog,ro"`
 }
 
 func (*ProtocolSegment) TypeName() string { return "ProtocolSegment" }
@@ -60,8 +60,8 @@ type ProtocolSegmentTemplate struct {
 	Endpoints         []Ref[ProtocolEndpoint]         `cimi:"endpoints,item=endpoint"`
 	EndpointTemplates []Ref[ProtocolEndpointTemplate] `cimi:"endpointTemplates,item=endpointTemplate"`
 	Parameters        map[string]string               `cimi:"parameters"`
-	MeterTemplates    []Ref[Unknown]                  `cimi:"meterTemplates,item=meterTemplate"`
-	EventLogTemplate  *Ref[Unknown]                   `cimi:"eventLogTemplate"`
+	MeterTemplates    []Ref[MeterTemplate]            `cimi:"meterTemplates,item=meterTemplate"`
+	EventLogTemplate  *Ref[EventLogTemplate]          `cimi:"eventLogTemplate"`
 }
 
 func (*ProtocolSegmentTemplate) TypeName() string { return "ProtocolSegmentTemplate" }
@@ -77,7 +77,7 @@ type ProtocolEndpoint struct {
 	Interface  *Ref[NetworkInterface] `cimi:"interface"`
 	Parameters map[string]string      `cimi:"parameters"`
 	Meters     *Ref[Collection]       `cimi:"meters,of=Meter,ro"`
-	EventLog   *Ref[Unknown]          `cimi:"eventLog,ro"`
+	EventLog   *Ref[EventLog]         `cimi:"eventLog,ro"`
 }
 
 func (*ProtocolEndpoint) TypeName() string { return "ProtocolEndpoint" }
@@ -90,8 +90,8 @@ type ProtocolEndpointTemplate struct {
 	Origin           string                 `cimi:"origin"`
 	Interface        *Ref[NetworkInterface] `cimi:"interface"`
 	Parameters       map[string]string      `cimi:"parameters"`
-	MeterTemplates   []Ref[Unknown]         `cimi:"meterTemplates,item=meterTemplate"`
-	EventLogTemplate *Ref[Unknown]          `cimi:"eventLogTemplate"`
+	MeterTemplates   []Ref[MeterTemplate]   `cimi:"meterTemplates,item=meterTemplate"`
+	EventLogTemplate *Ref[EventLogTemplate] `cimi:"eventLogTemplate"`
 }
 
 func (*ProtocolEndpointTemplate) TypeName() string { return "ProtocolEndpointTemplate" }
@@ -106,7 +106,7 @@ type NetworkInterface struct {
 	// MTU is in bytes.
 	MTU      *int64           `cimi:"mtu"`
 	Meters   *Ref[Collection] `cimi:"meters,of=Meter,ro"`
-	EventLog *Ref[Unknown]    `cimi:"eventLog,ro"`
+	EventLog *Ref[EventLog]   `cimi:"eventLog,ro"`
 }
 
 func (*NetworkInterface) TypeName() string { return "NetworkInterface" }
@@ -121,8 +121,8 @@ type NetworkInterfaceTemplate struct {
 	Endpoints        []Ref[ProtocolEndpoint] `cimi:"endpoints,item=endpoint"`
 	Speed            *int64                  `cimi:"speed"`
 	MTU              *int64                  `cimi:"mtu"`
-	MeterTemplates   []Ref[Unknown]          `cimi:"meterTemplates,item=meterTemplate"`
-	EventLogTemplate *Ref[Unknown]           `cimi:"eventLogTemplate"`
+	MeterTemplates   []Ref[MeterTemplate]    `cimi:"meterTemplates,item=meterTemplate"`
+	EventLogTemplate *Ref[EventLogTemplate]  `cimi:"eventLogTemplate"`
 }
 
 func (*NetworkInterfaceTemplate) TypeName() string { return "NetworkInterfaceTemplate" }

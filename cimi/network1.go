@@ -60,7 +60,7 @@ type NetworkPort struct {
 	PortType       string           `cimi:"portType"`
 	ClassOfService string           `cimi:"classOfService"`
 	Meters         *Ref[Collection] `cimi:"meters,of=Meter,ro"`
-	EventLog       *Ref[Unknown]    `cimi:"eventLog,ro"`
+	EventLog       *Ref[EventLog]   `cimi:"eventLog,ro"`
 }
 
 func (*NetworkPort) TypeName() string { return "NetworkPort" }
@@ -70,8 +70,8 @@ type NetworkPortTemplate struct {
 	Common
 	Network           *Ref[Network]                  `cimi:"network"`
 	NetworkPortConfig *Ref[NetworkPortConfiguration] `cimi:"networkPortConfig"`
-	MeterTemplates    []Ref[Unknown]                 `cimi:"meterTemplates,item=meterTemplate"`
-	EventLogTemplate  *Ref[Unknown]                  `cimi:"eventLogTemplate"`
+	MeterTemplates    []Ref[MeterTemplate]           `cimi:"meterTemplates,item=meterTemplate"`
+	EventLogTemplate  *Ref[EventLogTemplate]         `cimi:"eventLogTemplate"`
 }
 
 func (*NetworkPortTemplate) TypeName() string { return "NetworkPortTemplate" }

@@ -38,7 +38,7 @@ type NetworkService struct {
 	Segments  *Ref[Collection]  `cimi:"segments,of=ProtocolSegment,ro"`
 	Policies  map[string]string `cimi:"policies"`
 	Meters    *Ref[Collection]  `cimi:"meters,of=Meter,ro"`
-	EventLog  *Ref[Unknown]     `cimi:"eventLog,ro"`
+	EventLog  *Ref[EventLog]    `cimi:"eventLog,ro"`
 }
 
 func (*NetworkService) TypeName() string { return "NetworkService" }
@@ -52,8 +52,8 @@ type NetworkServiceTemplate struct {
 	Endpoints        []Ref[ProtocolEndpoint] `cimi:"endpoints,item=endpoint"`
 	Segments         []Ref[ProtocolSegment]  `cimi:"segments,item=segment"`
 	Policies         map[string]string       `cimi:"policies"`
-	MeterTemplates   []Ref[Unknown]          `cimi:"meterTemplates,item=meterTemplate"`
-	EventLogTemplate *Ref[Unknown]           `cimi:"eventLogTemplate"`
+	MeterTemplates   []Ref[MeterTemplate]    `cimi:"meterTemplates,item=meterTemplate"`
+	EventLogTemplate *Ref[EventLogTemplate]  `cimi:"eventLogTemplate"`
 }
 
 func (*NetworkServiceTemplate) TypeName() string { return "NetworkServiceTemplate" }

@@ -15,7 +15,7 @@ type System struct {
 	Addresses        *Ref[Collection] `cimi:"addresses,of=Address,ro,until=1"`
 	ForwardingGroups *Ref[Collection] `cimi:"forwardingGroups,of=ForwardingGroup,ro,until=1"`
 	Meters           *Ref[Collection] `cimi:"meters,of=Meter,ro"`
-	EventLog         *Ref[Unknown]    `cimi:"eventLog,ro"`
+	EventLog         *Ref[EventLog]   `cimi:"eventLog,ro"`
 }
 
 func (*System) TypeName() string { return "System" }
@@ -26,8 +26,8 @@ type SystemTemplate struct {
 	Common
 	ComponentDescriptors []ComponentDescriptor  `cimi:"componentDescriptors,item=componentDescriptor"`
 	ServiceDescriptors   []ServiceDescriptor    `cimi:"serviceDescriptors,item=serviceDescriptor,since=2"`
-	MeterTemplates       []Ref[Unknown]         `cimi:"meterTemplates,item=meterTemplate"`
-	EventLogTemplate     *Ref[Unknown]          `cimi:"eventLogTemplate"`
+	MeterTemplates       []Ref[MeterTemplate]   `cimi:"meterTemplates,item=meterTemplate"`
+	EventLogTemplate     *Ref[EventLogTemplate] `cimi:"eventLogTemplate"`
 	ImportImage          string                 `cimi:"importImage,uri"`
 	GenResourceMetadata  *Ref[ResourceMetadata] `cimi:"genResourceMetadata,since=2"`
 }
@@ -51,12 +51,12 @@ type ComponentDescriptor struct {
 	ProtocolSegmentTemplate  *Ref[ProtocolSegmentTemplate]  `cimi:"protocolSegmentTemplate,since=2"`
 	ProtocolEndpointTemplate *Ref[ProtocolEndpointTemplate] `cimi:"protocolEndpointTemplate,since=2"`
 	NetworkInterfaceTemplate *Ref[NetworkInterfaceTemplate] `cimi:"networkInterfaceTemplate,since=2"`
-	NetworkServiceTemplate   *Ref[Unknown]                  `cimi:"networkServiceTemplate,since=2"`
-	MeterTemplate            *Ref[Unknown]                  `cimi:"meterTemplate"`
-	EventLogTemplate         *Ref[Unknown]                  `cimi:"eventLogTemplate"`
-	AddressTemplate          *Ref[Unknown]                  `cimi:"addressTemplate,until=1"`
-	NetworkPortTemplate      *Ref[Unknown]                  `cimi:"networkPortTemplate,until=1"`
-	ForwardingGroupTemplate  *Ref[Unknown]                  `cimi:"forwardingGroupTemplate,until=1"`
+	NetworkServiceTemplate   *Ref[NetworkServiceTemplate]   `cimi:"networkServiceTemplate,since=2"`
+	MeterTemplate            *Ref[MeterTemplate]            `cimi:"meterTemplate"`
+	EventLogTemplate         *Ref[EventLogTemplate]         `cimi:"eventLogTemplate"`
+	AddressTemplate          *Ref[AddressTemplate]          `cimi:"addressTemplate,until=1"`
+	NetworkPortTemplate      *Ref[NetworkPortTemplate]      `cimi:"networkPortTemplate,until=1"`
+	ForwardingGroupTemplate  *Ref[ForwardingGroupTemplate]  `cimi:"forwardingGroupTemplate,until=1"`
 
 	System           *Ref[System]           `cimi:"system,since=2"`
 	Machine          *Ref[Machine]          `cimi:"machine,since=2"`
@@ -66,7 +66,7 @@ type ComponentDescriptor struct {
 	ProtocolSegment  *Ref[ProtocolSegment]  `cimi:"protocolSegment,since=2"`
 	ProtocolEndpoint *Ref[ProtocolEndpoint] `cimi:"protocolEndpoint,since=2"`
 	NetworkInterface *Ref[NetworkInterface] `cimi:"networkInterface,since=2"`
-	NetworkService   *Ref[Unknown]          `cimi:"networkService,since=2"`
+	NetworkService   *Ref[NetworkService]   `cimi:"networkService,since=2"`
 
 	// Quantity is the number of components to make; absent means 1.
 	Quantity *int64 `cimi:"quantity"`

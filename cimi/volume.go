@@ -11,7 +11,7 @@ type Volume struct {
 	Bootable *bool            `cimi:"bootable"`
 	Images   *Ref[Collection] `cimi:"images,of=VolumeImage,ro"`
 	Meters   *Ref[Collection] `cimi:"meters,of=Meter,ro"`
-	EventLog *Ref[Unknown]    `cimi:"eventLog,ro"`
+	EventLog *Ref[EventLog]   `cimi:"eventLog,ro"`
 }
 
 func (*Volume) TypeName() string { return "Volume" }
@@ -21,8 +21,8 @@ type VolumeTemplate struct {
 	Common
 	VolumeConfig        *Ref[VolumeConfiguration] `cimi:"volumeConfig"`
 	VolumeImage         *Ref[VolumeImage]         `cimi:"volumeImage"`
-	MeterTemplates      []Ref[Unknown]            `cimi:"meterTemplates,item=meterTemplate"`
-	EventLogTemplate    *Ref[Unknown]             `cimi:"eventLogTemplate"`
+	MeterTemplates      []Ref[MeterTemplate]      `cimi:"meterTemplates,item=meterTemplate"`
+	EventLogTemplate    *Ref[EventLogTemplate]    `cimi:"eventLogTemplate"`
 	GenResourceMetadata *Ref[ResourceMetadata]    `cimi:"genResourceMetadata,since=2"`
 }
 

@@ -71,8 +71,9 @@ type ImportOptions struct {
 	ID string
 	// Name of the System; empty takes the package's.
 	Name string
-	// Holder is what the System is for, where it is none; see Maker.
-	Holder string
+	// Holder is what the System is for, where it is none, and Of the resource
+	// that it belongs to; see Maker.
+	Holder, Of string
 	// Configuration is a deployment option (DSP0243 9.8); empty takes the default.
 	Configuration string
 	// Networks and Storage map OVF network names and disk ids to the host's;
@@ -103,6 +104,10 @@ type ExportOptions struct {
 	// Using are the ids of other Systems some of whose parts this one uses:
 	// those parts are exported with it (DSP0263 5.13.1.2); see Borrow.
 	Using []string
+	// Descriptor takes the place of the kept one: the package is of what it
+	// describes, disks and other files with the content that the System has of
+	// the same ids.
+	Descriptor []byte
 }
 
 // Export is a System frozen as a package in OVA form: random access, exact

@@ -69,7 +69,7 @@ func planImport(ctx context.Context, pkg ovf.Package, opts ImportOptions, caps C
 	if opts.ID != "" {
 		sys.ID = opts.ID
 	}
-	sys.Holder = opts.Holder
+	sys.Holder, sys.Of = opts.Holder, opts.Of
 	sys.Created = time.Now().UTC()
 	sys.Updated = sys.Created
 	sys.Descriptor, sys.DescriptorName = env.Bytes(), pkg.Descriptor()

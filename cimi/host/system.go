@@ -37,7 +37,8 @@ type System struct {
 	// Holder is set where this is no System but the place of a part that belongs
 	// to none; see Maker.
 	Holder string `json:"holder,omitempty"`
-	// Of is the id of the machine or disk that an image was taken of.
+	// Of is the id of the machine or disk that an image was taken of, or what
+	// else a Holder belongs to, as the Provider names it.
 	Of string `json:"of,omitempty"`
 	// Associated are resources of others that the System uses but does not own
 	// (DSP0263 5.13.1), as the Provider names them: "machines/ID".

@@ -94,7 +94,13 @@ func (e *exports) open(ctx context.Context, id string) (cimi.Content, error) {
 	}
 	if x.x == nil {
 		var err error
-		if x.x, err = e.p.host.Export(ctx, x.system, host.ExportOptions{Frozen: x.state}); err != nil {
+		if x.system == "" {
+			x.x, err = unpackDescriptor(x.state)
+		} else {
+			x.x, err = e.p.host.Export(ctx, x.system, host.ExportOptions{Frozen: x.state})
+		}
+		if err != nil {
+			x.x = nil
 			return nil, asError(fmt.Errorf("%s: %w", id, err))
 		}
 	}
@@ -198,62 +204,4 @@ func (e *exports) close() error {
 		x.mu.Unlock()
 	}
 	return errors.Join(errs...)
-}
-
-// exportSystem is the export action of a System (5.13.1.2).
-func (p *Provider) exportSystem(ctx context.Context, s systemAt, a *cimi.Action) (*cimi.Accepted, error) {
-	switch {
-	case s.parent != nil:
-		return nil, cimi.Errorf(409, "systems/%s is part of another System: export that one", s.ID)
-	case a.Format != "" && a.Format != "application/ovf":
-		return nil, cimi.Errorf(400, "format: expected application/ovf, got %.80q", a.Format)
-	case !stopped(s.System):
-		return nil, cimi.Errorf(409, "systems/%s: %w: stop its machines first", s.ID, host.ErrBusy)
-	}
-	p.exports.expire(ctx)
-	target := "systems/" + s.ID
-	if a.Destination != "" {
-		dest, err := p.parseDestination(a)
-		if err != nil {
-			return nil, err
-		}
-		t, err := p.jobs.start(ctx, cimi.ActionExport, target, func(ctx context.Context, t *task) error {
-			x, err := p.host.Export(ctx, s.ID, host.ExportOptions{})
-			if err != nil {
-				return err
-			}
-			for _, f := range x.Findings() {
-				t.find(f)
-			}
-			return errors.Join(p.put(ctx, dest, x, func(done, total int64) { t.progress("", done, total) }), x.Close())
-		})
-		if err != nil {
-			return nil, asError(err)
-		}
-		return &cimi.Accepted{Job: t.job.ID}, nil
-	}
-	place := p.exports.reserve(s.ID)
-	t, err := p.jobs.start(ctx, cimi.ActionExport, target, func(ctx context.Context, t *task) error {
-		err := func() error {
-			x, err := p.host.Export(ctx, s.ID, host.ExportOptions{})
-			if err != nil {
-				return err
-			}
-			for _, f := range x.Findings() {
-				t.find(f)
-			}
-			if err := p.exports.freeze(ctx, place, x); err != nil {
-				return errors.Join(err, x.Close())
-			}
-			return nil
-		}()
-		if err != nil {
-			return errors.Join(err, p.exports.remove(context.WithoutCancel(ctx), place))
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, errors.Join(asError(err), p.exports.remove(ctx, place))
-	}
-	return &cimi.Accepted{Job: t.job.ID, Location: place.id}, nil
 }

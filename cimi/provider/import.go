@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/host"
@@ -20,47 +20,59 @@ type opener func(ctx context.Context) (ovf.Package, error)
 // importSystem is the import action of the Systems (5.13.2.1), answered at
 // once: the Job, and the System that is being created.
 func (p *Provider) importSystem(ctx context.Context, open opener, r *importRequest) (*cimi.Accepted, error) {
-	id := host.NewID()
+	key := host.NewID()
 	opts := r.options
-	opts.ID = id
+	opts.ID = key
 	s := &cimi.System{State: cimi.StateCreating}
-	s.ID, s.Name, s.Parent = "systems/"+id, opts.Name, ref("systems")
-	s.Created = cimi.TimeOf(time.Now())
+	s.ID, s.Name, s.Parent = "systems/"+key, opts.Name, ref("systems")
+	s.Created = now()
 	s.Updated = s.Created
+	s.Description, s.Properties = r.description, maps.Clone(r.properties)
 	if r.run != "" {
-		s.Properties = map[string]string{runMark: r.run}
+		if s.Properties == nil {
+			s.Properties = map[string]string{}
+		}
+		s.Properties[runMark] = r.run
 	}
-	p.mu.Lock()
-	p.pending[id] = s
-	p.mu.Unlock()
+	created := p.passing.create(s)
 	started := make(chan struct{})
-	t, err := p.jobs.start(ctx, cimi.ActionImport, "systems", func(ctx context.Context, t *task) error {
+	t, err := p.jobs.start(ctx, r.action(), "systems", func(ctx context.Context, t *task) error {
 		<-started
-		defer func() {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			delete(p.pending, id)
-		}()
+		defer created()
 		// Before the host lists the System: whoever finds it finds the mark.
-		if err := p.db.setOverlay(ctx, "systems/"+id, s.Properties); err != nil {
-			return err
+		over := &cimi.System{}
+		over.Properties, over.Description = s.Properties, s.Description
+		if !cimi.Empty(over) {
+			c := &change{}
+			c.overlay(p, s.ID, over)
+			if err := p.commit(c); err != nil {
+				return err
+			}
 		}
-		p.world.overlayChanged()
 		err := p.runImport(ctx, t, open, opts)
+		c := &change{}
 		if err != nil {
-			err = errors.Join(err, p.db.setOverlay(context.WithoutCancel(ctx), "systems/"+id, nil))
+			c.overlay(p, s.ID, nil)
+		} else {
+			c.modelEvent(p, s, "create", "")
 		}
-		return err
+		return errors.Join(err, p.commit(c))
 	})
 	if err != nil {
-		p.mu.Lock()
-		delete(p.pending, id)
-		p.mu.Unlock()
-		return nil, asError(err)
+		created()
+		return nil, err
 	}
 	acc := &cimi.Accepted{Job: t.job.ID, Location: s.ID, Resource: cimi.Clone(s)}
 	close(started)
 	return acc, nil
+}
+
+// action is that of the Job: a System made from a template is added.
+func (r *importRequest) action() string {
+	if r.added {
+		return cimi.RelAdd
+	}
+	return cimi.ActionImport
 }
 
 func (p *Provider) runImport(ctx context.Context, t *task, open opener, opts host.ImportOptions) (err error) {
@@ -69,7 +81,7 @@ func (p *Provider) runImport(ctx context.Context, t *task, open opener, opts hos
 		return err
 	}
 	defer func() { err = errors.Join(err, pkg.Close()) }()
-	if err := t.splitByDisk(ctx, pkg); err != nil {
+	if err := t.splitByDisk(pkg); err != nil {
 		return err
 	}
 	opts.Progress = func(d host.DiskProgress) { t.progress(d.Disk, d.Done, d.Total) }
@@ -87,14 +99,14 @@ func (p *Provider) runImport(ctx context.Context, t *task, open opener, opts hos
 
 // splitByDisk makes a nested Job for each disk with content, and sets how much
 // each counts.
-func (t *task) splitByDisk(ctx context.Context, pkg ovf.Package) error {
+func (t *task) splitByDisk(pkg ovf.Package) error {
 	var parts []string
 	for _, d := range pkg.Envelope().Disks() {
 		if !d.Blank() {
 			parts = append(parts, d.ID)
 		}
 	}
-	if err := t.split(ctx, parts); err != nil {
+	if err := t.split(parts); err != nil {
 		return err
 	}
 	for _, d := range pkg.Envelope().Disks() {
@@ -103,29 +115,6 @@ func (t *task) splitByDisk(ctx context.Context, pkg ovf.Package) error {
 		}
 	}
 	return nil
-}
-
-// pendingSystem is the System being imported under that id, nil when there is none.
-func (p *Provider) pendingSystem(id string) *cimi.System {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s := p.pending[id]; s != nil {
-		return cimi.Clone(s)
-	}
-	return nil
-}
-
-// arriving are the Systems being imported that the host does not list yet.
-func (p *Provider) arriving(w *world) []*cimi.System {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var out []*cimi.System
-	for id, s := range p.pending {
-		if _, held := w.system[id]; !held {
-			out = append(out, cimi.Clone(s))
-		}
-	}
-	return out
 }
 
 // ImportPackage imports a package in process; see PackageImporter.
@@ -150,6 +139,11 @@ type importRequest struct {
 	options               host.ImportOptions
 	user, password, token string
 	run                   string
+	// properties and description are the new System's; added tells that it is
+	// made from a template.
+	properties  map[string]string
+	description string
+	added       bool
 }
 
 // runMark is a property that an import leaves on the System it makes: the run

@@ -2,7 +2,9 @@ package provider
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -18,55 +20,95 @@ var (
 	errDied    = errors.New("the provider died while the Job ran; what it had made was removed")
 )
 
-// jobs are the Jobs of a Provider (5.17.1), all in memory, stored at every
-// change of state; progress is not stored.
+// jobs are the Jobs of a Provider (5.17.1): those that run in memory, all of
+// them in the store, written at every change of state; progress is not stored.
 type jobs struct {
-	db   *store
-	keep int
+	p *Provider
 
 	mu      sync.Mutex
-	byID    map[string]*task
-	order   []*task // as they were made
+	byID    map[string]*task // those that have not ended
+	order   []*task
 	closing bool
 	running sync.WaitGroup
 }
 
-// openJobs reads the Jobs of earlier processes. Those that had not ended are
-// FAILED: the host removed what they had made when it was opened.
-func openJobs(ctx context.Context, db *store, keep int) (*jobs, error) {
-	js := &jobs{db: db, keep: keep, byID: map[string]*task{}}
-	stored, err := db.loadJobs(ctx)
+// openJobs ends the Jobs that an earlier process left running: they are FAILED,
+// and the host removed what they had made when it was opened.
+func openJobs(ctx context.Context, p *Provider) (*jobs, error) {
+	js := &jobs{p: p, byID: map[string]*task{}}
+	rows, err := p.db.db.QueryContext(ctx, "SELECT id, body FROM jobs WHERE ended = 0 ORDER BY seq")
 	if err != nil {
 		return nil, err
 	}
-	ended := make(chan struct{})
-	close(ended)
-	var died []*cimi.Job
-	for _, j := range stored {
-		t := &task{jobs: js, job: j, done: ended}
-		if !j.Ended() {
-			t.end(errDied)
-			died = append(died, j)
-		}
-		js.byID[j.ID] = t
-		js.order = append(js.order, t)
+	died, err := scanJobs(rows)
+	if err != nil {
+		return nil, err
 	}
-	for _, t := range js.order {
-		if p := js.byID[cimi.HrefOf(t.job.ParentJob)]; p != nil {
-			t.parent = p
-			p.nested = append(p.nested, t)
+	for _, j := range died {
+		endJob(j, errDied, nil)
+	}
+	return js, p.db.change(func(tx *sql.Tx) error { return putJobs(tx, died...) })
+}
+
+func scanJobs(rows *sql.Rows) ([]*cimi.Job, error) {
+	defer rows.Close()
+	var out []*cimi.Job
+	for rows.Next() {
+		var id string
+		var b []byte
+		if err := rows.Scan(&id, &b); err != nil {
+			return nil, err
+		}
+		r, err := cimi.DecodeJSONAs(b, "Job")
+		if err != nil {
+			return nil, fmt.Errorf("stored %s: %w", id, err)
+		}
+		j, ok := r.(*cimi.Job)
+		if !ok {
+			return nil, fmt.Errorf("stored %s: a %s", id, r.TypeName())
+		}
+		out = append(out, j)
+	}
+	return out, rows.Err()
+}
+
+func putJobs(tx *sql.Tx, js ...*cimi.Job) error {
+	for _, j := range js {
+		b, err := cimi.MarshalJSON(j)
+		if err != nil {
+			return err
+		}
+		ended := int64(0)
+		if j.Ended() {
+			ended = time.Now().UnixNano()
+		}
+		if _, err := tx.Exec(`INSERT INTO jobs(id, body, ended) VALUES (?,?,?)
+			ON CONFLICT(id) DO UPDATE SET body = excluded.body, ended = excluded.ended`, j.ID, b, ended); err != nil {
+			return err
 		}
 	}
-	return js, db.putJobs(ctx, died...)
+	return nil
+}
+
+// newJob is a Job that has just begun.
+func newJob(action, target string) *cimi.Job {
+	at := now()
+	j := &cimi.Job{Action: action, State: cimi.JobRunning, Progress: cimi.Int(0), TargetResource: cimi.RefTo[cimi.Unknown](target),
+		AffectedResources: []cimi.Ref[cimi.Unknown]{{Href: target}}, TimeOfStatusChange: at}
+	j.ID, j.Created, j.Updated = "jobs/"+host.NewID(), at, at
+	j.Parent = ref("jobs")
+	j.ResourceMetadata = cimi.RefTo[cimi.ResourceMetadata]("resourceMetadata/Job")
+	return j
 }
 
 // start makes a Job, RUNNING, and runs it. The Job is stored before start returns.
 func (js *jobs) start(ctx context.Context, action, target string, run func(ctx context.Context, t *task) error) (*task, error) {
 	own, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	t := js.newTask(action, target, nil)
+	t := js.newTask(newJob(action, target), nil)
 	t.cancel = cancel
 	t.shares = map[string][2]int64{}
-	if err := js.db.putJobs(ctx, t.job); err != nil {
+	stored := cimi.Clone(t.job)
+	if err := js.p.db.change(func(tx *sql.Tx) error { return putJobs(tx, stored) }); err != nil {
 		cancel(nil)
 		return nil, err
 	}
@@ -76,8 +118,7 @@ func (js *jobs) start(ctx context.Context, action, target string, run func(ctx c
 		cancel(nil)
 		return nil, errClosing
 	}
-	js.byID[t.job.ID] = t
-	js.order = append(js.order, t)
+	js.add(t)
 	js.running.Add(1)
 	js.mu.Unlock()
 	go func() {
@@ -92,57 +133,124 @@ func (js *jobs) start(ctx context.Context, action, target string, run func(ctx c
 	return t, nil
 }
 
-func (js *jobs) newTask(action, target string, parent *task) *task {
-	now := cimi.TimeOf(time.Now())
-	j := &cimi.Job{Action: action, State: cimi.JobRunning, Progress: cimi.Int(0), TargetResource: cimi.RefTo[cimi.Unknown](target),
-		AffectedResources: []cimi.Ref[cimi.Unknown]{{Href: target}}, TimeOfStatusChange: now}
-	j.ID, j.Created, j.Updated = "jobs/"+host.NewID(), now, now
-	j.Parent = cimi.RefTo[cimi.Unknown]("jobs")
+func (js *jobs) newTask(j *cimi.Job, parent *task) *task {
 	if parent != nil {
 		j.ParentJob = cimi.RefTo[cimi.Job](parent.job.ID)
 	}
 	return &task{jobs: js, job: j, parent: parent, done: make(chan struct{})}
 }
 
-// finish ends a Job and its nested ones, and stores them.
+// add makes a task findable; js.mu is held.
+func (js *jobs) add(t *task) {
+	js.byID[t.job.ID] = t
+	js.order = append(js.order, t)
+}
+
+// finish ends a Job and its nested ones, and stores them with the Event that tells of it.
 func (js *jobs) finish(t *task, err error) {
 	js.mu.Lock()
-	all := []*cimi.Job{t.job}
+	var all []*cimi.Job
 	for _, n := range t.nested {
-		n.end(err)
+		if !n.job.Ended() {
+			endJob(n.job, err, n.findings)
+			n.job.StatusMessage = "" // the parent says it, once: clients show both
+		}
+		if n.job.State != cimi.JobSuccess && err == nil {
+			err = fmt.Errorf("nested Job %s: %s", n.job.Name, n.job.StatusMessage) // the topmost tells of all (5.17.1)
+		}
 		all = append(all, n.job)
 	}
-	t.end(err)
-	t.cancel = nil
+	endJob(t.job, err, t.findings)
+	t.err, t.cancel = err, nil
+	all = append(all, t.job)
 	for i := range all {
 		all[i] = cimi.Clone(all[i])
 	}
 	js.mu.Unlock()
+	c := &change{}
+	c.write(func(tx *sql.Tx) error { return putJobs(tx, all...) })
+	js.p.jobEvent(c, all[len(all)-1])
 	// What cannot be stored is FAILED after the next start, which is the safe
-	// side; there is nobody left to tell.
-	_ = js.db.putJobs(context.Background(), all...)
+	// side; there is nobody left to tell. It stays in memory until then.
+	if js.p.commit(c) == nil {
+		js.mu.Lock()
+		gone := map[*task]bool{t: true}
+		for _, n := range t.nested {
+			gone[n] = true
+		}
+		for g := range gone {
+			delete(js.byID, g.job.ID)
+		}
+		js.order = slices.DeleteFunc(js.order, func(o *task) bool { return gone[o] })
+		js.mu.Unlock()
+	}
 	for _, n := range t.nested {
 		close(n.done)
 	}
 	close(t.done)
-	js.prune()
 }
 
+// get is a Job that has not ended; nil when there is none.
 func (js *jobs) get(id string) *task {
 	js.mu.Lock()
 	defer js.mu.Unlock()
 	return js.byID[id]
 }
 
-func (js *jobs) list() []cimi.Resource {
-	js.mu.Lock()
-	all := slices.Clone(js.order)
-	js.mu.Unlock()
-	out := make([]cimi.Resource, 0, len(all))
-	for _, t := range all {
-		out = append(out, t.snapshot())
+// read gives a Job, nil when there is none.
+func (js *jobs) read(ctx context.Context, id string) (cimi.Resource, error) {
+	if t := js.get(id); t != nil {
+		return js.shown(t.snapshot()), nil
 	}
-	return out
+	rows, err := js.p.db.db.QueryContext(ctx, "SELECT id, body FROM jobs WHERE id = ?", id)
+	if err != nil {
+		return nil, err
+	}
+	found, err := scanJobs(rows)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return js.shown(found[0]), nil
+}
+
+func (js *jobs) shown(j *cimi.Job) *cimi.Job {
+	j.Operations = js.p.operations(nil, subject{id: j.ID, kind: "jobs", r: j})
+	return j
+}
+
+// source are the Jobs as the entries of their collection, oldest first.
+func (js *jobs) source(ctx context.Context) source {
+	n, err := js.p.db.count(ctx, "SELECT count(*) FROM jobs")
+	some := func(from, to int) ([]cimi.Resource, error) {
+		if err != nil {
+			return nil, err
+		}
+		rows, err := js.p.db.db.QueryContext(ctx, "SELECT id, body FROM jobs ORDER BY seq LIMIT ? OFFSET ?", to-from, from)
+		if err != nil {
+			return nil, err
+		}
+		stored, err := scanJobs(rows)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]cimi.Resource, 0, len(stored))
+		for _, j := range stored {
+			if t := js.get(j.ID); t != nil {
+				j = t.snapshot()
+			}
+			out = append(out, js.shown(j))
+		}
+		return out, nil
+	}
+	return source{n: n, some: some, each: func(yield func(entry) bool) error {
+		rs, err := some(0, n)
+		for _, r := range rs {
+			if !yield(entry{r: r}) {
+				break
+			}
+		}
+		return err
+	}}
 }
 
 // stop cancels a Job and waits until what it had made is gone. Stopping a
@@ -155,7 +263,7 @@ func (js *jobs) stop(ctx context.Context, t *task) error {
 	cancel := t.cancel
 	if cancel != nil {
 		t.job.State = cimi.JobStopping
-		t.job.TimeOfStatusChange = cimi.TimeOf(time.Now())
+		t.job.TimeOfStatusChange = now()
 	}
 	js.mu.Unlock()
 	if cancel == nil {
@@ -165,51 +273,52 @@ func (js *jobs) stop(ctx context.Context, t *task) error {
 	return t.wait(ctx)
 }
 
+// stopJob is the stop action of a Job (5.17.1.1).
+func (p *Provider) stopJob(ctx context.Context, s subject, _ *cimi.Action) (*cimi.Accepted, error) {
+	t := p.jobs.get(s.id)
+	if t == nil {
+		return nil, cimi.Errorf(409, "%s has ended", s.id)
+	}
+	if err := p.jobs.stop(ctx, t); err != nil {
+		return nil, err
+	}
+	r, err := p.read(ctx, s.id)
+	return &cimi.Accepted{Done: true, Job: s.id, Resource: r}, err
+}
+
 // remove deletes a Job, stopped first when it runs, and its nested ones.
-func (js *jobs) remove(ctx context.Context, t *task) error {
-	js.mu.Lock()
-	running := t.cancel != nil || t.parent != nil && t.parent.cancel != nil
-	js.mu.Unlock()
-	if running {
-		if err := js.stop(ctx, t); err != nil {
+func (js *jobs) remove(ctx context.Context, id string) error {
+	if t := js.get(id); t != nil {
+		if err := js.stop(ctx, t); err != nil && !cimi.IsConflict(err) {
 			return err
 		}
 	}
-	return js.drop(ctx, []*task{t})
+	r, err := js.read(ctx, id)
+	if err != nil || r == nil {
+		return orNotFound(err, id)
+	}
+	ids := []string{id}
+	for _, n := range r.(*cimi.Job).NestedJobs {
+		ids = append(ids, n.Href)
+	}
+	return js.p.db.change(func(tx *sql.Tx) error {
+		for _, id := range ids {
+			if _, err := tx.Exec("DELETE FROM jobs WHERE id = ?", id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-func (js *jobs) drop(ctx context.Context, gone []*task) error {
-	js.mu.Lock()
-	set := map[*task]bool{}
-	for _, t := range gone {
-		set[t] = true
-		for _, n := range t.nested {
-			set[n] = true
-		}
-	}
-	var ids []string
-	for t := range set {
-		ids = append(ids, t.job.ID)
-		delete(js.byID, t.job.ID)
-	}
-	js.order = slices.DeleteFunc(js.order, func(t *task) bool { return set[t] })
-	js.mu.Unlock()
-	return js.db.removeJobs(ctx, ids)
-}
-
-// prune drops the oldest ended Jobs beyond those to keep.
-func (js *jobs) prune() {
-	js.mu.Lock()
-	var ended []*task
-	for _, t := range js.order {
-		if t.parent == nil && t.job.Ended() {
-			ended = append(ended, t)
-		}
-	}
-	js.mu.Unlock()
-	if n := len(ended) - js.keep; n > 0 {
-		_ = js.drop(context.Background(), ended[:n]) // tried again after the next Job
-	}
+// prune drops Jobs that ended before the time they are kept for, but for the
+// newest KeepJobs.
+func (js *jobs) prune() error {
+	before := time.Now().Add(-js.p.opts.JobRetention).UnixNano()
+	return js.p.db.change(func(tx *sql.Tx) error {
+		_, err := tx.Exec("DELETE FROM jobs WHERE ended > 0 AND ended < ? AND seq <= (SELECT max(seq) FROM jobs) - ?", before, js.p.opts.KeepJobs)
+		return err
+	})
 }
 
 // close stops what runs and waits for it.

@@ -1,70 +1,153 @@
 package provider
 
 import (
+	"encoding/json"
+	"slices"
+
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/host"
 )
 
-// described are the types that the Provider gives metadata of (5.11).
-var described = []string{"CloudEntryPoint", "System", "SystemTemplate", "Machine", "MachineTemplate", "MachineConfiguration", "MachineImage",
-	"Credential", "CredentialTemplate", "Volume", "VolumeTemplate", "VolumeConfiguration", "VolumeImage", "Network", "NetworkTemplate",
-	"ProtocolSegment", "ProtocolSegmentTemplate", "ProtocolEndpoint", "ProtocolEndpointTemplate", "NetworkInterface", "NetworkInterfaceTemplate", "Job"}
-
 func (p *Provider) allMetadata() []cimi.Resource {
-	var out []cimi.Resource
-	for _, t := range described {
-		out = append(out, p.metadata(t))
+	out := []cimi.Resource{p.metadata("CloudEntryPoint")}
+	for _, k := range kinds {
+		out = append(out, p.metadata(k.item))
 	}
 	return out
 }
 
-// metadata is that of one type; nil for a type that is not offered.
+// metadata is that of one type (5.11); nil for a type that is not offered.
 func (p *Provider) metadata(typeName string) *cimi.ResourceMetadata {
-	known := false
-	for _, t := range described {
-		known = known || t == typeName
-	}
-	if !known {
+	k, known := kindByItem[typeName]
+	if !known && typeName != "CloudEntryPoint" {
 		return nil
 	}
 	m := cimi.Describe(typeName)
 	m.ID, m.Parent = "resourceMetadata/"+typeName, ref("resourceMetadata")
-	switch typeName {
-	case "CloudEntryPoint":
-		m.AddExtension(cimi.FreeCapacity, "integer", false)
-	case "System":
-		m.AddExtension(cimi.OVFID, "string", false)
-		m.AddExtension(cimi.OVFDescriptor, "URI", false)
-		m.AddExtension(cimi.OVFConfiguration, "string", false)
-		m.AddExtension(cimi.OVFProperties, "map", false)
-		m.Actions = append(m.Actions, action("import", cimi.ActionImport), action("export", cimi.ActionExport))
-	case "Machine":
-		m.AddExtension(cimi.OVFID, "string", false)
-		m.AddExtension(cimi.OVFStartup, "any", true)
-	case "Volume":
-		m.AddExtension(cimi.OVFID, "string", false)
-		m.AddExtension(cimi.ContentDigest, "any", false)
-	case "Network", "ProtocolSegment", "ProtocolEndpoint", "NetworkInterface":
-		m.AddExtension(cimi.OVFID, "string", false)
-	case "SystemTemplate":
-		m.AddExtension(cimi.OVFID, "string", true)
-		m.AddExtension(cimi.OVFDescriptor, "any", true)
-		m.AddExtension(cimi.OVFConfiguration, "string", true)
-		m.AddExtension(cimi.OVFStartup, "any", true)
-		m.AddExtension(cimi.OVFProperties, "any", true)
-		m.Actions = append(m.Actions, action("import", cimi.ActionImport))
-	case "MachineTemplate", "VolumeTemplate", "VolumeImage", "NetworkTemplate", "ProtocolEndpointTemplate", "NetworkInterfaceTemplate":
-		m.AddExtension(cimi.OVFID, "string", true)
-	case "Job":
-		m.AddExtension(cimi.OVFFindings, "any", false)
-		m.Actions = append(m.Actions, action("stop", cimi.ActionStop))
+	for _, x := range extensionsOf(typeName) {
+		m.AddExtension(x.name, x.typ, x.writable)
 	}
-	if _, ok := p.host.(host.Power); ok && (typeName == "System" || typeName == "Machine") {
-		m.Actions = append(m.Actions, action("start", cimi.ActionStart), action("stop", cimi.ActionStop))
+	for name, value := range p.capabilities(typeName) {
+		m.AddCapability(name, value)
+	}
+	slices.SortFunc(m.Capabilities, func(a, b cimi.Capability) int { return compareText(a.Name, b.Name) })
+	for _, a := range p.acts {
+		if contains(a.on, k.id) && a.can(p) {
+			m.Actions = append(m.Actions, action(a.rel))
+		}
+	}
+	switch typeName {
+	case "System", "SystemTemplate":
+		m.Actions = append(m.Actions, action(cimi.ActionImport))
+	case "SystemService":
+		m.VScope = []cimi.ValueScope{{"serviceType": {Values: []any{cimi.ServiceReliabilityActive, cimi.ServiceReliabilityPassive, cimi.ServiceDisasterRecovery}}}}
+	case "ProtocolSegment":
+		m.VScope = []cimi.ValueScope{{"protocol": {Values: []any{"Ethernet", "IPv4", "IPv6"}}}}
+	case "NetworkService":
+		var types []any
+		for _, t := range serviceTypes {
+			types = append(types, t)
+		}
+		m.VScope = []cimi.ValueScope{{"type": {Values: types}}}
 	}
 	return m
 }
 
-func action(name, uri string) cimi.ActionMetadata {
-	return cimi.ActionMetadata{Name: name, URI: uri, Method: "POST", InputMessage: cimi.TypeURI("Action")}
+func action(uri string) cimi.ActionMetadata {
+	return cimi.ActionMetadata{Name: lastWord(uri), URI: uri, Method: "POST", InputMessage: "application/json", OutputMessage: "application/json"}
+}
+
+type extension struct {
+	name, typ string
+	writable  bool
+}
+
+// extensionsOf are the extension attributes of a type (mapping.md).
+func extensionsOf(typeName string) []extension {
+	id := extension{cimi.OVFID, "string", false}
+	switch typeName {
+	case "CloudEntryPoint":
+		return []extension{{cimi.FreeCapacity, "integer", false}}
+	case "System":
+		return []extension{id, {cimi.OVFDescriptor, "URI", false}, {cimi.OVFConfiguration, "string", false}, {cimi.OVFProperties, "map", false}}
+	case "Machine":
+		return []extension{id, {cimi.OVFStartup, "any", true}}
+	case "Volume", "VolumeImage":
+		return []extension{id, {cimi.ContentDigest, "any", false}}
+	case "Network", "ProtocolSegment", "ProtocolEndpoint", "NetworkInterface", "Disk":
+		return []extension{id}
+	case "SystemTemplate":
+		id.writable = true
+		return []extension{id, {cimi.OVFDescriptor, "any", true}, {cimi.OVFConfiguration, "string", true}, {cimi.OVFStartup, "any", true}, {cimi.OVFProperties, "any", true}}
+	case "MachineTemplate":
+		id.writable = true
+		return []extension{id, {cimi.OVFStartup, "any", true}, {cimi.OVFProperties, "any", true}}
+	case "VolumeTemplate", "NetworkTemplate", "ProtocolEndpointTemplate", "NetworkInterfaceTemplate":
+		id.writable = true
+		return []extension{id}
+	case "Job":
+		return []extension{{cimi.OVFFindings, "any", false}}
+	}
+	return nil
+}
+
+// capabilities are those of Table 7 that this cloud has, by the type they are of.
+func (p *Provider) capabilities(typeName string) map[string]any {
+	powered := false
+	if _, ok := p.host.(host.Power); ok {
+		powered = true
+	}
+	making := p.maker() != nil
+	onOff := []string{cimi.StateStarted, cimi.StateStopped}
+	able := []string{cimi.StateEnabled, cimi.StateDisabled}
+	switch typeName {
+	case "CloudEntryPoint":
+		return map[string]any{"ExpandParameter": true, "FilterParameter": true, "FirstParameter": true, "SelectParameter": true, "FormatParameter": true,
+			"OrderByParameter": true, "QueryPathNotation": true, "MaxPropertyItems": maxProperties, "ValueScopes": making}
+	case "System":
+		return map[string]any{"SystemComponentTemplateByValue": true}
+	case "Machine":
+		c := map[string]any{"MachineTemplateByValue": making, "MachineConfigByValue": making, "MachineImageByValue": making,
+			"MachineCredentialByValue": making, "MachineVolumeTemplatesByValue": making, "RestoreFromImage": making}
+		if making {
+			c["DefaultInitialState"], c["InitialStates"], c["UserData"] = cimi.StateStopped, p.initialStates(), "disk"
+		}
+		if powered {
+			c["MachineStopForce"], c["MachineStopForceDefault"] = true, false
+		}
+		return c
+	case "Credential":
+		return map[string]any{"CredentialTemplateByValue": true}
+	case "Volume":
+		return map[string]any{"SharedVolumeSupport": p.host.Capabilities().SharedDisks, "VolumeConfigByValue": making, "VolumeImageByValue": making,
+			"VolumeTemplateByValue": making, "VolumeSnapshot": making}
+	case "Network":
+		return map[string]any{"NetworkTemplateByValue": making, "DefaultInitialState": cimi.StateStopped, "InitialStates": onOff}
+	case "NetworkInterface":
+		return map[string]any{"NetworkInterfaceTemplateByValue": making, "DefaultInitialState": cimi.StateDisabled, "InitialStates": able}
+	case "NetworkService":
+		return map[string]any{"NetworkServiceTemplateByValue": true, "DefaultInitialState": cimi.StateStopped, "InitialStates": onOff}
+	case "ProtocolEndpoint":
+		return map[string]any{"ProtocolEndpointTemplateByValue": true, "DefaultInitialState": cimi.StateDisabled, "InitialStates": able}
+	case "ProtocolSegment":
+		return map[string]any{"ProtocolSegmentTemplateByValue": true, "DefaultInitialState": cimi.StateStopped, "InitialStates": onOff}
+	case "Job":
+		return map[string]any{"JobRetention": json.Number(number(int(p.opts.JobRetention.Minutes())))}
+	case "Meter":
+		_, gauged := p.host.(host.Gauge)
+		return map[string]any{"MeterTemplateByValue": gauged, "MeterConfigByValue": gauged}
+	case "EventLog":
+		return map[string]any{"Linked": true}
+	}
+	return nil
+}
+
+func compareText(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
 }

@@ -5,8 +5,10 @@
 // Resources are a view of what the host holds (DSP0263 4.3, Annex A): a System
 // with its Machines, Volumes and Networks is read from the host each time.
 // What the host has no place for is kept in a database of the Provider's own:
-// properties of resources, templates, configurations, images, credentials,
-// Jobs, and the frozen layouts of exports.
+// properties of resources, templates, configurations, credentials, services,
+// Jobs, Events, Meters, and the frozen layouts of exports. A host that is a
+// host.Maker takes all the changes of the standard: parts of Systems come, go
+// and move; one that is not takes packages, and its cloud offers no more.
 //
 // Every change that takes time is a Job (5.17.1), which survives the process:
 // one that was running when it died is FAILED after the next start, and the
@@ -51,7 +53,9 @@ type Options struct {
 	StallTimeout time.Duration
 	// ExportIdle is how long an export stays without being read; 0 takes 24 hours.
 	ExportIdle time.Duration
-	// KeepJobs is how many ended Jobs are kept; 0 takes 1000.
+	// JobRetention is how long an ended Job is kept at least; 0 takes an hour.
+	JobRetention time.Duration
+	// KeepJobs is how many ended Jobs are kept beyond that; 0 takes 1000.
 	KeepJobs int
 }
 
@@ -71,10 +75,16 @@ type Provider struct {
 	exports *exports
 	world   worldCache
 	client  *http.Client
+	acts    []act
 
-	mu      sync.Mutex
-	pending map[string]*cimi.System // Systems being imported, by id
-	changes keyedLocks              // of root Systems
+	overlays *overlays
+	links    *links
+	passing  passing
+	meters   meters
+	changes  keyedLocks // of root Systems, and of resources of our own
+
+	stop    context.CancelFunc // ends watch
+	watched chan struct{}
 }
 
 var (
@@ -90,25 +100,58 @@ func New(ctx context.Context, h host.Host, opts Options) (*Provider, error) {
 	if opts.KeepJobs <= 0 {
 		opts.KeepJobs = 1000
 	}
+	if opts.JobRetention <= 0 {
+		opts.JobRetention = time.Hour
+	}
 	db, err := openStore(ctx, opts.Database)
 	if err != nil {
 		return nil, fmt.Errorf("provider: %w", err)
 	}
-	p := &Provider{host: h, opts: opts, db: db, pending: map[string]*cimi.System{}}
+	p := &Provider{host: h, opts: opts, db: db, acts: actTable()}
 	p.client = p.newClient()
-	if p.jobs, err = openJobs(ctx, db, opts.KeepJobs); err == nil {
-		p.exports, err = openExports(ctx, p)
+	if err := p.load(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("provider: %w", err), db.close())
 	}
-	if err != nil {
-		db.close()
-		return nil, fmt.Errorf("provider: %w", err)
-	}
+	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p.stop, p.watched = stop, make(chan struct{})
+	go p.watch(watch)
 	return p, nil
+}
+
+// load reads what earlier processes left, and undoes what they did not finish.
+func (p *Provider) load(ctx context.Context) (err error) {
+	if p.overlays, err = openOverlays(ctx, p.db.db); err != nil {
+		return err
+	}
+	if p.links, err = openLinks(ctx, p.db.db); err != nil {
+		return err
+	}
+	if p.jobs, err = openJobs(ctx, p); err != nil {
+		return err
+	}
+	if p.exports, err = openExports(ctx, p); err != nil {
+		return err
+	}
+	if p.db.fresh {
+		c := &change{}
+		for _, m := range meterConfigs() {
+			c.put("meterConfigs", m)
+		}
+		if err := p.commit(c); err != nil {
+			return err
+		}
+	}
+	if err := p.openMeters(ctx); err != nil {
+		return err
+	}
+	return p.sweep(ctx)
 }
 
 // Close stops running Jobs, which become FAILED, waits until what they had made
 // is removed, and closes the host.
 func (p *Provider) Close() error {
+	p.stop()
+	<-p.watched
 	p.jobs.close()
 	p.client.CloseIdleConnections()
 	return errors.Join(p.exports.close(), p.host.Close(), p.db.close())

@@ -3,12 +3,14 @@ package provider_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -127,7 +129,7 @@ func TestView(t *testing.T) {
 	}
 	for collection, want := range map[string]int{"machines": 2, "volumes": 3, "networks": 2, "segments": 2, "interfaces": 3, "endpoints": 3, "systems": 1,
 		id + "/machines": 2, id + "/volumes": 3, id + "/networks": 2, id + "/systems": 0, id + "/credentials": 0,
-		"systemTemplates": 0, "jobs": 3, "resourceMetadata": 22} {
+		"systemTemplates": 0, "jobs": 3, "resourceMetadata": 42} {
 		items := list(t, p, collection)
 		if len(items) != want {
 			t.Errorf("%s has %d entries, want %d", collection, len(items), want)
@@ -544,7 +546,12 @@ func TestUpdate(t *testing.T) {
 		t.Fatal(err)
 	}
 	speed := &cimi.Machine{CPUSpeed: cimi.Int(3000)}
-	if _, err := p.Update(context.Background(), m.ID, speed, cimi.UpdateOptions{Select: []string{"cpuSpeed"}}); cimi.StatusOf(err) != 400 {
+	if _, err := p.Update(context.Background(), m.ID, speed, cimi.UpdateOptions{Select: []string{"cpuSpeed"}}); err != nil {
+		t.Errorf("an attribute that the host has no place for: %v", err)
+	}
+	endpoint := list(t, p, "endpoints")[0]
+	other := &cimi.ProtocolEndpoint{Protocol: "IPv4"}
+	if _, err := p.Update(context.Background(), endpoint.Base().ID, other, cimi.UpdateOptions{Select: []string{"protocol"}}); cimi.StatusOf(err) != 400 {
 		t.Errorf("an attribute that cannot be changed: %v", err)
 	}
 	strange := &cimi.Machine{}
@@ -557,7 +564,7 @@ func TestUpdate(t *testing.T) {
 	}
 	p = open(t, dir, provider.Options{})
 	now := get[*cimi.Machine](t, p, m.ID)
-	if *now.CPU != 8 || *now.Memory != 1<<20 || now.Name != "big" || now.Properties["owner"] != "ops" || now.Description != "only this" {
+	if *now.CPU != 8 || *now.Memory != 1<<20 || now.Name != "big" || now.Properties["owner"] != "ops" || now.Description != "only this" || *now.CPUSpeed != 3000 {
 		t.Errorf("after a restart: %+v", now)
 	}
 	_, archive := export(t, p, id)
@@ -638,10 +645,21 @@ func TestTemplates(t *testing.T) {
 	if template.Name != "appliance" || len(template.ComponentDescriptors) < 4 {
 		t.Errorf("template %q has %d descriptors", template.Name, len(template.ComponentDescriptors))
 	}
-	// Its disks have content, which a template does not carry.
+	// Its package is kept, so that Systems made from it have their content.
 	create := &cimi.SystemCreate{SystemTemplate: cimi.RefTo[cimi.SystemTemplate](acc.Location)}
-	if _, err := p.Create(context.Background(), "systems", create); cimi.StatusOf(err) != 400 {
-		t.Errorf("a System from a template with content: %v", err)
+	create.Name = "from-template"
+	if acc, err = p.Create(context.Background(), "systems", create); err != nil {
+		t.Fatal(err)
+	}
+	if j := wait(t, p, acc.Job); j.State != cimi.JobSuccess {
+		t.Fatal(j.StatusMessage)
+	}
+	imported := succeeded(t, p, sample, nil)
+	if got, want := digests(t, p, acc.Location), digests(t, p, imported); !slices.Equal(got, want) {
+		t.Errorf("disks of a System from the template: %v, imported: %v", got, want)
+	}
+	if m := list(t, p, "machineTemplates"); len(m) != 2 || cimi.HrefOf(m[0].(*cimi.MachineTemplate).MachineConfig) == "" {
+		t.Errorf("%d MachineTemplates, want one for each machine, with its MachineConfiguration (Annex A)", len(m))
 	}
 	// One of our own, with a blank disk, is a System.
 	machine := &cimi.MachineTemplate{MachineConfig: cimi.RefBy(&cimi.MachineConfiguration{CPU: cimi.Int(3), Memory: cimi.Int(2048)}),
@@ -669,6 +687,16 @@ func TestTemplates(t *testing.T) {
 		t.Errorf("System is called %q", s.Name)
 	}
 	export(t, p, acc.Location)
+}
+
+// digests are the content digests of a System's volumes, sorted.
+func digests(t testing.TB, p cimi.Provider, system string) []string {
+	var out []string
+	for _, v := range list(t, p, system+"/volumes") {
+		out = append(out, fmt.Sprint(v.Base().ExtraValue(cimi.ContentDigest)))
+	}
+	slices.Sort(out)
+	return out
 }
 
 // TestDied: what ran when the process died is FAILED afterwards. The state is

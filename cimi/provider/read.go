@@ -6,13 +6,23 @@ import (
 	"strings"
 
 	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/cimi/host"
+	"github.com/cimimove/cimimove/ovf/disk"
 )
 
-// Get reads one resource.
+// Get reads one resource, or a collection.
 func (p *Provider) Get(ctx context.Context, id string, opts cimi.ReadOptions) (cimi.Resource, error) {
-	r, err := p.read(ctx, plainID(id))
+	id = plainID(id)
+	r, err := p.read(ctx, id)
 	if err != nil {
 		return nil, asError(err)
+	}
+	if r == nil {
+		c, err := p.List(ctx, id, cimi.ListOptions{ReadOptions: opts})
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
 	}
 	cimi.Public(r)
 	if len(opts.Expand) > 0 {
@@ -23,47 +33,71 @@ func (p *Provider) Get(ctx context.Context, id string, opts cimi.ReadOptions) (c
 	return cimi.Select(r, opts.Select), nil
 }
 
+// read gives a resource as it is shown, with its secrets; nil when there is
+// none under that id.
 func (p *Provider) read(ctx context.Context, id string) (cimi.Resource, error) {
-	kind, key, ok := strings.Cut(id, "/")
-	if !ok || strings.Contains(key, "/") {
-		if id == "cloudEntryPoint" {
-			return p.EntryPoint(ctx)
-		}
-		return nil, notFound(id)
+	if id == entryPoint {
+		return p.EntryPoint(ctx)
 	}
-	if _, ok := storedItem(kind); ok {
-		r, _, err := p.db.get(ctx, id)
-		if err != nil || r == nil {
-			return nil, orNotFound(err, id)
-		}
-		p.decorate(r)
-		return r, nil
+	w, done, err := p.look(ctx)
+	if err != nil {
+		return nil, err
 	}
-	switch kind {
+	defer done()
+	return p.readIn(ctx, w, id)
+}
+
+// readIn is read in a world that is being looked at.
+func (p *Provider) readIn(ctx context.Context, w *world, id string) (cimi.Resource, error) {
+	first, key, ok := strings.Cut(id, "/")
+	k, known := kindByID[first]
+	if !ok || !known || key == "" || strings.Contains(key, "/") {
+		return nil, nil
+	}
+	if k.held() {
+		if h, ok := w.find(k.id, key); ok {
+			return p.show(w, h), nil
+		}
+		if r := p.passing.creating(id); r != nil {
+			return r, nil
+		}
+	}
+	switch k.id {
 	case "jobs":
-		if t := p.jobs.get(id); t != nil {
-			return t.snapshot(), nil
-		}
-		return nil, notFound(id)
+		return p.jobs.read(ctx, id)
+	case "eventLogs":
+		return p.readLog(ctx, w, id)
+	case "events":
+		return p.readEvent(ctx, id)
+	case "samples":
+		return p.readSample(ctx, id)
 	case "resourceMetadata":
 		if m := p.metadata(key); m != nil {
 			return m, nil
 		}
-		return nil, notFound(id)
 	}
-	w, err := p.look(ctx)
-	if err != nil {
+	if !k.stored() {
+		return nil, nil
+	}
+	r, err := p.db.get(ctx, id)
+	if err != nil || r == nil {
 		return nil, err
 	}
-	if r := p.show(w, kind, key); r != nil {
-		return r, nil
+	p.decorate(r)
+	return r, nil
+}
+
+// there tells whether a resource exists.
+func (p *Provider) there(ctx context.Context, w *world, id string) (bool, error) {
+	if id == entryPoint {
+		return true, nil
 	}
-	if kind == "systems" {
-		if s := p.pendingSystem(key); s != nil {
-			return s, nil
-		}
+	first, key, _ := strings.Cut(id, "/")
+	if _, ok := w.find(first, key); ok {
+		return true, nil
 	}
-	return nil, notFound(id)
+	r, err := p.readIn(ctx, w, id)
+	return r != nil, err
 }
 
 func orNotFound(err error, id string) error {
@@ -73,42 +107,8 @@ func orNotFound(err error, id string) error {
 	return notFound(id)
 }
 
-// show is the view of what the host holds under kind/key, nil when it does not.
-func (p *Provider) show(w *world, kind, key string) cimi.Resource {
-	switch kind {
-	case "systems":
-		if s, ok := w.system[key]; ok {
-			return p.showSystem(w, s)
-		}
-	case "machines":
-		if m, ok := w.machine[key]; ok {
-			return p.showMachine(w, m)
-		}
-	case "volumes":
-		if d, ok := w.disk[key]; ok {
-			return w.showVolume(d)
-		}
-	case "networks", "segments":
-		if n, ok := w.network[key]; ok {
-			if kind == "segments" {
-				return w.showSegment(n)
-			}
-			return w.showNetwork(n)
-		}
-	case "interfaces", "endpoints":
-		if machine, i, ok := cutCard(key); ok {
-			if m, ok := w.machine[machine]; ok && i < len(m.NICs) {
-				if kind == "interfaces" {
-					return w.showInterface(m, i)
-				}
-				return w.showEndpoint(m, i)
-			}
-		}
-	}
-	return nil
-}
-
-// Open reads bytes: an export's package, a System's kept descriptor.
+// Open reads bytes: an export's package, the kept descriptor of a System or
+// SystemTemplate, the content of an image.
 func (p *Provider) Open(ctx context.Context, href string) (cimi.Content, error) {
 	href = plainID(href)
 	if strings.HasPrefix(href, "exports/") {
@@ -117,19 +117,61 @@ func (p *Provider) Open(ctx context.Context, href string) (cimi.Content, error) 
 	if encoded, ok := cutReach(href); ok {
 		return p.reach(ctx, encoded)
 	}
-	if id, ok := strings.CutSuffix(href, "/descriptor"); ok {
-		if key, ok := strings.CutPrefix(id, "systems/"); ok {
-			s, err := p.host.System(ctx, key)
-			if err != nil {
-				return nil, asError(err)
-			}
-			if len(s.Descriptor) == 0 {
-				return nil, notFound(href)
-			}
-			return memory{bytes.NewReader(s.Descriptor)}, nil
-		}
+	kind, rest, _ := strings.Cut(href, "/")
+	key, what, _ := strings.Cut(rest, "/")
+	switch {
+	case kind == "systems" && what == "descriptor":
+		return p.openDescriptor(ctx, key, href)
+	case kind == "systemTemplates" && (what == "descriptor" || what == "package"):
+		return p.openTemplateContent(ctx, kind+"/"+key, what, href)
+	case what == "content" && (kind == "volumeImages" || kind == "machineImages"):
+		return p.openImage(ctx, kind, key, href)
 	}
 	return nil, notFound(href)
+}
+
+func (p *Provider) openDescriptor(ctx context.Context, key, href string) (cimi.Content, error) {
+	s, err := p.host.System(ctx, key)
+	if err != nil {
+		return nil, asError(err)
+	}
+	if len(s.Descriptor) == 0 || s.Holder != "" && s.Holder != host.HoldsTemplate {
+		return nil, notFound(href)
+	}
+	return memory{bytes.NewReader(s.Descriptor)}, nil
+}
+
+// openImage opens the content of an image that the host holds: the bytes of a
+// volume's disk, or the package of a machine.
+func (p *Provider) openImage(ctx context.Context, kind, key, href string) (cimi.Content, error) {
+	w, done, err := p.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h, ok := w.find(kind, key)
+	done()
+	if !ok {
+		return nil, notFound(href)
+	}
+	if kind == "machineImages" {
+		x, err := p.host.Export(ctx, h.root.ID, host.ExportOptions{})
+		if err != nil {
+			return nil, asError(err)
+		}
+		return exportContent{x}, nil
+	}
+	d := h.disk
+	if d == nil && len(h.root.Disks) > 0 {
+		d = h.root.Disks[0]
+	}
+	if d == nil {
+		return nil, notFound(href)
+	}
+	img, err := p.host.OpenDisk(ctx, d.ID)
+	if err != nil {
+		return nil, asError(err)
+	}
+	return rawContent{img, d.ContentDigest}, nil
 }
 
 // memory is Content held in memory.
@@ -138,3 +180,16 @@ type memory struct{ *bytes.Reader }
 func (memory) Close() error    { return nil }
 func (memory) Ranged() bool    { return true }
 func (memory) Version() string { return "" }
+
+type exportContent struct{ host.Export }
+
+func (exportContent) Ranged() bool { return true }
+
+// rawContent is a disk's content as Content.
+type rawContent struct {
+	disk.Image
+	version string
+}
+
+func (rawContent) Ranged() bool      { return true }
+func (c rawContent) Version() string { return c.version }

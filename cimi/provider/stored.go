@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/host"
@@ -16,105 +15,135 @@ func ourExtension(name string) bool { return slices.Contains(cimi.ExtensionAttri
 // decorate adds what a stored resource shows besides what is stored.
 func (p *Provider) decorate(r cimi.Resource) {
 	b := r.Base()
-	b.ResourceMetadata = cimi.RefTo[cimi.ResourceMetadata]("resourceMetadata/" + r.TypeName())
-	b.Operations = []cimi.Operation{operation(cimi.RelEdit, b.ID), operation(cimi.RelDelete, b.ID)}
+	if b.ResourceMetadata == nil {
+		b.ResourceMetadata = cimi.RefTo[cimi.ResourceMetadata]("resourceMetadata/" + r.TypeName())
+	}
+	id := b.ID
+	switch r := r.(type) {
+	case *cimi.NetworkService:
+		r.Endpoints, r.Segments, r.Meters, r.EventLog = collection(id+"/endpoints"), collection(id+"/segments"), collection(id+"/meters"), p.logOf(id)
+	case *cimi.ProtocolSegment:
+		r.Endpoints, r.Meters, r.EventLog = collection(id+"/endpoints"), collection(id+"/meters"), p.logOf(id)
+	case *cimi.ProtocolEndpoint:
+		r.Meters, r.EventLog = collection(id+"/meters"), p.logOf(id)
+	case *cimi.SystemService:
+		r.Machines, r.Volumes, r.Systems = collection(id+"/machines"), collection(id+"/volumes"), collection(id+"/systems")
+	case *cimi.Meter:
+		r.Samples = collection(id + "/samples")
+	case *cimi.NetworkPort:
+		r.Meters, r.EventLog = collection(id+"/meters"), p.logOf(id)
+	}
+	if state := p.passing.of(id); state != "" {
+		setState(r, state)
+	}
+	kind, _, _ := strings.Cut(id, "/")
+	b.Operations = p.operations(nil, subject{id: id, kind: kind, r: r})
 }
 
-// Create adds to a collection (4.2.1.1).
-func (p *Provider) Create(ctx context.Context, collection string, r cimi.Resource) (*cimi.Accepted, error) {
-	collection = plainID(collection)
-	if unknown := cimi.UnknownAttributes(r, ourExtension); len(unknown) > 0 {
-		return nil, cimi.Errorf(http.StatusBadRequest, "unknown attributes: %s", strings.Join(unknown, ", "))
-	}
-	item, ok := storedItem(collection)
-	if !ok {
-		return p.createHeld(ctx, collection, r)
-	}
-	if c, ok := r.(*cimi.CredentialCreate); ok && item == "Credential" {
-		var err error
-		if r, err = p.credentialOf(ctx, c); err != nil {
-			return nil, err
-		}
-	}
-	if r.TypeName() != item {
-		return nil, cimi.Errorf(http.StatusBadRequest, "%s takes a %s, the request holds a %s", collection, item, r.TypeName())
-	}
-	r = cimi.Clone(r)
-	p.adopt(collection, r)
-	if err := p.db.put(ctx, collection, r); err != nil {
-		return nil, asError(err)
-	}
-	shown := cimi.Clone(r)
-	cimi.Public(shown)
-	p.decorate(shown)
-	return &cimi.Accepted{Done: true, Location: r.Base().ID, Resource: shown}, nil
-}
-
-// adopt gives a resource what the Provider decides of it.
-func (p *Provider) adopt(collection string, r cimi.Resource) {
+// adopt gives a new resource what the Provider decides of it.
+func adopt(kind, parent string, r cimi.Resource) {
 	b := r.Base()
-	b.ID, b.Parent = collection+"/"+host.NewID(), ref(collection)
-	b.Created = cimi.TimeOf(time.Now())
+	b.ID, b.Parent = kind+"/"+host.NewID(), ref(parent)
+	if kind == "resourceMetadata" {
+		b.ID = kind + "/own-" + host.NewID()
+	}
+	b.Created = now()
 	b.Updated, b.Operations, b.Erased = b.Created, nil, nil
-	switch x := r.(type) {
-	case *cimi.VolumeImage:
-		x.State = cimi.StateAvailable
-	case *cimi.MachineImage:
-		x.State = cimi.StateAvailable
-		if x.Type == "" {
-			x.Type = "IMAGE"
-		}
-	}
 }
 
-// credentialOf makes a Credential from a template, by reference, by value, or
-// by reference with overrides.
-func (p *Provider) credentialOf(ctx context.Context, c *cimi.CredentialCreate) (cimi.Resource, error) {
-	if c.CredentialTemplate == nil {
-		return nil, cimi.Errorf(http.StatusBadRequest, "credentialTemplate: missing")
-	}
-	template := &cimi.CredentialTemplate{}
-	if href := plainID(c.CredentialTemplate.Href); href != "" {
-		r, _, err := p.db.get(ctx, href)
-		if err != nil {
-			return nil, asError(err)
-		}
-		found, ok := r.(*cimi.CredentialTemplate)
-		if !ok {
-			return nil, cimi.Errorf(http.StatusBadRequest, "credentialTemplate: %s: no such template", href)
-		}
-		template = found
-	}
-	if c.CredentialTemplate.Value != nil {
-		template = cimi.Overlay(template, c.CredentialTemplate.Value)
-	}
-	r := &cimi.Credential{UserName: template.UserName, Password: template.Password, Key: template.Key, Parameters: template.Parameters}
-	r.Name, r.Description, r.Properties = c.Name, c.Description, c.Properties
-	return r, nil
-}
-
-func (p *Provider) updateStored(ctx context.Context, collection, id string, r cimi.Resource, opts cimi.UpdateOptions) (*cimi.Accepted, error) {
-	defer p.changes.lock(id)()
-	current, _, err := p.db.get(ctx, id)
-	if err != nil || current == nil {
-		return nil, asError(orNotFound(err, id))
-	}
-	if opts.IfMatch != "" {
-		shown := cimi.Clone(current)
-		cimi.Public(shown)
-		p.decorate(shown)
-		if cimi.ETag(shown) != opts.IfMatch {
-			return nil, cimi.Errorf(http.StatusPreconditionFailed, "%s has changed", id)
-		}
-	}
-	if err := cimi.Update(current, r, opts.Select, func(name string) bool { return ourExtension(name) && name != cimi.OVFID }); err != nil {
+// createPlain adds a resource that is created from its own representation:
+// templates, configurations, images elsewhere, metadata.
+func (p *Provider) createPlain(ctx context.Context, k kind, r cimi.Resource) (*cimi.Accepted, error) {
+	r = cimi.Clone(r)
+	if err := p.checkStored(r); err != nil {
 		return nil, err
 	}
-	current.Base().Updated = cimi.TimeOf(time.Now())
-	if err := p.db.put(ctx, collection, current); err != nil {
-		return nil, asError(err)
+	adopt(k.id, k.id, r)
+	c := &change{}
+	c.put(k.id, r)
+	c.modelEvent(p, r, "create", "")
+	return p.accept(ctx, c, cimi.RelAdd, k.id, r.Base().ID, nil)
+}
+
+// checkStored refuses what can never be used.
+func (p *Provider) checkStored(r cimi.Resource) error {
+	if err := checkProperties(r); err != nil {
+		return err
 	}
-	cimi.Public(current)
-	p.decorate(current)
-	return &cimi.Accepted{Done: true, Resource: current}, nil
+	switch r := r.(type) {
+	case *cimi.MachineConfiguration:
+		if cimi.IntValue(r.CPU) < 0 || cimi.IntValue(r.Memory) < 0 {
+			return cimi.Errorf(http.StatusBadRequest, "cpu and memory: expected no negative number")
+		}
+		for _, d := range r.Disks {
+			if cimi.IntValue(d.Capacity) < 0 {
+				return cimi.Errorf(http.StatusBadRequest, "disks: capacity: expected no negative number")
+			}
+		}
+	case *cimi.VolumeConfiguration:
+		if cimi.IntValue(r.Capacity) < 0 {
+			return cimi.Errorf(http.StatusBadRequest, "capacity: expected no negative number")
+		}
+	case *cimi.MachineImage:
+		if r.Type == "" {
+			r.Type = "IMAGE"
+		}
+		if !slices.Contains([]string{"IMAGE", "SNAPSHOT", "PARTIAL_SNAPSHOT"}, r.Type) {
+			return cimi.Errorf(http.StatusBadRequest, "type: expected IMAGE, SNAPSHOT or PARTIAL_SNAPSHOT, got %.40q (T21)", r.Type)
+		}
+		if r.Type == "IMAGE" && r.RelatedImage != nil || r.Type == "SNAPSHOT" && r.RelatedImage != nil {
+			return cimi.Errorf(http.StatusBadRequest, "relatedImage: not for consumers to set (T21)")
+		}
+		r.State = cimi.StateAvailable
+	case *cimi.VolumeImage:
+		r.State = cimi.StateAvailable
+	case *cimi.ResourceMetadata:
+		if r.TypeURI == "" || r.Name == "" {
+			return cimi.Errorf(http.StatusBadRequest, "typeURI and name: missing (T6)")
+		}
+	case *cimi.EventLogTemplate:
+		if r.Persistence != "" && persistences[r.Persistence] == 0 {
+			return cimi.Errorf(http.StatusBadRequest, "persistence: expected one of hourly, daily, weekly, monthly, yearly, got %.40q", r.Persistence)
+		}
+	}
+	return nil
+}
+
+// maxProperties bounds the properties of a resource; metadata tells it.
+const maxProperties = 256
+
+func checkProperties(r cimi.Resource) error {
+	if n := len(r.Base().Properties); n > maxProperties {
+		return cimi.Errorf(http.StatusBadRequest, "properties: %d, expected at most %d (MaxPropertyItems)", n, maxProperties)
+	}
+	return nil
+}
+
+// createCredential makes a Credential from its template (5.14.10.1).
+func (p *Provider) createCredential(ctx context.Context, collection string, r *cimi.CredentialCreate) (*cimi.Accepted, error) {
+	c := &change{}
+	made, err := p.addCredential(ctx, c, collection, r.CredentialTemplate, r)
+	if err != nil {
+		return nil, err
+	}
+	c.modelEvent(p, made, "create", "")
+	return p.accept(ctx, c, cimi.RelAdd, collection, made.ID, nil)
+}
+
+func (p *Provider) addCredential(ctx context.Context, c *change, collection string, from *cimi.Ref[cimi.CredentialTemplate], request cimi.Resource) (*cimi.Credential, error) {
+	t, err := template(ctx, p, "credentialTemplate", from)
+	if err != nil {
+		return nil, err
+	}
+	r := &cimi.Credential{UserName: t.UserName, Password: t.Password, Key: t.Key, Parameters: t.Parameters}
+	named(&r.Common, request)
+	if err := checkProperties(r); err != nil {
+		return nil, err
+	}
+	adopt("credentials", collection, r)
+	c.put("credentials", r)
+	if collection != "credentials" {
+		c.link(p, collection, r.ID, extra{})
+	}
+	return r, nil
 }

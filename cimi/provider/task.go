@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"slices"
 	"strings"
@@ -22,31 +23,42 @@ type task struct {
 
 	job      *cimi.Job // guarded by jobs.mu
 	findings []ovf.Finding
+	err      error // why it failed; known when done is closed
 }
 
 // split makes a nested Job for each part, which has a name of its own.
-func (t *task) split(ctx context.Context, parts []string) error {
+func (t *task) split(parts []string) error {
 	js := t.jobs
 	js.mu.Lock()
 	for _, part := range parts {
-		n := js.newTask(t.job.Action, cimi.HrefOf(t.job.TargetResource), t)
-		n.job.Name = part
+		j := newJob(t.job.Action, cimi.HrefOf(t.job.TargetResource))
+		j.Name = part
+		n := js.newTask(j, t)
 		t.nested = append(t.nested, n)
-		t.job.NestedJobs = append(t.job.NestedJobs, cimi.Ref[cimi.Job]{Href: n.job.ID})
-		js.byID[n.job.ID] = n
-		js.order = append(js.order, n)
+		t.job.NestedJobs = append(t.job.NestedJobs, cimi.Ref[cimi.Job]{Href: j.ID})
+		js.add(n)
 	}
 	all := []*cimi.Job{cimi.Clone(t.job)}
 	for _, n := range t.nested {
 		all = append(all, cimi.Clone(n.job))
 	}
 	js.mu.Unlock()
-	return js.db.putJobs(ctx, all...)
+	return js.p.db.change(func(tx *sql.Tx) error { return putJobs(tx, all...) })
 }
 
-// end sets the outcome; jobs.mu is held.
-func (t *task) end(err error) {
-	j := t.job
+// endPart ends the nested Job of one part, so that others can go on.
+func (t *task) endPart(part string, err error) {
+	t.jobs.mu.Lock()
+	defer t.jobs.mu.Unlock()
+	for _, n := range t.nested {
+		if n.job.Name == part {
+			endJob(n.job, err, n.findings)
+		}
+	}
+}
+
+// endJob sets the outcome of a Job.
+func endJob(j *cimi.Job, err error, findings []ovf.Finding) {
 	switch {
 	case err == nil:
 		j.State, j.StatusMessage, j.ReturnCode = cimi.JobSuccess, "", cimi.Int(cimi.ReturnCode(0))
@@ -55,18 +67,18 @@ func (t *task) end(err error) {
 	default:
 		j.State, j.StatusMessage, j.ReturnCode = cimi.JobFailed, sentence(err), cimi.Int(cimi.ReturnCode(classOf(err)))
 	}
-	if t.parent != nil {
-		j.StatusMessage = "" // the parent says it, once: clients show both
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		// What was made is removed: only the target stays listed.
 		j.AffectedResources = j.AffectedResources[:min(1, len(j.AffectedResources))]
+	case j.Action == cimi.RelDelete: // what is gone is not listed (5.17.1)
+		j.AffectedResources = nil
 	}
-	if len(t.findings) > 0 {
-		j.SetExtra(cimi.OVFFindings, t.findings)
+	if len(findings) > 0 {
+		j.SetExtra(cimi.OVFFindings, findings)
 	}
 	j.Progress = cimi.Int(100)
-	j.TimeOfStatusChange = cimi.TimeOf(time.Now())
+	j.TimeOfStatusChange = now()
 	j.Updated = j.TimeOfStatusChange
 }
 
@@ -132,12 +144,7 @@ func percent(done, total int64) *int64 {
 func (t *task) snapshot() *cimi.Job {
 	t.jobs.mu.Lock()
 	defer t.jobs.mu.Unlock()
-	j := cimi.Clone(t.job)
-	j.Operations = append(j.Operations, cimi.Operation{Rel: cimi.RelDelete, Href: j.ID})
-	if t.cancel != nil && j.State == cimi.JobRunning {
-		j.Operations = append(j.Operations, cimi.Operation{Rel: cimi.ActionStop, Href: j.ID})
-	}
-	return j
+	return cimi.Clone(t.job)
 }
 
 // wait waits for the end of the Job.

@@ -1,21 +1,39 @@
 package provider
 
 import (
-	"context"
-	"sync"
+	"iter"
+	"slices"
 
 	"github.com/cimimove/cimimove/cimi/host"
 )
 
-// world is what the host holds at one moment, findable by id. It is never
-// changed after it was made.
+// world is what the host holds, findable by key. Systems are never changed in
+// place: a changed one comes in the place of the old one.
 type world struct {
-	systems  []*host.System // outermost ones
-	system   map[string]systemAt
-	machine  map[string]machineAt
-	disk     map[string]diskAt
-	network  map[string]networkAt
-	overlays map[string]overlay
+	roots []*place // in the host's order; nil where one was removed
+	holes int
+	root  map[string]*place
+
+	system  map[string]systemAt
+	machine map[string]machineAt
+	disk    map[string]diskAt
+	network map[string]networkAt
+	// card leads from the key of an endpoint that was made before its card.
+	card map[string]cardAt
+	// users are machines that are attached to a disk of another System.
+	users map[string][]string
+	// visitors are machines that have a card on a network of another System.
+	visitors map[string][]string
+	// associates are the Systems that a resource is associated with, by its id.
+	associates map[string][]string
+
+	machines, volumes, networks, cards, systems int // how many are listed
+}
+
+// place is where an outermost System stands.
+type place struct {
+	*host.System
+	at int // index in roots
 }
 
 type systemAt struct {
@@ -38,94 +56,243 @@ type networkAt struct {
 	in, root *host.System
 }
 
-// worldCache keeps a world as long as the host says that nothing has changed.
-type worldCache struct {
-	mu       sync.Mutex
-	version  int64
-	overlays int64 // counts changes of overlays
-	seen     int64
-	w        *world
+type cardAt struct {
+	machine string
+	card    int
 }
 
-// overlayChanged makes the next read see new properties.
-func (c *worldCache) overlayChanged() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.overlays++
+func newWorld() *world {
+	return &world{root: map[string]*place{}, system: map[string]systemAt{}, machine: map[string]machineAt{}, disk: map[string]diskAt{},
+		network: map[string]networkAt{}, card: map[string]cardAt{}, users: map[string][]string{}, visitors: map[string][]string{}, associates: map[string][]string{}}
 }
 
-// look is the host's world as it is now.
-func (p *Provider) look(ctx context.Context) (*world, error) {
-	c := &p.world
-	v, versioned := p.host.(host.Versioned)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	version := int64(0)
-	if versioned {
-		// Asked before reading: a change while reading is read again next time.
-		if version = v.Version(); c.w != nil && c.version == version && c.seen == c.overlays {
-			return c.w, nil
+// isImage: what the System holds is an image, no machine or volume to be used.
+func isImage(s *host.System) bool {
+	return s.Holder == host.HoldsMachineImage || s.Holder == host.HoldsVolumeImage || s.Holder == host.HoldsTemplate
+}
+
+// set puts a System in: a new one at the end, a known one in its place.
+func (w *world) set(s *host.System) {
+	intern(s)
+	if old, ok := w.root[s.ID]; ok {
+		w.forget(old.System)
+		old.System = s
+	} else {
+		p := &place{s, len(w.roots)}
+		w.roots = append(w.roots, p)
+		w.root[s.ID] = p
+	}
+	w.learn(s, nil, s)
+}
+
+// drop takes a System out.
+func (w *world) drop(id string) {
+	p, ok := w.root[id]
+	if !ok {
+		return
+	}
+	w.forget(p.System)
+	delete(w.root, id)
+	w.roots[p.at] = nil
+	if w.holes++; w.holes > 64 && w.holes > len(w.roots)/2 {
+		kept := make([]*place, 0, len(w.root))
+		for _, p := range w.roots {
+			if p != nil {
+				p.at = len(kept)
+				kept = append(kept, p)
+			}
+		}
+		w.roots, w.holes = kept, 0
+	}
+}
+
+func (w *world) learn(s, parent, root *host.System) {
+	if isImage(root) {
+		for _, d := range s.Disks { // volume images of a template
+			w.disk[d.ID] = diskAt{d, s, root}
+		}
+		for _, k := range s.Systems {
+			w.learn(k, s, root)
+		}
+		return
+	}
+	if s.Holder == "" {
+		w.system[s.ID] = systemAt{s, parent, root}
+		if parent == nil {
+			w.systems++
 		}
 	}
-	seen := c.overlays
-	w, err := p.readWorld(ctx)
-	if err != nil {
-		return nil, asError(err)
-	}
-	if versioned {
-		c.w, c.version, c.seen = w, version, seen
-	}
-	return w, nil
-}
-
-func (p *Provider) readWorld(ctx context.Context) (*world, error) {
-	w := &world{system: map[string]systemAt{}, machine: map[string]machineAt{}, disk: map[string]diskAt{}, network: map[string]networkAt{}}
-	var err error
-	if w.overlays, err = p.db.overlays(ctx); err != nil {
-		return nil, err
-	}
-	for s, err := range p.host.Systems(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		w.systems = append(w.systems, s)
-		w.add(s, nil, s)
-	}
-	return w, nil
-}
-
-func (w *world) add(s, parent, root *host.System) {
-	w.system[s.ID] = systemAt{s, parent, root}
-	for _, m := range s.Machines {
-		w.machine[m.ID] = machineAt{m, s, root}
+	for _, id := range s.Associated {
+		w.associates[id] = append(w.associates[id], s.ID)
 	}
 	for _, d := range s.Disks {
 		w.disk[d.ID] = diskAt{d, s, root}
+		if !d.Local {
+			w.volumes++
+		}
 	}
 	for _, n := range s.Networks {
 		w.network[n.ID] = networkAt{n, s, root}
+		w.networks++
+	}
+	for _, m := range s.Machines {
+		w.machine[m.ID] = machineAt{m, s, root}
+		w.machines++
+		w.cards += len(m.NICs)
+		for i, n := range m.NICs {
+			if n.Endpoint != "" {
+				w.card[n.Endpoint] = cardAt{m.ID, i}
+			}
+		}
 	}
 	for _, k := range s.Systems {
-		w.add(k, s, root)
+		w.learn(k, s, root)
+	}
+	if s == root {
+		for m := range root.AllMachines() {
+			for _, a := range m.Attachments {
+				if w.disk[a.DiskID].root != root {
+					w.users[a.DiskID] = append(w.users[a.DiskID], m.ID)
+				}
+			}
+			for i, n := range m.NICs {
+				if n.Network != "" && w.network[n.Network].root != root && !slices.ContainsFunc(m.NICs[:i], func(o host.NIC) bool { return o.Network == n.Network }) {
+					w.visitors[n.Network] = append(w.visitors[n.Network], m.ID)
+				}
+			}
+		}
 	}
 }
 
-// idsOf are the ids of all resources that a System is shown as.
-func idsOf(root *host.System) []string {
-	var out []string
+// forget is the reverse of learn, for all of a root.
+func (w *world) forget(root *host.System) {
 	for s := range root.All() {
-		out = append(out, "systems/"+s.ID)
-		for _, m := range s.Machines {
-			out = append(out, "machines/"+m.ID)
-			for i := range m.NICs {
-				out = append(out, interfaceID(m, i), endpointID(m, i))
+		for _, d := range s.Disks {
+			delete(w.disk, d.ID)
+			if !isImage(root) && !d.Local {
+				w.volumes--
 			}
 		}
-		for _, d := range s.Disks {
-			out = append(out, "volumes/"+d.ID)
+		if isImage(root) {
+			continue
+		}
+		if s.Holder == "" {
+			delete(w.system, s.ID)
+			if s == root {
+				w.systems--
+			}
+		}
+		for _, id := range s.Associated {
+			remove(w.associates, id, s.ID)
 		}
 		for _, n := range s.Networks {
-			out = append(out, "networks/"+n.ID, "segments/"+n.ID)
+			delete(w.network, n.ID)
+			w.networks--
+		}
+		for _, m := range s.Machines {
+			delete(w.machine, m.ID)
+			w.machines--
+			w.cards -= len(m.NICs)
+			for _, n := range m.NICs {
+				delete(w.card, n.Endpoint)
+				if _, ok := w.visitors[n.Network]; ok {
+					remove(w.visitors, n.Network, m.ID)
+				}
+			}
+			for _, a := range m.Attachments {
+				if _, ok := w.users[a.DiskID]; ok {
+					remove(w.users, a.DiskID, m.ID)
+				}
+			}
+		}
+	}
+}
+
+func remove(m map[string][]string, key, value string) {
+	var kept []string
+	for _, v := range m[key] {
+		if v != value {
+			kept = append(kept, v)
+		}
+	}
+	if m[key] = kept; len(kept) == 0 {
+		delete(m, key)
+	}
+}
+
+// intern makes equal ids of one System share their bytes: with many thousand
+// machines they are most of what a world takes.
+func intern(root *host.System) {
+	ids := map[string]string{}
+	for d := range root.AllDisks() {
+		ids[d.ID] = d.ID
+	}
+	for n := range root.AllNetworks() {
+		ids[n.ID] = n.ID
+	}
+	for m := range root.AllMachines() {
+		for i := range m.Attachments {
+			if id, ok := ids[m.Attachments[i].DiskID]; ok {
+				m.Attachments[i].DiskID = id
+			}
+		}
+		for i := range m.NICs {
+			if id, ok := ids[m.NICs[i].Network]; ok {
+				m.NICs[i].Network = id
+			}
+		}
+	}
+}
+
+// all are the outermost Systems and what holds single parts, in order.
+func (w *world) all() iter.Seq[*host.System] {
+	return func(yield func(*host.System) bool) {
+		for _, p := range w.roots {
+			if p != nil && !yield(p.System) {
+				return
+			}
+		}
+	}
+}
+
+// rootOf is the outermost System that holds kind/key, nil when none does.
+func (w *world) rootOf(kind, key string) *host.System {
+	switch kind {
+	case "systems":
+		return w.system[key].root
+	case "machines":
+		return w.machine[key].root
+	case "volumes", "disks":
+		return w.disk[key].root
+	case "networks", "segments":
+		return w.network[key].root
+	case "machineImages", "volumeImages":
+		if p, ok := w.root[key]; ok && isImage(p.System) {
+			return p.System
+		}
+		return w.disk[key].root
+	case "interfaces", "endpoints":
+		if m, _, ok := w.cardOf(kind, key); ok {
+			return m.root
+		}
+	}
+	return nil
+}
+
+// usersOf are the machines that a disk is attached to.
+func (w *world) usersOf(d diskAt) []machineAt {
+	var out []machineAt
+	for m := range d.root.AllMachines() {
+		for _, a := range m.Attachments {
+			if a.DiskID == d.ID {
+				out = append(out, w.machine[m.ID])
+				break
+			}
+		}
+	}
+	for _, id := range w.users[d.ID] {
+		if m := w.machine[id]; m.Machine != nil && m.root != d.root {
+			out = append(out, m)
 		}
 	}
 	return out

@@ -90,6 +90,9 @@ func ls(ctx context.Context, c *call) (result, error) {
 func collections(cep *cimi.CloudEntryPoint) []entry {
 	var out []entry
 	for _, a := range cimi.Attributes("CloudEntryPoint") {
+		if !a.In(cimi.V2) && cep.Segments != nil {
+			continue // a cloud in process has what both versions have
+		}
 		if ref, ok := cimi.Value(cep, a.Name).(*cimi.Ref[cimi.Collection]); ok && ref != nil && ref.Href != "" {
 			out = append(out, entry{ID: ref.Href, Name: a.Name, Type: a.Item + "Collection"})
 		}

@@ -3,6 +3,8 @@ package env
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 	"unicode/utf16"
 )
@@ -17,48 +19,141 @@ const (
 	sector   = 2048
 	fileName = "ovf-env.xml"
 	// Where things lie: the system area takes 16 sectors.
-	atPrimary, atJoliet, atEnd      = 16, 17, 18
-	atPaths, atJolietPaths          = 19, 21 // each little-endian, then big-endian
-	atRoot, atJolietRoot, atContent = 23, 24, 25
+	atPrimary, atJoliet, atEnd = 16, 17, 18
+	atPaths, atJolietPaths     = 19, 21 // each little-endian, then big-endian
+	atFolders                  = 23     // the primary tree, then Joliet's
 )
 
 // ISO is an ISO 9660 image with the document as ovf-env.xml in its root: what
 // the transport "iso" gives to the guest (DSP0243 11.2). The name is
 // OVF_ENV.XML for readers without the Joliet extension, ovf-env.xml for all
 // others. The same document gives the same bytes.
-//
-// The libraries at hand shorten the name, stage files on disk and write the
-// time of the day; one file in one folder is simple enough.
 func ISO(document []byte, opts ISOOptions) ([]byte, error) {
-	if int64(len(document)) > 1<<30 {
-		return nil, fmt.Errorf("ovf environment: a document of %d bytes is too large for the image", len(document))
-	}
 	if opts.Volume == "" {
 		opts.Volume = "OVF ENV"
 	}
+	return Image([]File{{Name: fileName, Content: document}}, opts)
+}
+
+// File of an Image: in its root, or in one folder below it ("cimi/user-data").
+type File struct {
+	Name    string
+	Content []byte
+}
+
+// folder is the root, or a folder below it.
+type folder struct {
+	name  string
+	files []int // indexes
+}
+
+// Image is an ISO 9660 image of some small files. Readers without the Joliet
+// extension see their names in capitals, with _ for what these may not have. The
+// same files give the same bytes.
+//
+// The libraries at hand shorten names, stage files on disk and write the time of
+// the day; a few files are simple enough.
+func Image(files []File, opts ISOOptions) ([]byte, error) {
 	if opts.Time.IsZero() {
 		opts.Time = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
-	sectors := (len(document) + sector - 1) / sector
-	// Readers expect some room behind the last file.
-	image := make([]byte, (atContent+sectors+150)*sector)
-	at := func(n int) []byte { return image[n*sector : (n+1)*sector] }
-	volume(at(atPrimary), 1, opts, len(image)/sector, atPaths, atRoot)
-	volume(at(atJoliet), 2, opts, len(image)/sector, atJolietPaths, atJolietRoot)
-	copy(at(atEnd), "\xFFCD001\x01")
-	for i, root := range []uint32{atRoot, atJolietRoot} {
-		first := atPaths + 2*i
-		copy(at(first), []byte{1, 0})
-		binary.LittleEndian.PutUint32(at(first)[2:], root)
-		at(first)[6] = 1
-		copy(at(first+1), []byte{1, 0})
-		binary.BigEndian.PutUint32(at(first + 1)[2:], root)
-		at(first + 1)[7] = 1
+	folders := []*folder{{}}
+	size := 0
+	for i, f := range files {
+		dir, name, nested := strings.Cut(f.Name, "/")
+		if !nested {
+			dir, name = "", f.Name
+		}
+		if name == "" || strings.Contains(name, "/") || len(f.Name) > 60 {
+			return nil, fmt.Errorf("ISO image: %q: expected a short name, in one folder at most", f.Name)
+		}
+		if int64(len(f.Content)) > 1<<30 {
+			return nil, fmt.Errorf("ISO image: %s: %d bytes are too large for the image", f.Name, len(f.Content))
+		}
+		at := slices.IndexFunc(folders, func(d *folder) bool { return d.name == dir })
+		if at < 0 {
+			at = len(folders)
+			folders = append(folders, &folder{name: dir})
+		}
+		folders[at].files = append(folders[at].files, i)
+		if len(folders) > 8 || len(folders[at].files) > 8 {
+			return nil, fmt.Errorf("ISO image: more files than a folder has room for")
+		}
+		size += (len(f.Content) + sector - 1) / sector
 	}
-	directory(at(atRoot), atRoot, []byte("OVF_ENV.XML;1"), len(document), opts.Time)
-	directory(at(atJolietRoot), atJolietRoot, ucs2(fileName), len(document), opts.Time)
-	copy(image[atContent*sector:], document)
+	content := atFolders + 2*len(folders)
+	// Readers expect some room behind the last file.
+	image := make([]byte, (content+size+150)*sector)
+	at := func(n int) []byte { return image[n*sector : (n+1)*sector] }
+	extents := make([]uint32, len(files))
+	next := content
+	for i, f := range files {
+		extents[i] = uint32(next)
+		copy(image[next*sector:], f.Content)
+		next += (len(f.Content) + sector - 1) / sector
+	}
+	for tree, joliet := range []bool{false, true} {
+		root := atFolders + tree*len(folders)
+		paths := at(atPaths + 2*tree)
+		length := pathTable(paths, folders, root, joliet, binary.LittleEndian)
+		pathTable(at(atPaths+2*tree+1), folders, root, joliet, binary.BigEndian)
+		volume(at(atPrimary+tree), byte(tree+1), opts, len(image)/sector, length, atPaths+2*tree, uint32(root))
+		for i, d := range folders {
+			b := at(root + i)
+			n := record(b, uint32(root+i), sector, 2, []byte{0}, opts.Time)
+			n += record(b[n:], uint32(root), sector, 2, []byte{1}, opts.Time)
+			if i == 0 {
+				for k, sub := range folders[1:] {
+					n += record(b[n:], uint32(root+1+k), sector, 2, isoName(sub.name, joliet, false), opts.Time)
+				}
+			}
+			for _, f := range d.files {
+				name := files[f].Name[strings.IndexByte(files[f].Name, '/')+1:]
+				n += record(b[n:], extents[f], uint32(len(files[f].Content)), 0, isoName(name, joliet, true), opts.Time)
+			}
+		}
+	}
+	copy(at(atEnd), "\xFFCD001\x01")
 	return image, nil
+}
+
+// isoName is a name as a directory has it: UCS-2 in Joliet, else capitals,
+// digits and _ with a version (ECMA-119 7.5, 7.6).
+func isoName(name string, joliet, file bool) []byte {
+	if joliet {
+		return ucs2(name)
+	}
+	dot := strings.LastIndexByte(name, '.')
+	b := []byte(strings.ToUpper(name))
+	for i, c := range b {
+		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') && (i != dot || !file) {
+			b[i] = '_'
+		}
+	}
+	if !file {
+		return b
+	}
+	if dot < 0 {
+		b = append(b, '.')
+	}
+	return append(b, ";1"...)
+}
+
+// pathTable writes the folders of a tree (ECMA-119 9.4) and gives its length.
+func pathTable(b []byte, folders []*folder, root int, joliet bool, order binary.ByteOrder) int {
+	n := 0
+	for i, d := range folders {
+		name := []byte{0}
+		if i > 0 {
+			name = isoName(d.name, joliet, false)
+		}
+		b[n] = byte(len(name))
+		order.PutUint32(b[n+2:], uint32(root+i))
+		order.PutUint16(b[n+6:], 1)
+		copy(b[n+8:], name)
+		n += 8 + len(name) + len(name)&1
+	}
+	return n
 }
 
 // both writes a number in both byte orders (ECMA-119 7.2.3, 7.3.3).
@@ -73,7 +168,7 @@ func both(b []byte, n uint32, size int) {
 }
 
 // volume writes a volume descriptor (ECMA-119 8.4, 8.5): 1 primary, 2 Joliet.
-func volume(b []byte, kind byte, opts ISOOptions, sectors, paths int, root uint32) {
+func volume(b []byte, kind byte, opts ISOOptions, sectors, length, paths int, root uint32) {
 	b[0] = kind
 	copy(b[1:], "CD001\x01")
 	text := func(from, to int, s string) {
@@ -100,7 +195,7 @@ func volume(b []byte, kind byte, opts ISOOptions, sectors, paths int, root uint3
 	both(b[120:], 1, 2)
 	both(b[124:], 1, 2)
 	both(b[128:], sector, 2)
-	both(b[132:], 10, 4) // the path table holds the root alone
+	both(b[132:], uint32(length), 4)
 	binary.LittleEndian.PutUint32(b[140:], uint32(paths))
 	binary.BigEndian.PutUint32(b[148:], uint32(paths)+1)
 	record(b[156:190], root, sector, 2, []byte{0}, opts.Time)
@@ -113,13 +208,6 @@ func volume(b []byte, kind byte, opts ISOOptions, sectors, paths int, root uint3
 	copy(b[847:], "0000000000000000")
 	copy(b[864:], "0000000000000000")
 	b[881] = 1
-}
-
-// directory is the root folder with its one file (ECMA-119 9.1).
-func directory(b []byte, self uint32, name []byte, size int, when time.Time) {
-	n := record(b, self, sector, 2, []byte{0}, when)
-	n += record(b[n:], self, sector, 2, []byte{1}, when)
-	record(b[n:], atContent, uint32(size), 0, name, when)
 }
 
 func record(b []byte, extent, size uint32, flags byte, name []byte, when time.Time) int {

@@ -39,6 +39,11 @@ func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (
 			return nil, err
 		}
 	}
+	if opts.Descriptor != nil {
+		if s, err = host.Redescribe(s, opts.Descriptor, h.Capabilities()); err != nil {
+			return nil, err
+		}
+	}
 	return host.BuildExport(ctx, s, holdings{h, s}, h.Capabilities(), opts)
 }
 
