@@ -265,24 +265,29 @@ func (w *draftWriter) product(p ProductSection) xmltree.Fragment {
 			x.Children = append(x.Children, w.txt("Category", q.Category))
 		}
 		category = q.Category
-		flag := map[bool]string{true: "true"}
-		y := w.set(w.el("Property"), "key", q.Key, "type", orElse(q.Type, "string"), "qualifiers", q.Qualifiers,
-			"userConfigurable", flag[q.UserConfigurable], "value", q.Value, "password", flag[q.Password])
-		if q.HasValue && q.Value == "" {
-			y.Attrs = append(y.Attrs, xmltree.FragmentAttr{Name: xmltree.Name{Space: w.ns, Local: "value"}, Hint: "ovf"})
-		}
-		for _, t := range [][2]string{{"Label", q.Label}, {"Description", q.Description}} {
-			if t[1] != "" {
-				y.Children = append(y.Children, w.txt(t[0], t[1]))
-			}
-		}
-		for _, v := range q.Values {
-			z := w.set(w.el("Value"), "value", v.Value, "configuration", v.Configuration)
-			y.Children = append(y.Children, z)
-		}
-		x.Children = append(x.Children, y)
+		x.Children = append(x.Children, w.property(q))
 	}
 	return x
+}
+
+func (w *draftWriter) property(q Property) xmltree.Fragment {
+	flag := map[bool]string{true: "true"}
+	y := w.set(w.el("Property"), "key", q.Key, "type", orElse(q.Type, "string"), "qualifiers", q.Qualifiers,
+		"userConfigurable", flag[q.UserConfigurable], "value", q.Value, "password", flag[q.Password])
+	if q.HasValue && q.Value == "" {
+		y.Attrs = append(y.Attrs, xmltree.FragmentAttr{Name: xmltree.Name{Space: w.ns, Local: "value"}, Hint: "ovf"})
+	}
+	for _, t := range [][2]string{{"Label", q.Label}, {"Description", q.Description}} {
+		if t[1] != "" {
+			y.Children = append(y.Children, w.txt(t[0], t[1]))
+		}
+	}
+	for _, v := range q.Values {
+		z := w.el("Value")
+		z.Attrs = []xmltree.FragmentAttr{{Name: xmltree.Name{Space: w.ns, Local: "value"}, Hint: "ovf", Value: v.Value}}
+		y.Children = append(y.Children, w.set(z, "configuration", v.Configuration))
+	}
+	return y
 }
 
 func (w *draftWriter) hardware(h DraftHardware, id string) xmltree.Fragment {

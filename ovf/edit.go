@@ -3,6 +3,7 @@ package ovf
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/cimimove/cimimove/ovf/xmltree"
@@ -173,6 +174,60 @@ func (it Item) SetField(name, value string) error {
 	return err
 }
 
+// Settle makes the document's Item what a combined Item is: its first one gets
+// the child elements that others supply (DSP0243 9.8). Those others stay.
+func (it Item) Settle() error {
+	done := map[xmltree.Name]bool{}
+	for _, group := range [][]*xmltree.Node{it.fields, it.others} {
+		for _, n := range group {
+			if n.Parent() == it.node || done[n.Name()] {
+				continue
+			}
+			done[n.Name()] = true
+			if err := it.adopt(n.Name(), group); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// adopt copies the child elements of one name from other Items, in the place of
+// those that the Item has of that name.
+func (it Item) adopt(name xmltree.Name, group []*xmltree.Node) error {
+	field := IsItemField(name.Space)
+	var old, others []*xmltree.Node
+	var before *xmltree.Node
+	for k := range it.node.Children() {
+		like := k.Name() == name || field && IsItemField(k.Name().Space) && sameField(k.Name().Local, name.Local)
+		if like && !slices.Contains(group, k) {
+			old = append(old, k)
+		}
+		// The schemas have the fields in the order of the alphabet, vendors' elements behind.
+		if before == nil && field && !like && (k.Name().Local > name.Local || !IsItemField(k.Name().Space)) {
+			before = k
+		}
+	}
+	for _, n := range group {
+		if n.Name() == name && n.Parent() != it.node {
+			others = append(others, n)
+		}
+	}
+	if len(old) == 1 && len(others) == 1 && slices.Equal(slices.Collect(old[0].Attrs()), slices.Collect(others[0].Attrs())) {
+		old[0].SetText(others[0].Text())
+		return nil
+	}
+	for _, n := range others {
+		if _, err := it.node.Insert(fragmentOf(n), before, false); err != nil {
+			return err
+		}
+	}
+	for _, k := range old {
+		k.Remove()
+	}
+	return nil
+}
+
 // RenameNetwork renames a network in NetworkSection and in every Connection to it.
 func (e *Envelope) RenameNetwork(from, to string) error {
 	if from == to {
@@ -186,18 +241,23 @@ func (e *Envelope) RenameNetwork(from, to string) error {
 		return &DescriptorError{Object: "network " + to, Offset: -1, Message: "the package has a network of that name already", Clause: "9.2"}
 	}
 	n.SetAttr("name", to)
+	e.Reconnect(map[string]string{from: to})
+	return nil
+}
+
+// Reconnect changes the networks that adapters name in Connection, all at once.
+func (e *Envelope) Reconnect(to map[string]string) {
 	for _, vs := range e.VirtualSystems() {
 		for _, h := range vs.Hardware() {
 			for _, it := range h.Items() {
-				for _, f := range it.fields {
-					if f.Name().Local == "Connection" && trimmed(f) == from {
-						f.SetText(to)
+				for _, f := range it.FieldNodes("Connection") {
+					if name, ok := to[trimmed(f)]; ok {
+						f.SetText(name)
 					}
 				}
 			}
 		}
 	}
-	return nil
 }
 
 // WrapInCollection puts the outermost virtual system into a new collection

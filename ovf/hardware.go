@@ -1,6 +1,7 @@
 package ovf
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cimimove/cimimove/ovf/xmltree"
@@ -65,14 +66,16 @@ type Config struct {
 }
 
 // Configs are VMware's settings of the hardware, such as firmware.
-func (h VirtualHardware) Configs() []Config { return configsOf(h.env, h.node) }
-
-func configsOf(e *Envelope, n *xmltree.Node) []Config {
-	var out []Config
-	if n == nil {
+func (h VirtualHardware) Configs() []Config {
+	if h.node == nil {
 		return nil
 	}
-	for k := range n.Children() {
+	return configsOf(h.env, slices.Collect(h.node.Children()))
+}
+
+func configsOf(e *Envelope, among []*xmltree.Node) []Config {
+	var out []Config
+	for _, k := range among {
 		name := k.Name()
 		if name.Space != NSVMW || name.Local != "Config" && name.Local != "ExtraConfig" {
 			continue

@@ -56,6 +56,7 @@ type Item struct {
 	Bound               string // "", normal, min, max
 
 	fields []*xmltree.Node
+	others []*xmltree.Node // vendors' child elements
 }
 
 // IsItemField says whether a namespace is one of an Item's fields. Producers
@@ -99,6 +100,8 @@ func (e *Envelope) item(n *xmltree.Node, kind string) Item {
 	for c := range n.Children() {
 		if IsItemField(c.Name().Space) {
 			it.fields = append(it.fields, c)
+		} else {
+			it.others = append(it.others, c)
 		}
 	}
 	it.read()
@@ -163,6 +166,17 @@ func (it Item) FieldNode(name string) *xmltree.Node {
 	return nil
 }
 
+// FieldNodes are all child elements by their CIM name, empty ones included.
+func (it Item) FieldNodes(name string) []*xmltree.Node {
+	var out []*xmltree.Node
+	for _, n := range it.fields {
+		if sameField(n.Name().Local, name) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
 // FieldNames are the CIM names of the fields that the Item has, each once, in
 // order.
 func (it Item) FieldNames() []string {
@@ -184,7 +198,7 @@ func (it Item) number(name string) *uint64 {
 }
 
 // Configs are VMware's settings of the device.
-func (it Item) Configs() []Config { return configsOf(it.env, it.node) }
+func (it Item) Configs() []Config { return configsOf(it.env, it.others) }
 
 // In says whether the Item is selected under a configuration (an id, "" for
 // none): Items without ovf:configuration always are.
@@ -248,8 +262,14 @@ func (it Item) override(later Item) Item {
 			fields = append(fields, n)
 		}
 	}
+	var others []*xmltree.Node
+	for _, n := range it.others {
+		if !slices.ContainsFunc(later.others, func(l *xmltree.Node) bool { return l.Name() == n.Name() }) {
+			others = append(others, n)
+		}
+	}
 	out := it
-	out.fields = append(fields, later.fields...)
+	out.fields, out.others = append(fields, later.fields...), append(others, later.others...)
 	out.Configuration = nil
 	out.Required = it.Required || later.Required
 	out.read()

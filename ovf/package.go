@@ -57,6 +57,16 @@ type Opener interface {
 	Open(ctx context.Context, name string) (MemberFile, error)
 }
 
+// Arranger is an Opener that Next can go through in the order in which files
+// are to be written, wherever they lie.
+type Arranger interface {
+	Opener
+	// InReferencesOrder makes Next give files in the order of References, chunks
+	// counting up, and last what References do not name. It has no effect once
+	// Next was called.
+	InReferencesOrder()
+}
+
 // MemberInfo is the name and stored size in bytes of a file of a package.
 type MemberInfo struct {
 	Name string

@@ -1,6 +1,10 @@
 package ovf
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/cimimove/cimimove/ovf/xmltree"
+)
 
 // ProductSection is product information with properties (DSP0243 9.5).
 type ProductSection struct {
@@ -109,4 +113,42 @@ func (p Property) ValueIn(configuration string) string {
 		}
 	}
 	return p.Value
+}
+
+// AddProperty puts a property at the end of the ProductSection of its Class and
+// Instance, which is made where there is none.
+func (c Content) AddProperty(p Property) error {
+	space := c.env.localSpace(c.node)
+	w := draftWriter{ns: c.env.ns, version: c.env.version}
+	for _, s := range c.ProductSections() {
+		if s.Class == p.Class && s.Instance == p.Instance {
+			f := w.property(p)
+			f.Name.Space = c.env.localSpace(s.node)
+			for i := range f.Children {
+				f.Children[i].Name.Space = f.Name.Space
+			}
+			var last *xmltree.Node
+			for n := range s.node.Children() {
+				if c.env.kind(n) != "" {
+					last = n // vendors' elements come behind
+				}
+			}
+			_, err := s.node.Insert(f, last, last != nil)
+			return err
+		}
+	}
+	if c.env.version == V09 || c.env.version == VOVirt {
+		return c.fail("property "+p.EnvKey(), "9.5", "a ProductSection cannot be made in a descriptor of version %s", c.env.version)
+	}
+	sec := w.product(ProductSection{Class: p.Class, Instance: p.Instance, Properties: []Property{p}})
+	sec.Name.Space = space
+	var after *xmltree.Node
+	for n := range c.node.Children() {
+		switch c.env.kind(n) {
+		case "Info", "Name", "AnnotationSection":
+			after = n
+		}
+	}
+	_, err := c.node.Insert(sec, after, true)
+	return err
 }

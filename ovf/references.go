@@ -85,3 +85,19 @@ func (e *Envelope) lookup() *index {
 	e.index = x
 	return x
 }
+
+// FileUses are the elements besides Disks that name a File by its ovf:id with
+// ovf:fileRef: icons, message bundles, environment files.
+func (e *Envelope) FileUses(id string) []Element {
+	var out []Element
+	for n := range e.doc.Root().Descendants() {
+		switch e.kind(n) {
+		case "", "Disk", "SharedDisk":
+			continue
+		}
+		if ref, ok := e.attr(n, "fileRef"); ok && strings.TrimSpace(ref) == id {
+			out = append(out, Element{e, n})
+		}
+	}
+	return out
+}

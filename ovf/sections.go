@@ -93,6 +93,16 @@ func (c Content) ResourceAllocation(configuration string) []Item {
 	return out
 }
 
+// AllocationItems are the Items of ResourceAllocationSection as they stand, of
+// all configurations and with range markers.
+func (c Content) AllocationItems() []Item {
+	var out []Item
+	for _, n := range c.sections("ResourceAllocationSection") {
+		out = append(out, c.env.items(n)...)
+	}
+	return out
+}
+
 // Install is an InstallSection (9.10).
 type Install struct {
 	Element
@@ -114,6 +124,33 @@ func (c Content) Install() (i Install, ok bool) {
 type InstanceCount struct {
 	Element
 	Default, Minimum, Maximum int // -1 when absent
+	Configuration             string
+}
+
+// ScaleOutSection is a ScaleOutSection of OVF 2: how often a child of the
+// collection is to be made.
+type ScaleOutSection struct {
+	Element
+	ID     string // ovf:id of the child
+	Counts []InstanceCount
+}
+
+// ScaleOutSections are those of a collection, in order.
+func (c Content) ScaleOutSections() []ScaleOutSection {
+	var out []ScaleOutSection
+	for _, sec := range c.sections("ScaleOutSection") {
+		s := ScaleOutSection{Element: Element{c.env, sec}, ID: c.env.attrOr(sec, "id", "")}
+		for _, k := range c.env.children(sec, "InstanceCount") {
+			s.Counts = append(s.Counts, c.env.instanceCount(k))
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (e *Envelope) instanceCount(k *xmltree.Node) InstanceCount {
+	return InstanceCount{Element: Element{e, k}, Default: e.intAttr(k, "default"), Minimum: e.intAttr(k, "minimum"),
+		Maximum: e.intAttr(k, "maximum"), Configuration: e.attrOr(k, "configuration", "")}
 }
 
 // ScaleOut is the count for the child with that id under a configuration (""
@@ -123,20 +160,17 @@ func (c Content) ScaleOut(child, configuration string) (n InstanceCount, ok bool
 	if c.node == nil {
 		return InstanceCount{}, false
 	}
-	e := c.env
-	configuration = e.configurationOr(configuration)
-	for _, sec := range c.sections("ScaleOutSection") {
-		if e.attrOr(sec, "id", "") != child {
+	configuration = c.env.configurationOr(configuration)
+	for _, sec := range c.ScaleOutSections() {
+		if sec.ID != child {
 			continue
 		}
-		for _, k := range e.children(sec, "InstanceCount") {
-			of := e.attrOr(k, "configuration", "")
-			if of != "" && of != configuration || of == "" && ok {
+		for _, k := range sec.Counts {
+			if k.Configuration != "" && k.Configuration != configuration || k.Configuration == "" && ok {
 				continue
 			}
-			n, ok = InstanceCount{Element: Element{e, k}, Default: e.intAttr(k, "default"),
-				Minimum: e.intAttr(k, "minimum"), Maximum: e.intAttr(k, "maximum")}, true
-			if of != "" {
+			n, ok = k, true
+			if k.Configuration != "" {
 				return n, true
 			}
 		}

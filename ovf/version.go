@@ -1,10 +1,8 @@
 package ovf
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -22,8 +20,6 @@ const (
 // onlyIn2 are the sections that DSP0243 2.0 added.
 var onlyIn2 = map[string]bool{"ScaleOutSection": true, "PlacementGroupSection": true, "PlacementSection": true,
 	"BootDeviceSection": true, "EnvironmentFilesSection": true}
-
-var nsDeclaration = regexp.MustCompile(`(xmlns(?::[A-Za-z_][\w.-]*)?\s*=\s*)(["'])http://schemas\.dmtf\.org/ovf/envelope/[12]["']`)
 
 // ConvertTo is the descriptor in another version, V1 or V2, and a finding for
 // all that the version cannot carry; e stays as it is. Everything else stays
@@ -45,11 +41,8 @@ func (e *Envelope) ConvertTo(v Version) (*Envelope, []Finding, error) {
 			return nil, nil, err
 		}
 	}
-	b := nsDeclaration.ReplaceAll(out.Bytes(), []byte("${1}${2}"+ns+"${2}"))
-	if bytes.Equal(b, out.Bytes()) {
-		return nil, nil, &DescriptorError{Object: "Envelope", Offset: -1, Message: "the namespace declaration cannot be rewritten in this encoding"}
-	}
-	converted, err := Parse(b)
+	out.doc.RedeclareNamespace(map[string]string{NS1: ns, NS2: ns})
+	converted, err := Parse(out.Bytes())
 	return converted, findings, err
 }
 

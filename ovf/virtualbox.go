@@ -1,6 +1,7 @@
 package ovf
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/cimimove/cimimove/ovf/xmltree"
@@ -78,5 +79,23 @@ func (m VirtualBox) ReplaceMAC(old, mac string) {
 			continue
 		}
 		a.node.SetAttr("", "MACAddress", plain(mac), "")
+	}
+}
+
+// SetCPUs changes the number of processors where VirtualBox has one.
+func (m VirtualBox) SetCPUs(n int) {
+	for d := range m.node.Descendants() {
+		if _, ok := d.Attr("", "count"); ok && d.Name().Local == "CPU" {
+			d.SetAttr("", "count", strconv.Itoa(n), "")
+		}
+	}
+}
+
+// SetMemory changes the memory, in MiB, where VirtualBox has one.
+func (m VirtualBox) SetMemory(mib int64) {
+	for d := range m.node.Descendants() {
+		if _, ok := d.Attr("", "RAMSize"); ok && d.Name().Local == "Memory" {
+			d.SetAttr("", "RAMSize", strconv.FormatInt(mib, 10), "")
+		}
 	}
 }

@@ -13,7 +13,7 @@ func (h VirtualHardware) CoresPerSocket(configuration string) int {
 		if it.ResourceType != ResourceProcessor {
 			continue
 		}
-		for n := range it.node.Children() {
+		for _, n := range it.others {
 			if n.Name() == (xmltree.Name{Space: NSVMW, Local: "CoresPerSocket"}) {
 				if v, err := strconv.Atoi(trimmed(n)); err == nil && v > 0 {
 					return v

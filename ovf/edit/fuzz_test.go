@@ -22,8 +22,8 @@ func FuzzApply(f *testing.F) {
 			}
 		}
 		before := bytes.Clone(e.Bytes())
-		edit.Apply(e, edit.Options{Name: "n", Configuration: configuration, Networks: map[string]string{network: "x"}, CPUs: int(cpus),
-			MemoryBytes: 1 << 30, Controllers: map[string]string{"scsi": "sata"}, MAC: edit.RegenerateMAC})
+		edit.Apply(e, edit.Options{Name: "n", Configuration: configuration, Networks: map[string]string{network: "x"}, CPUs: map[string]int{"*": int(cpus)},
+			MemoryBytes: map[string]int64{"*": 1 << 30}, Controllers: map[string]string{"scsi": "sata"}, MAC: edit.RegenerateMAC})
 		if _, err := ovf.Parse(e.Bytes()); err != nil {
 			t.Errorf("after the edit: %v\n%q", err, e.Bytes())
 		}

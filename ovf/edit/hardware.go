@@ -1,9 +1,7 @@
 package edit
 
 import (
-	"crypto/rand"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -15,58 +13,50 @@ import (
 
 // quantity sets VirtualQuantity of the first InstanceID of a kind in each
 // configuration, and removes the others of that kind, so that the sum is right.
-func (e *editor) quantity(kind int, value, units string) error {
-	return e.sections(func(c ovf.Content, h ovf.VirtualHardware) error {
-		id, found := "", false
-		for _, it := range h.Items() {
-			if it.ResourceType != kind || it.Marker() {
-				continue
-			}
-			if found && it.InstanceID != id {
-				it.Remove()
-				continue
-			}
-			id, found = it.InstanceID, true
-			if err := it.SetField("VirtualQuantity", value); err != nil {
+func quantity(c ovf.Content, h ovf.VirtualHardware, kind int, value, units string) error {
+	id, found := "", false
+	for _, it := range h.Items() {
+		if it.ResourceType != kind || it.Marker() {
+			continue
+		}
+		if found && it.InstanceID != id {
+			it.Remove()
+			continue
+		}
+		id, found = it.InstanceID, true
+		if err := it.SetField("VirtualQuantity", value); err != nil {
+			return err
+		}
+		if units != "" {
+			if err := it.SetField("AllocationUnits", units); err != nil {
 				return err
 			}
-			if units != "" {
-				if err := it.SetField("AllocationUnits", units); err != nil {
-					return err
-				}
-			}
 		}
-		if !found {
-			return refuse("VirtualSystem "+c.ID, "there is no Item of resource type %d to change", kind)
-		}
-		return nil
-	})
+	}
+	if !found {
+		return refuse("VirtualSystem "+c.ID, "there is no Item of resource type %d to change", kind)
+	}
+	return nil
 }
 
 func (e *editor) processors() error {
-	n := e.opts.CPUs
-	switch {
-	case n == 0:
-		return nil
-	case n < 0:
-		return refuse("processors", "%d is no number of processors", n)
-	}
-	if err := e.quantity(ovf.ResourceProcessor, strconv.Itoa(n), ""); err != nil {
+	if err := known(e, "processors", e.opts.CPUs); err != nil {
 		return err
 	}
 	return e.sections(func(c ovf.Content, h ovf.VirtualHardware) error {
+		n, ok := of(e.opts.CPUs, c.ID)
+		if !ok {
+			return nil
+		}
+		if n <= 0 {
+			return refuse("processors of "+c.ID, "%d is no number of processors", n)
+		}
+		if err := quantity(c, h, ovf.ResourceProcessor, strconv.Itoa(n), ""); err != nil {
+			return err
+		}
 		for _, it := range h.Items() {
-			if it.ResourceType != ovf.ResourceProcessor {
-				continue
-			}
-			for k := range it.Node().Children() {
-				if k.Name() == (xmltree.Name{Space: ovf.NSVMW, Local: "CoresPerSocket"}) {
-					if cores, err := strconv.Atoi(strings.TrimSpace(k.Text())); err != nil || cores <= 0 || n%cores != 0 {
-						e.find(RuleCores, "VirtualSystem "+c.ID, "%q cores per socket do not divide %d processors; the entry is left out", k.Text(), n)
-						k.Remove()
-						break
-					}
-				}
+			if it.ResourceType == ovf.ResourceProcessor {
+				e.cores(c, it, n)
 			}
 		}
 		for _, r := range h.Ranges("") {
@@ -74,8 +64,25 @@ func (e *editor) processors() error {
 				e.inside(c, r, uint64(n))
 			}
 		}
+		if m, ok := c.VirtualBox(); ok {
+			m.SetCPUs(n)
+		}
 		return nil
 	})
+}
+
+// cores removes vmw:CoresPerSocket where it does not divide the processors.
+func (e *editor) cores(c ovf.Content, it ovf.Item, n int) {
+	for k := range it.Node().Children() {
+		if k.Name() != (xmltree.Name{Space: ovf.NSVMW, Local: "CoresPerSocket"}) {
+			continue
+		}
+		if cores, err := strconv.Atoi(strings.TrimSpace(k.Text())); err != nil || cores <= 0 || n%cores != 0 {
+			e.find(RuleCores, "VirtualSystem "+c.ID, "%q cores per socket do not divide %d processors; the entry is left out", k.Text(), n)
+			k.Remove()
+			return
+		}
+	}
 }
 
 func (e *editor) inside(c ovf.Content, r ovf.Range, n uint64) {
@@ -85,16 +92,49 @@ func (e *editor) inside(c ovf.Content, r ovf.Range, n uint64) {
 }
 
 func (e *editor) memory() error {
-	n := e.opts.MemoryBytes
-	switch {
-	case n == 0:
-		return nil
-	case n < 0:
-		return refuse("memory", "%d bytes are no size of memory", n)
-	case n%(1<<20) == 0:
-		return e.quantity(ovf.ResourceMemory, strconv.FormatInt(n>>20, 10), "byte * 2^20")
+	if err := known(e, "memory", e.opts.MemoryBytes); err != nil {
+		return err
 	}
-	return e.quantity(ovf.ResourceMemory, strconv.FormatInt(n, 10), "byte")
+	return e.sections(func(c ovf.Content, h ovf.VirtualHardware) error {
+		n, ok := of(e.opts.MemoryBytes, c.ID)
+		if !ok {
+			return nil
+		}
+		if n <= 0 {
+			return refuse("memory of "+c.ID, "%d bytes are no size of memory", n)
+		}
+		value, units := strconv.FormatInt(n, 10), "byte"
+		if n%(1<<20) == 0 {
+			value, units = strconv.FormatInt(n>>20, 10), "byte * 2^20"
+		}
+		if err := quantity(c, h, ovf.ResourceMemory, value, units); err != nil {
+			return err
+		}
+		for _, r := range h.Ranges("") {
+			if r.ResourceType == ovf.ResourceMemory {
+				e.insideBytes(c, r, n)
+			}
+		}
+		if m, ok := c.VirtualBox(); ok {
+			m.SetMemory((n + 1<<20 - 1) >> 20)
+		}
+		return nil
+	})
+}
+
+func (e *editor) insideBytes(c ovf.Content, r ovf.Range, n int64) {
+	bytes := func(it *ovf.Item) (int64, bool) {
+		if it == nil || it.VirtualQuantity == nil {
+			return 0, false
+		}
+		b, err := it.MemoryBytes()
+		return b, err == nil
+	}
+	least, hasLeast := bytes(r.Min)
+	most, hasMost := bytes(r.Max)
+	if hasLeast && n < least || hasMost && n > most {
+		e.find(RuleRange, "VirtualSystem "+c.ID, "%d bytes are outside of the range that the package gives for item %s", n, r.InstanceID)
+	}
 }
 
 // buses: how a controller of each bus is written, and how many drives it takes.
@@ -106,7 +146,7 @@ var buses = map[string]struct {
 func (e *editor) controllers() error {
 	for _, from := range slices.Sorted(maps.Keys(e.opts.Controllers)) {
 		to := e.opts.Controllers[from]
-		bus, ok := buses[to]
+		_, ok := buses[to]
 		if _, known := buses[from]; !ok || !known {
 			return refuse("controllers", "%s=%s: known are ide, scsi, sata and nvme", from, to)
 		}
@@ -114,23 +154,13 @@ func (e *editor) controllers() error {
 			continue
 		}
 		err := e.sections(func(c ovf.Content, h ovf.VirtualHardware) error {
-			next := 0
-			for _, k := range h.Controllers("") {
-				if k.Bus == to {
-					next = max(next, k.Number+1)
-				}
+			// Each configuration may have controllers of its own.
+			configurations := []string{""}
+			for _, k := range e.env.Configurations() {
+				configurations = append(configurations, k.ID)
 			}
-			for _, k := range h.Controllers("") {
-				if k.Bus != from {
-					continue
-				}
-				for _, f := range [][2]string{{"ResourceType", bus.resourceType}, {"ResourceSubType", bus.subType}, {"Address", strconv.Itoa(next)}, {"OtherResourceType", ""}} {
-					if err := k.SetField(f[0], f[1]); err != nil {
-						return err
-					}
-				}
-				next++
-				if err := e.drives(c, h, k, to, bus.drives); err != nil {
+			for _, configuration := range configurations {
+				if err := e.turn(c, h, configuration, from, to); err != nil {
 					return err
 				}
 			}
@@ -143,15 +173,44 @@ func (e *editor) controllers() error {
 	return nil
 }
 
+// turn makes the controllers of one bus, under a configuration, those of another.
+func (e *editor) turn(c ovf.Content, h ovf.VirtualHardware, configuration, from, to string) error {
+	bus := buses[to]
+	next := 0
+	for _, k := range h.Controllers(configuration) {
+		if k.Bus == to {
+			next = max(next, k.Number+1)
+		}
+	}
+	for _, k := range h.Controllers(configuration) {
+		if k.Bus != from {
+			continue
+		}
+		if _, ok := c.VirtualBox(); ok {
+			e.find(RuleVirtualBox, "VirtualSystem "+c.ID, "VirtualBox's own description (vbox:Machine) still has the %s controller", from)
+		}
+		for _, f := range [][2]string{{"ResourceType", bus.resourceType}, {"ResourceSubType", bus.subType}, {"Address", strconv.Itoa(next)}, {"OtherResourceType", ""}} {
+			if err := k.SetField(f[0], f[1]); err != nil {
+				return err
+			}
+		}
+		next++
+		if err := e.drives(c, h, k, configuration, to, bus.drives); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // drives gives those on a controller an address that its new bus has. A SCSI
 // controller has address 7 itself.
-func (e *editor) drives(c ovf.Content, h ovf.VirtualHardware, k ovf.Controller, bus string, room int) error {
+func (e *editor) drives(c ovf.Content, h ovf.VirtualHardware, k ovf.Controller, configuration, bus string, room int) error {
 	taken := map[int]bool{}
 	fits := func(unit int) bool {
 		return unit >= 0 && unit < room && !taken[unit] && (bus != "scsi" || unit != 7)
 	}
 	var move []ovf.Drive
-	for _, d := range h.Drives("") {
+	for _, d := range h.Drives(configuration) {
 		switch {
 		case d.Parent != k.InstanceID:
 		case fits(d.Unit):
@@ -175,76 +234,4 @@ func (e *editor) drives(c ovf.Content, h ovf.VirtualHardware, k ovf.Controller, 
 		}
 	}
 	return nil
-}
-
-func (e *editor) addresses() error {
-	seen := map[string]string{}
-	random := e.opts.Random
-	if random == nil {
-		random = rand.Reader
-	}
-	switch e.opts.MAC {
-	case "", KeepMAC, RegenerateMAC, StripMAC:
-	default:
-		return refuse("MAC policy", "%q is none, expected keep, regenerate or strip", e.opts.MAC)
-	}
-	return e.sections(func(c ovf.Content, h ovf.VirtualHardware) error {
-		byID := map[string]string{}
-		for _, it := range h.Items() {
-			if it.ResourceType != ovf.ResourceEthernet || it.Marker() {
-				continue
-			}
-			old, mac := it.Address, ""
-			object := "VirtualSystem " + c.ID + ", item " + it.InstanceID
-			switch e.opts.MAC {
-			case StripMAC:
-			case RegenerateMAC:
-				if mac = byID[it.InstanceID]; mac == "" {
-					var err error
-					if mac, err = newMAC(random, seen); err != nil {
-						return err
-					}
-					byID[it.InstanceID] = mac
-				}
-			default:
-				key := bare(old)
-				if other, ok := seen[key]; ok && key != "" && other != object {
-					e.find(RuleMAC, object, "the MAC address %s is that of %s too", old, other)
-				}
-				seen[key] = object
-				continue
-			}
-			name := "Address"
-			if it.Field(name) == "" && it.Field("MACAddress") != "" {
-				name = "MACAddress"
-			}
-			if err := it.SetField(name, mac); err != nil {
-				return err
-			}
-			if m, ok := c.VirtualBox(); ok && old != "" {
-				m.ReplaceMAC(old, mac)
-			}
-		}
-		return nil
-	})
-}
-
-func bare(mac string) string {
-	return strings.ToLower(strings.NewReplacer(":", "", "-", "", ".", "").Replace(mac))
-}
-
-// newMAC is a locally administered unicast address that is not in seen.
-func newMAC(random io.Reader, seen map[string]string) (string, error) {
-	for {
-		var b [6]byte
-		if _, err := io.ReadFull(random, b[:]); err != nil {
-			return "", fmt.Errorf("a new MAC address: %w", err)
-		}
-		b[0] = b[0]&^1 | 2
-		mac := fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5])
-		if _, taken := seen[bare(mac)]; !taken {
-			seen[bare(mac)] = mac
-			return mac, nil
-		}
-	}
 }

@@ -1,40 +1,57 @@
 package edit
 
 import (
+	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/validate"
 )
 
+// meant are the properties that a key means: [class.]key[:instance] as in the
+// environment, class.key.instance, or the plain key where one property has it.
+func (e *editor) meant(key string) ([]ovf.Property, error) {
+	var exact, dotted, plain []ovf.Property
+	var known []string
+	for c := range e.env.Contents() {
+		for _, p := range c.Properties() {
+			known = append(known, p.EnvKey())
+			switch key {
+			case p.EnvKey():
+				exact = append(exact, p)
+			case strings.Join(slices.DeleteFunc([]string{p.Class, p.Key, p.Instance}, func(s string) bool { return s == "" }), "."):
+				dotted = append(dotted, p)
+			case p.Key:
+				plain = append(plain, p)
+			}
+		}
+	}
+	for _, found := range [][]ovf.Property{exact, dotted, plain} {
+		if len(found) == 0 {
+			continue
+		}
+		for _, p := range found {
+			if p.EnvKey() != found[0].EnvKey() {
+				return nil, refuse("property "+key, "it may be %s or %s; name one of them", found[0].EnvKey(), p.EnvKey())
+			}
+		}
+		return found, nil
+	}
+	return nil, refuse("property "+key, "the package has no such property; it has %q", known)
+}
+
 func (e *editor) properties() error {
 	for _, key := range slices.Sorted(maps.Keys(e.opts.Properties)) {
 		value := e.opts.Properties[key]
-		var exact, plain []ovf.Property
-		var known []string
-		for c := range e.env.Contents() {
-			for _, p := range c.Properties() {
-				known = append(known, p.EnvKey())
-				if p.EnvKey() == key {
-					exact = append(exact, p)
-				} else if p.Key == key {
-					plain = append(plain, p)
-				}
-			}
+		found, err := e.meant(key)
+		if err != nil {
+			return err
 		}
-		if len(exact) == 0 {
-			exact = plain
-		}
-		if len(exact) == 0 {
-			return refuse("property "+key, "the package has no such property; it has %q", known)
-		}
-		for _, p := range exact {
-			if p.EnvKey() != exact[0].EnvKey() {
-				return refuse("property "+key, "it may be %s or %s; name one of them", exact[0].EnvKey(), p.EnvKey())
-			}
+		for _, p := range found {
 			if err := validate.Value(p, value); err != nil {
-				return err
+				return unfit("property "+key, err)
 			}
 			p.SetAttr("value", value)
 			// What is set counts in every configuration.
@@ -46,66 +63,56 @@ func (e *editor) properties() error {
 	return nil
 }
 
-func (e *editor) files() error {
-	for _, name := range e.opts.Remove {
-		f, ok := e.env.File(name)
-		if !ok {
-			for _, g := range e.env.Files() {
-				if g.Href == name {
-					f, ok = g, true
-				}
+func (e *editor) addProperties() error {
+	if len(e.opts.AddProperties) == 0 {
+		return nil
+	}
+	c, ok := e.env.Content()
+	if !ok {
+		return refuse("properties", "the package has no content to have them")
+	}
+	for _, p := range e.opts.AddProperties {
+		if p.Key == "" || strings.ContainsAny(p.Key, ".:") {
+			return refuse("property "+p.EnvKey(), "a key is not empty and has no period and no colon (DSP0243 9.5)")
+		}
+		for _, q := range c.Properties() {
+			if q.EnvKey() == p.EnvKey() {
+				return refuse("property "+p.EnvKey(), "the package has it already")
 			}
 		}
-		if !ok {
-			return refuse("file "+name, "References has no such file")
+		if p.Type == "" {
+			p.Type = "string"
 		}
-		if err := e.removeUses(f); err != nil {
-			return err
+		if p.HasValue || p.Value != "" {
+			if err := validate.Value(p, p.Value); err != nil {
+				return unfit("property "+p.EnvKey(), err)
+			}
 		}
-		f.Remove()
-	}
-	for _, f := range e.opts.Add {
-		if _, taken := e.env.File(f.ID); taken || f.ID == "" || f.Href == "" {
-			return refuse("file "+f.ID, "the id is taken, or id or href is empty")
-		}
-		if err := e.env.AddFile(f); err != nil {
+		if err := c.AddProperty(p); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// removeUses takes away the Disk of a file and the devices that show either.
-func (e *editor) removeUses(f ovf.File) error {
-	gone := map[string]bool{}
-	for _, d := range e.env.Disks() {
-		if d.FileRef == f.ID {
-			gone[d.ID] = true
+func (e *editor) removeProperties() error {
+	for _, key := range e.opts.RemoveProperties {
+		found, err := e.meant(key)
+		if err != nil {
+			return err
+		}
+		for _, p := range found {
+			p.Remove()
 		}
 	}
-	for _, d := range e.env.Disks() {
-		if gone[d.ParentRef] && d.ParentRef != "" && !gone[d.ID] {
-			return refuse("file "+f.ID, "disk %s is a delta of the disk in it", d.ID)
-		}
+	return nil
+}
+
+// unfit is a value that does not fit; what the error says of where is said already.
+func unfit(object string, err error) error {
+	var d *ovf.DescriptorError
+	if errors.As(err, &d) {
+		return &Error{Object: object, Message: d.Message}
 	}
-	err := e.sections(func(c ovf.Content, h ovf.VirtualHardware) error {
-		for _, it := range h.Items() {
-			for _, r := range it.HostResource {
-				d, g := e.env.Resolve(r)
-				if d.Exists() && gone[d.ID] || g.Exists() && g.ID == f.ID {
-					e.find(RuleFile, "VirtualSystem "+c.ID+", item "+it.InstanceID, "the device goes with file %s", f.ID)
-					it.Remove()
-					break
-				}
-			}
-		}
-		return nil
-	})
-	for _, d := range e.env.Disks() {
-		if gone[d.ID] {
-			e.find(RuleFile, "disk "+d.ID, "the disk goes with file %s", f.ID)
-			d.Remove()
-		}
-	}
-	return err
+	return &Error{Object: object, Err: err}
 }

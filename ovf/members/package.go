@@ -54,7 +54,7 @@ type Package struct {
 }
 
 var (
-	_ ovf.Opener   = (*Package)(nil)
+	_ ovf.Arranger = (*Package)(nil)
 	_ ovf.Reporter = (*Package)(nil)
 )
 
@@ -142,6 +142,35 @@ func (p *Package) passOrder() []int {
 		}
 	}
 	return order
+}
+
+// InReferencesOrder is ovf.Arranger's.
+func (p *Package) InReferencesOrder() {
+	if p.started {
+		return
+	}
+	rank := map[string]int{}
+	for n, f := range p.env.Files() {
+		ovf.MatchMember(f.Href, func(spelling string) bool {
+			if _, taken := rank[spelling]; !taken {
+				rank[spelling] = n
+			}
+			return false
+		})
+	}
+	of := func(i int) int {
+		name := p.list[i].Name
+		if n, ok := rank[name]; ok {
+			return n
+		}
+		if base, _, ok := manifest.CutChunk(name); ok {
+			if n, ok := rank[base]; ok {
+				return n
+			}
+		}
+		return len(p.list) + len(rank)
+	}
+	slices.SortStableFunc(p.order, func(a, b int) int { return of(a) - of(b) })
 }
 
 // load reads a small file into memory, once.

@@ -26,6 +26,8 @@ type File struct {
 	Compression string // written to ovf:compression; gzip also compresses what is stored
 	ChunkSize   int64  // split what is stored
 	Disk        bool   // a Disk of DiskSection uses it
+	Capacity    int64  // of that Disk, in bytes; 0: the length of Content
+	Parent      string // parentRef of that Disk
 	Size        int64  // ovf:size; 0: the stored size, negative: none
 }
 
@@ -88,7 +90,14 @@ func (s Spec) Descriptor(t testing.TB) []byte {
 		}
 		refs.WriteString("/>")
 		if f.Disk {
-			fmt.Fprintf(&disks, `<Disk ovf:diskId="disk%d" ovf:fileRef="file%d" ovf:capacity="%d" ovf:format="http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"/>`, i+1, i+1, max(len(f.Content), 1))
+			capacity, parent := f.Capacity, ""
+			if capacity == 0 {
+				capacity = int64(max(len(f.Content), 1))
+			}
+			if f.Parent != "" {
+				parent = fmt.Sprintf(` ovf:parentRef=%s`, quote(f.Parent))
+			}
+			fmt.Fprintf(&disks, `<Disk ovf:diskId="disk%d" ovf:fileRef="file%d" ovf:capacity="%d"%s ovf:format="http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"/>`, i+1, i+1, capacity, parent)
 			fmt.Fprintf(&items, `<Item><rasd:ElementName>disk%d</rasd:ElementName><rasd:HostResource>ovf:/disk/disk%d</rasd:HostResource><rasd:InstanceID>%d</rasd:InstanceID><rasd:ResourceType>17</rasd:ResourceType></Item>`, i+1, i+1, 10+i)
 		}
 	}

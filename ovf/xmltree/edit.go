@@ -133,6 +133,29 @@ func (n *Node) freePrefix(hint string) string {
 	}
 }
 
+// RedeclareNamespace declares, wherever the document declares a namespace that
+// is a key of to, the one it leads to instead. Names that were resolved before
+// stay as they were: parse the bytes to see the others.
+func (d *Document) RedeclareNamespace(to map[string]string) {
+	for n := range d.root.Descendants() {
+		for again := true; again; {
+			again = false
+			tag := n.tag()
+			for a := range rawAttrs(tag) {
+				if !a.isNamespace() {
+					continue
+				}
+				was := unescapeAttr(tag[a.valueFrom:a.valueTo])
+				if is, ok := to[was]; ok && is != was {
+					n.touch().tag = splice(tag, a.valueFrom, a.valueTo, escapeAttr(is, tag[a.valueTo]))
+					again = true
+					break
+				}
+			}
+		}
+	}
+}
+
 // RemoveAttr takes an attribute away with the white space before it.
 func (n *Node) RemoveAttr(space, local string) {
 	a, ok := n.findAttr(space, local)
