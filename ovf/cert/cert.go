@@ -4,7 +4,11 @@
 //
 // That the signature is right, that the signer is trusted, and that the
 // certificate is valid today are three answers, given separately: an expired
-// certificate does not make a manifest wrong.
+// certificate does not make a manifest wrong. What a Demand asks for decides
+// which of them is an error.
+//
+// VirtualBox adds a CMS signature to the file, which tells when it was made;
+// it is read, and written where asked for.
 package cert
 
 import (
@@ -38,6 +42,7 @@ type Signature struct {
 	Algorithm manifest.Algorithm
 	Value     []byte
 	Chain     []*x509.Certificate // the signer's first
+	CMS       []byte              // a detached CMS signature of the manifest too, in DER; nil: none
 }
 
 // line is SHA256(app.mf)= hex; some producers wrap the hex.
@@ -71,7 +76,12 @@ func Parse(b []byte) (*Signature, error) {
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
-		if block.Type != "CERTIFICATE" {
+		switch block.Type {
+		case "CERTIFICATE":
+		case "CMS", "PKCS7", "PKCS #7 SIGNED DATA":
+			s.CMS = block.Bytes
+			continue
+		default:
 			continue
 		}
 		if len(s.Chain) == maxCertificates {
@@ -95,11 +105,12 @@ type Options struct {
 	Now   time.Time      // zero: now
 }
 
-// Result is what is known about a signature. The file does not say when it was
-// signed: chain and validity are judged apart.
+// Result is what is known about a signature.
 type Result struct {
 	Signer, Issuer      string
 	NotBefore, NotAfter time.Time
+	Algorithm           manifest.Algorithm
+	Chain               []string // subjects, the signer's first
 	// Signature is nil when the signer's key signed this manifest; otherwise
 	// an *ovf.IntegrityError, or why that cannot be told.
 	Signature error
@@ -108,6 +119,19 @@ type Result struct {
 	Trust error
 	// Expired says that the certificate is not valid now: no more, or not yet.
 	Expired bool
+	// SignedAt is when the signature was made, as a CMS signature in the file
+	// proves; zero where none tells. Time is an error of that proof.
+	SignedAt time.Time
+	Time     error
+}
+
+// ValidAtSigning says whether the certificate was valid when it signed; not
+// known where nothing tells when that was.
+func (r Result) ValidAtSigning() (valid, known bool) {
+	if r.SignedAt.IsZero() {
+		return false, false
+	}
+	return !r.SignedAt.Before(r.NotBefore) && !r.SignedAt.After(r.NotAfter), true
 }
 
 // Verify checks the signature of a manifest in the package called pkg.
@@ -117,11 +141,17 @@ func (s *Signature) Verify(pkg string, mf []byte, opts Options) Result {
 	if now.IsZero() {
 		now = time.Now()
 	}
-	r := Result{Signer: signer.Subject.String(), Issuer: signer.Issuer.String(), NotBefore: signer.NotBefore, NotAfter: signer.NotAfter}
+	r := Result{Signer: signer.Subject.String(), Issuer: signer.Issuer.String(), NotBefore: signer.NotBefore, NotAfter: signer.NotAfter, Algorithm: s.Algorithm}
+	for _, c := range s.Chain {
+		r.Chain = append(r.Chain, c.Subject.String())
+	}
 	r.Expired = now.Before(signer.NotBefore) || now.After(signer.NotAfter)
 	if err := s.check(signer.PublicKey, mf); err != nil {
 		r.Signature = fmt.Errorf("%w (%v)", &ovf.IntegrityError{Package: pkg, File: s.Manifest, Algorithm: string(s.Algorithm),
 			Reason: "its signature is not that of " + r.Signer}, err)
+	}
+	if s.CMS != nil {
+		r.SignedAt, r.Time = signingTime(s.CMS, mf, signer)
 	}
 	at := now
 	switch {
@@ -171,6 +201,9 @@ type Signer struct {
 	Key       crypto.Signer
 	Chain     []*x509.Certificate // the one of Key first
 	Algorithm manifest.Algorithm  // zero: sha256
+	// Time adds a CMS signature that says when it was made, as VirtualBox does;
+	// the bytes then differ from day to day.
+	Time bool
 }
 
 func (s Signer) algorithm() manifest.Algorithm {
@@ -201,7 +234,15 @@ func (s Signer) Sign(name string, mf []byte) ([]byte, error) {
 		return nil, fmt.Errorf("signing %s: %w", name, err)
 	}
 	out := fmt.Appendf(nil, "%s(%s)= %x\n", a.Spelling(), name, value)
-	return append(out, s.pem()...), nil
+	out = append(out, s.pem()...)
+	if s.Time {
+		der, err := s.timed(mf)
+		if err != nil {
+			return nil, fmt.Errorf("signing %s: %w", name, err)
+		}
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: der})...)
+	}
+	return out, nil
 }
 
 func (s Signer) pem() []byte {
@@ -222,5 +263,10 @@ func (s Signer) Size(name string) int64 {
 	case *ecdsa.PublicKey:
 		value = 2*((k.Curve.Params().BitSize+7)/8+1) + 9 // two integers and the ASN.1 around them
 	}
-	return int64(len(s.algorithm().Spelling())+len("(")+len(name)+len(")= ")+2*value+len("\n")) + int64(len(s.pem()))
+	size := int64(len(s.algorithm().Spelling())+len("(")+len(name)+len(")= ")+2*value+len("\n")) + int64(len(s.pem()))
+	if s.Time {
+		// What the certificates and the attributes take, in base 64.
+		size += 2*int64(len(s.pem())) + 4096
+	}
+	return size
 }
