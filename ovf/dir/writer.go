@@ -25,7 +25,14 @@ type WriterOptions struct {
 	// Into puts the files beside whatever else a folder that exists holds,
 	// instead of replacing the folder as a whole.
 	Into bool
+	// Companions, when not nil, are stored in place of a manifest and a
+	// certificate made here.
+	Companions *Companions
 }
+
+// Companions are a manifest and its certificate, byte for byte; a nil
+// Certificate leaves that out.
+type Companions struct{ Manifest, Certificate []byte }
 
 // Writer writes a package to a folder: to a temporary one beside it, which
 // takes its name when all is there. A package that stood there before is
@@ -116,7 +123,8 @@ func (w *Writer) Create(ctx context.Context, name string) (io.WriteCloser, error
 		return nil, err
 	}
 	w.written[name] = true
-	w.open = &fileWriter{w: w, ctx: ctx, name: name, f: f, buf: bufio.NewWriterSize(f, 256<<10), h: w.opts.Algorithm.New()}
+	holes := &holed{f: f}
+	w.open = &fileWriter{w: w, ctx: ctx, name: name, f: f, holes: holes, buf: bufio.NewWriterSize(holes, 256<<10), h: w.opts.Algorithm.New()}
 	return w.open, nil
 }
 
@@ -134,12 +142,13 @@ func (w *Writer) create(name string) (*os.File, error) {
 }
 
 type fileWriter struct {
-	w    *Writer
-	ctx  context.Context
-	name string
-	f    *os.File
-	buf  *bufio.Writer
-	h    hash.Hash
+	w     *Writer
+	ctx   context.Context
+	name  string
+	f     *os.File
+	holes *holed
+	buf   *bufio.Writer
+	h     hash.Hash
 }
 
 func (f *fileWriter) Write(p []byte) (int, error) {
@@ -166,7 +175,7 @@ func (f *fileWriter) Close() error {
 		f.f.Close()
 		return f.w.err
 	}
-	if err := errors.Join(f.buf.Flush(), f.f.Sync(), f.f.Close()); err != nil {
+	if err := errors.Join(f.buf.Flush(), f.holes.end(), f.f.Sync(), f.f.Close()); err != nil {
 		f.w.err = fmt.Errorf("%s: %s: %w", f.w.target, f.name, err)
 		return f.w.err
 	}
@@ -198,20 +207,17 @@ func (w *Writer) finish(ctx context.Context, descriptor []byte) error {
 	if err := w.whole(w.opts.Descriptor, descriptor); err != nil {
 		return err
 	}
+	mf, cert, err := w.companions(descriptor)
+	if err != nil {
+		return err
+	}
 	stem := strings.TrimSuffix(w.opts.Descriptor, path.Ext(w.opts.Descriptor))
-	if !w.opts.NoManifest {
-		h := w.opts.Algorithm.New()
-		h.Write(descriptor)
-		mf := manifest.Format(append([]manifest.Entry{{Name: w.opts.Descriptor, Algorithm: w.opts.Algorithm, Digest: fmt.Sprintf("%x", h.Sum(nil))}}, w.entries...))
-		if err := w.whole(stem+".mf", mf); err != nil {
-			return err
-		}
-		if w.opts.Sign != nil {
-			cert, err := w.opts.Sign(mf)
-			if err == nil {
-				err = w.whole(stem+".cert", cert)
-			}
-			if err != nil {
+	for _, c := range []struct {
+		ext string
+		b   []byte
+	}{{".mf", mf}, {".cert", cert}} {
+		if c.b != nil {
+			if err := w.whole(stem+c.ext, c.b); err != nil {
 				return err
 			}
 		}
@@ -221,6 +227,23 @@ func (w *Writer) finish(ctx context.Context, descriptor []byte) error {
 		return w.into.appear(w.temp)
 	}
 	return w.appear()
+}
+
+// companions are manifest and certificate; nil where there is to be none.
+func (w *Writer) companions(descriptor []byte) (mf, cert []byte, err error) {
+	if c := w.opts.Companions; c != nil {
+		return c.Manifest, c.Certificate, nil
+	}
+	if w.opts.NoManifest {
+		return nil, nil, nil
+	}
+	h := w.opts.Algorithm.New()
+	h.Write(descriptor)
+	mf = manifest.Format(append([]manifest.Entry{{Name: w.opts.Descriptor, Algorithm: w.opts.Algorithm, Digest: fmt.Sprintf("%x", h.Sum(nil))}}, w.entries...))
+	if w.opts.Sign != nil {
+		cert, err = w.opts.Sign(mf)
+	}
+	return mf, cert, err
 }
 
 // whole writes a small file.

@@ -152,21 +152,19 @@ func (w *folderWriter) Finish(ctx context.Context, descriptor []byte) error {
 		return fmt.Errorf("%s: %s is still being written", w.at, w.open.name)
 	}
 	stem := strings.TrimSuffix(w.opts.Descriptor, path.Ext(w.opts.Descriptor))
-	if !w.opts.NoManifest {
-		h := w.opts.Algorithm.New()
-		h.Write(descriptor)
-		mf := manifest.Format(append([]manifest.Entry{{Name: w.opts.Descriptor, Algorithm: w.opts.Algorithm, Digest: fmt.Sprintf("%x", h.Sum(nil))}}, w.entries...))
-		if err := w.small(stem+".mf", mf); err != nil {
-			return err
+	mf, cert, err := w.companions(descriptor)
+	if err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		ext string
+		b   []byte
+	}{{".mf", mf}, {".cert", cert}} {
+		if c.b == nil {
+			continue
 		}
-		if c := w.opts.Certificate; c != nil {
-			cert, err := c.Sign(mf)
-			if err == nil {
-				err = w.small(stem+".cert", cert)
-			}
-			if err != nil {
-				return err
-			}
+		if err := w.small(stem+c.ext, c.b); err != nil {
+			return err
 		}
 	}
 	if err := w.small(w.opts.Descriptor, descriptor); err != nil {
@@ -180,6 +178,23 @@ func (w *folderWriter) Finish(ctx context.Context, descriptor []byte) error {
 	}
 	w.done = true
 	return nil
+}
+
+// companions are manifest and certificate; nil where there is to be none.
+func (w *folderWriter) companions(descriptor []byte) (mf, cert []byte, err error) {
+	if c := w.opts.Companions; c != nil {
+		return c.Manifest, c.Certificate, nil
+	}
+	if w.opts.NoManifest {
+		return nil, nil, nil
+	}
+	h := w.opts.Algorithm.New()
+	h.Write(descriptor)
+	mf = manifest.Format(append([]manifest.Entry{{Name: w.opts.Descriptor, Algorithm: w.opts.Algorithm, Digest: fmt.Sprintf("%x", h.Sum(nil))}}, w.entries...))
+	if c := w.opts.Certificate; c != nil {
+		cert, err = c.Sign(mf)
+	}
+	return mf, cert, err
 }
 
 func (w *folderWriter) small(name string, b []byte) error {

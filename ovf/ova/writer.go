@@ -1,6 +1,7 @@
 package ova
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,14 +24,24 @@ type WriterOptions struct {
 	// sizes and digests are known only at the end; blanks after </Envelope>
 	// fill what is left.
 	DescriptorSize int64
-	// Files are the names that Create will be called with, in order: the
-	// manifest's length is known from them.
+	// Files are the names that Create will be called with: the manifest's length
+	// is known from them. With ManifestLast they need not be known.
 	Files       []string
 	Algorithm   manifest.Algorithm // zero: sha256
 	NoManifest  bool
 	Certificate *LayoutCertificate // nil: none
-	ModTime     time.Time          // of every member; zero: 1970-01-01
+	// Companions, when not nil, are stored in place of a manifest and a
+	// certificate made here.
+	Companions *Companions
+	// ManifestLast puts manifest and certificate behind the files, as 5.3
+	// allows: for files whose names are known only when they come.
+	ManifestLast bool
+	ModTime      time.Time // of every member; zero: 1970-01-01
 }
+
+// Companions are a manifest and its certificate, byte for byte; a nil
+// Certificate leaves that out.
+type Companions struct{ Manifest, Certificate []byte }
 
 // Sink is where a Writer puts an archive. Every byte of it is written once, in
 // ascending order but for headers, and for what stands before the files, which
@@ -56,12 +67,15 @@ type Writer struct {
 	sink   Sink
 	opts   WriterOptions
 
-	reserved []reservedFile // descriptor, manifest, certificate
-	pos      int64
-	entries  []manifest.Entry
-	open     *memberWriter
-	err      error
-	done     bool
+	descriptor reservedFile
+	beside     []reservedFile // manifest and certificate, where they come first
+	left       map[string]bool
+	written    map[string]bool
+	pos        int64
+	entries    []manifest.Entry
+	open       *memberWriter
+	err        error
+	done       bool
 }
 
 type reservedFile struct {
@@ -104,44 +118,87 @@ func (w *Writer) begin() error {
 	if opts.Descriptor == "" {
 		opts.Descriptor = strings.TrimSuffix(filepath.Base(target), filepath.Ext(target)) + ".ovf"
 	}
-	base := strings.TrimSuffix(opts.Descriptor, path.Ext(opts.Descriptor))
-	own := map[string]bool{opts.Descriptor: true, base + ".mf": !opts.NoManifest, base + ".cert": opts.Certificate != nil}
-	for _, name := range opts.Files {
-		clean, err := ovf.CleanName(name)
-		switch {
-		case err != nil:
-			return fmt.Errorf("%s: %w", target, err)
-		case clean != name || own[name]:
-			return fmt.Errorf("%s: %q is in the archive twice, or is not a plain name", target, name)
-		}
-		own[name] = true
+	w.left, w.written = map[string]bool{}, map[string]bool{opts.Descriptor: true}
+	for _, r := range w.companions() {
+		w.written[r.name] = true
 	}
-	return w.reserve(base)
+	for _, name := range opts.Files {
+		if err := w.announce(name); err != nil {
+			return err
+		}
+	}
+	return w.reserve()
+}
+
+// announce takes the name of a file that will come.
+func (w *Writer) announce(name string) error {
+	clean, err := ovf.CleanName(name)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", w.target, err)
+	case clean != name || w.left[name] || w.written[name]:
+		return fmt.Errorf("%s: %q is in the archive twice, or is not a plain name", w.target, name)
+	}
+	w.left[name] = true
+	return nil
+}
+
+// companions are manifest and certificate with the sizes they will have; that
+// of a manifest made here is that of one of opts.Files.
+func (w *Writer) companions() []reservedFile {
+	o := w.opts
+	base := strings.TrimSuffix(o.Descriptor, path.Ext(o.Descriptor))
+	mf, cert := reservedFile{name: base + ".mf"}, reservedFile{name: base + ".cert"}
+	switch {
+	case o.Companions != nil:
+		mf.size, cert.size = int64(len(o.Companions.Manifest)), int64(len(o.Companions.Certificate))
+		if o.Companions.Certificate == nil {
+			return []reservedFile{mf}
+		}
+		return []reservedFile{mf, cert}
+	case o.NoManifest:
+		return nil
+	}
+	mf.size = manifest.Size(o.Algorithm, append([]string{o.Descriptor}, o.Files...)...)
+	if o.Certificate == nil {
+		return []reservedFile{mf}
+	}
+	cert.size = o.Certificate.Size
+	return []reservedFile{mf, cert}
 }
 
 // reserve writes the headers of what is patched at the end.
-func (w *Writer) reserve(base string) error {
-	o := w.opts
-	files := []reservedFile{{name: o.Descriptor, size: o.DescriptorSize}}
-	if !o.NoManifest {
-		files = append(files, reservedFile{name: base + ".mf", size: manifest.Size(o.Algorithm, append([]string{o.Descriptor}, o.Files...)...)})
-		if o.Certificate != nil {
-			files = append(files, reservedFile{name: base + ".cert", size: o.Certificate.Size})
-		}
+func (w *Writer) reserve() error {
+	var err error
+	if w.descriptor, err = w.place(reservedFile{name: w.opts.Descriptor, size: w.opts.DescriptorSize}); err != nil || w.opts.ManifestLast {
+		return err
 	}
-	for _, r := range files {
-		header, err := formatHeader(r.name, r.size, o.ModTime)
-		if err != nil {
-			return fmt.Errorf("%s: %w", w.target, err)
-		}
-		if err := w.writeAt(header, w.pos); err != nil {
+	for _, r := range w.companions() {
+		if r, err = w.place(r); err != nil {
 			return err
 		}
-		r.offset = w.pos + int64(len(header))
-		w.pos = r.offset + padded(r.size)
-		w.reserved = append(w.reserved, r)
+		w.beside = append(w.beside, r)
 	}
 	return nil
+}
+
+// place writes the header of a file and leaves room for its content.
+func (w *Writer) place(r reservedFile) (reservedFile, error) {
+	header, err := formatHeader(r.name, r.size, w.opts.ModTime)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", w.target, err)
+	}
+	if err := w.writeAt(header, w.pos); err != nil {
+		return r, err
+	}
+	r.offset = w.pos + int64(len(header))
+	w.pos = r.offset + padded(r.size)
+	return r, nil
+}
+
+// fill writes the content that room was left for, and what pads it.
+func (w *Writer) fill(r reservedFile, content []byte) error {
+	return w.writeAt(append(bytes.Clone(content), make([]byte, padded(r.size)-int64(len(content)))...), r.offset)
 }
 
 func (w *Writer) writeAt(p []byte, off int64) error {
@@ -151,21 +208,30 @@ func (w *Writer) writeAt(p []byte, off int64) error {
 	return nil
 }
 
-// Create starts the next file, which must be the next of WriterOptions.Files.
+// Create starts the next file, which must be one of WriterOptions.Files, unless
+// the manifest comes last.
 func (w *Writer) Create(ctx context.Context, name string) (io.WriteCloser, error) {
 	switch {
 	case w.err != nil:
 		return nil, w.err
 	case w.open != nil:
 		return nil, fmt.Errorf("%s: %s is still being written", w.target, w.open.name)
-	case len(w.entries) == len(w.opts.Files) || w.opts.Files[len(w.entries)] != name:
-		return nil, fmt.Errorf("%s: %q is not the next of the files announced", w.target, name)
+	case w.written[name]:
+		return nil, fmt.Errorf("%s: %q is in the archive twice", w.target, name)
+	case !w.left[name] && !w.opts.ManifestLast:
+		return nil, fmt.Errorf("%s: %q is not one of the files announced", w.target, name)
+	case !w.left[name]:
+		if err := w.announce(name); err != nil {
+			return nil, err
+		}
 	}
 	// A header of a file over 8 GiB is as long as one of an empty file.
 	header, err := formatHeader(name, 0, w.opts.ModTime)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", w.target, err)
 	}
+	delete(w.left, name)
+	w.written[name] = true
 	w.open = &memberWriter{w: w, ctx: ctx, name: name, header: w.pos, start: w.pos + int64(len(header)), h: w.opts.Algorithm.New()}
 	w.pos = w.open.start
 	return w.open, nil
@@ -249,31 +315,34 @@ func (w *Writer) finish(ctx context.Context, descriptor []byte) error {
 		return ctx.Err()
 	case w.open != nil:
 		return fmt.Errorf("%s: %s is still being written", w.target, w.open.name)
-	case len(w.entries) < len(w.opts.Files):
-		return fmt.Errorf("%s: %s was announced and not written", w.target, w.opts.Files[len(w.entries)])
 	}
-	d, err := padDescriptor(descriptor, w.opts.DescriptorSize)
+	for _, name := range w.opts.Files {
+		if w.left[name] {
+			return fmt.Errorf("%s: %s was announced and not written", w.target, name)
+		}
+	}
+	d, err := padDescriptor(descriptor, w.descriptor.size)
 	if err != nil {
 		return fmt.Errorf("%s: %w", w.target, err)
 	}
-	contents := [][]byte{d}
-	if !w.opts.NoManifest {
-		h := w.opts.Algorithm.New()
-		h.Write(d)
-		entries := append([]manifest.Entry{{Name: w.opts.Descriptor, Algorithm: w.opts.Algorithm, Digest: fmt.Sprintf("%x", h.Sum(nil))}}, w.entries...)
-		mf := manifest.Format(entries)
-		contents = append(contents, mf)
-		if w.opts.Certificate != nil {
-			cert, err := signed(w.opts.Certificate, mf)
-			if err != nil {
-				return fmt.Errorf("%s: %w", w.target, err)
+	if err := w.fill(w.descriptor, d); err != nil {
+		return err
+	}
+	contents, err := w.companionBytes(d)
+	if err != nil {
+		return fmt.Errorf("%s: %w", w.target, err)
+	}
+	if w.opts.ManifestLast {
+		for i, r := range w.companions() {
+			r.size = int64(len(contents[i]))
+			if r, err = w.place(r); err != nil {
+				return err
 			}
-			contents = append(contents, cert)
+			w.beside = append(w.beside, r)
 		}
 	}
 	for i, b := range contents {
-		r := w.reserved[i]
-		if err := errors.Join(w.writeAt(b, r.offset), w.writeAt(make([]byte, padded(r.size)-int64(len(b))), r.offset+int64(len(b)))); err != nil {
+		if err := w.fill(w.beside[i], b); err != nil {
 			return err
 		}
 	}
@@ -281,6 +350,28 @@ func (w *Writer) finish(ctx context.Context, descriptor []byte) error {
 		return err
 	}
 	return w.sink.Commit(ctx)
+}
+
+// companionBytes are manifest and certificate, for the descriptor as stored.
+func (w *Writer) companionBytes(descriptor []byte) ([][]byte, error) {
+	o := w.opts
+	switch {
+	case o.Companions != nil && o.Companions.Certificate != nil:
+		return [][]byte{o.Companions.Manifest, o.Companions.Certificate}, nil
+	case o.Companions != nil:
+		return [][]byte{o.Companions.Manifest}, nil
+	case o.NoManifest:
+		return nil, nil
+	}
+	h := o.Algorithm.New()
+	h.Write(descriptor)
+	entries := []manifest.Entry{{Name: o.Descriptor, Algorithm: o.Algorithm, Digest: fmt.Sprintf("%x", h.Sum(nil))}}
+	mf := manifest.Format(append(entries, w.entries...))
+	if o.Certificate == nil {
+		return [][]byte{mf}, nil
+	}
+	cert, err := signed(o.Certificate, mf)
+	return [][]byte{mf, cert}, err
 }
 
 // Abort removes what was written; after Finish it does nothing.
