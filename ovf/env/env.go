@@ -22,7 +22,8 @@ type Options struct {
 
 // Platform is the PlatformSection.
 type Platform struct {
-	Kind, Version, Vendor, Locale, TimeZone string
+	Kind, Version, Vendor, Locale string
+	Timezone                      string // minutes from UTC
 }
 
 // Property is a key of the environment with its value.
@@ -98,7 +99,7 @@ func Document(vs ovf.Content, opts Options) ([]byte, error) {
 	root.Attrs = []xmltree.FragmentAttr{attribute("id", vs.ID)}
 	platform := element("PlatformSection")
 	for _, f := range [][2]string{{"Kind", opts.Platform.Kind}, {"Version", opts.Platform.Version}, {"Vendor", opts.Platform.Vendor},
-		{"Locale", opts.Platform.Locale}, {"TimeZone", opts.Platform.TimeZone}} {
+		{"Locale", opts.Platform.Locale}, {"Timezone", opts.Platform.Timezone}} {
 		if f[1] != "" {
 			e := element(f[0])
 			e.Text = f[1]
