@@ -7,6 +7,10 @@ import (
 	"strings"
 
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/qcow2"
+	"github.com/cimimove/cimimove/ovf/disk/vhd"
+	"github.com/cimimove/cimimove/ovf/disk/vhdx"
+	"github.com/cimimove/cimimove/ovf/disk/vmdk"
 )
 
 // Beside opens regular files in the folder of the file path, by bare name:
@@ -52,6 +56,9 @@ const maxDepth = 32
 // parents opens the parents that src allows by name, in its Files.
 func (src Source) parents() disk.Parents {
 	return func(names []string, format disk.Format) (disk.Image, error) {
+		if src.Over != nil {
+			return src.Over, nil
+		}
 		for _, name := range names {
 			name = name[strings.LastIndexAny(name, `/\`)+1:]
 			for _, allowed := range src.Backing {
@@ -77,4 +84,18 @@ func (src Source) parents() disk.Parents {
 		}
 		return nil, &disk.UnsupportedError{Name: src.Name, Format: format, Feature: fmt.Sprintf("a backing file %q, which holds the rest of the content and is not opened unless allowed", names[0])}
 	}
+}
+
+// Layered says whether an image that was opened has taken Source.Over over: one
+// of a format that can lack content, or that names a parent itself.
+func Layered(img disk.Image) bool {
+	switch m := disk.Unowned(img).(type) {
+	case *vmdk.Image, *qcow2.Image:
+		return true
+	case *vhd.Image:
+		return m.Parent != nil
+	case *vhdx.Image:
+		return m.Parent != nil
+	}
+	return false
 }

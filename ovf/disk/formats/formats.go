@@ -36,6 +36,10 @@ type Source struct {
 	// an image says that it builds on them: qcow2 backing files, parents of
 	// differencing disks. Others are disk.ErrUnsupported.
 	Backing []string
+	// Over is the image that holds what is not in this one, as a package says
+	// (DSP0243 9.1, parentRef), whether or not the image says so too. The image
+	// that is opened closes it.
+	Over disk.Image
 	// At gives, to Decode, random access to the bytes that it is given as a
 	// stream, for formats that cannot be read as they pass; nil: they are kept
 	// in a temporary file. done releases what At took.
@@ -71,9 +75,17 @@ func Open(r io.ReaderAt, size int64, src Source) (disk.Image, error) {
 		if k.Variant != "streamOptimized" && f == disk.VMDK {
 			return vmdk.OpenSpread(r, size, src.Name, src.Files)
 		}
-		return vmdk.Open(r, size, src.Name)
+		m, err := vmdk.OpenOver(r, size, src.Name, src.parents())
+		if err == nil && src.Over != nil {
+			m.SetParent(src.Over)
+		}
+		return m, err
 	case disk.QCOW2:
-		return qcow2.OpenOver(r, size, src.Name, src.parents())
+		m, err := qcow2.OpenOver(r, size, src.Name, src.parents())
+		if err == nil && src.Over != nil {
+			m.SetParent(src.Over)
+		}
+		return m, err
 	case disk.VHD:
 		return vhd.OpenOver(r, size, src.Name, src.parents())
 	case disk.VHDX:

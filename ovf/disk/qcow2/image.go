@@ -72,6 +72,10 @@ func OpenOver(r io.ReaderAt, length int64, name string, parents disk.Parents) (*
 	return m, err
 }
 
+// SetParent says that what is not in the image is in another, which the image
+// itself does not tell of. Closing the image closes that too.
+func (m *Image) SetParent(parent disk.Image) { m.parent = parent }
+
 // backingFormats are qemu's names of formats.
 var backingFormats = map[string]disk.Format{
 	"raw": disk.Raw, "qcow2": disk.QCOW2, "vmdk": disk.VMDK, "vpc": disk.VHD, "vhdx": disk.VHDX, "vdi": disk.VDI,

@@ -8,12 +8,32 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 )
 
-// table is a grain table: the sectors of its grains, 0 where there is none.
+// table is a grain table: the sectors of its grains, 0 where there is none,
+// zeroGrain where there are zeros whatever a parent holds.
 type table [tableEntries]uint32
 
-var emptyTable table
+const zeroGrain = 1
 
-func (t *table) entry(i int64) uint32 { return t[i] }
+var (
+	emptyTable table
+	zeroTable  = func() (t table) {
+		for i := range t {
+			t[i] = zeroGrain
+		}
+		return t
+	}()
+)
+
+// entry is the sector of a grain, 0 where nothing is stored of it.
+func (t *table) entry(i int64) uint32 {
+	if t[i] == zeroGrain {
+		return 0
+	}
+	return t[i]
+}
+
+// absent says that a grain is the parent's, where there is one.
+func (t *table) absent(i int64) bool { return t[i] == 0 }
 
 // maxCachedTables bounds the tables kept: 2 KiB each, 2 MiB in all, which map
 // 32 GiB of disk.
@@ -27,8 +47,11 @@ type tableCache struct {
 // table is grain table i, checked.
 func (m *Image) table(i int64) (*table, error) {
 	at := m.directory[i]
-	if at == 0 {
+	switch at {
+	case 0:
 		return &emptyTable, nil
+	case zeroGrain:
+		return &zeroTable, nil
 	}
 	c := &m.tables
 	c.mu.Lock()
@@ -44,7 +67,8 @@ func (m *Image) table(i int64) (*table, error) {
 	t = new(table)
 	for j := range t {
 		e := binary.LittleEndian.Uint32(b[4*j:])
-		if e == 0 || e == 1 && m.h.flags&flagZeroGrain != 0 {
+		if e == 0 || e == zeroGrain && m.h.flags&flagZeroGrain != 0 {
+			t[j] = e
 			continue
 		}
 		where := int64(at)*sector + int64(4*j)

@@ -42,33 +42,47 @@ func Decode(ctx context.Context, r io.Reader, sink disk.Sink, opts disk.DecodeOp
 // maxDescriptor bounds the embedded descriptor, in sectors.
 const maxDescriptor = 256
 
-// readStart reads header and descriptor, up to the descriptor's end.
+// readStart reads header and descriptor, up to the descriptor's end. A delta
+// link is refused: what it lacks cannot be known from a stream.
 func readStart(s *stream) (*header, error) {
-	if err := s.refuseDescriptor(); err != nil {
-		return nil, err
-	}
-	var b [sector]byte
-	if err := s.read(b[:], "a header"); err != nil {
-		return nil, err
-	}
-	h, err := parseHeader(s.name, 0, b[:])
+	h, text, err := readText(s)
 	if err != nil {
 		return nil, err
 	}
+	said, err := checkDescriptor(s.name, text)
+	if err == nil && said.delta {
+		err = said.refused(s.name)
+	}
+	return h, err
+}
+
+// readText reads header and descriptor; the text is empty where there is none.
+func readText(s *stream) (*header, string, error) {
+	if err := s.refuseDescriptor(); err != nil {
+		return nil, "", err
+	}
+	var b [sector]byte
+	if err := s.read(b[:], "a header"); err != nil {
+		return nil, "", err
+	}
+	h, err := parseHeader(s.name, 0, b[:])
+	if err != nil {
+		return nil, "", err
+	}
 	if err := h.checkPlaces(s.name); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if h.descriptor == 0 || h.descriptorLen == 0 {
-		return h, nil
+		return h, "", nil
 	}
 	if err := s.skipTo(int64(h.descriptor)*sector, "descriptor"); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	text := make([]byte, h.descriptorLen*sector)
 	if err := s.read(text, "a descriptor"); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return h, checkDescriptor(s.name, string(text))
+	return h, string(text), nil
 }
 
 // refuseDescriptor names the variant of a descriptor file, which has no

@@ -66,21 +66,33 @@ func descriptor(capacity uint64, adapter Adapter, createType string) []byte {
 	return out
 }
 
-// checkDescriptor refuses descriptors that say the content is elsewhere too.
-func checkDescriptor(name, text string) error {
-	unsupported := func(feature string) error {
-		return &disk.UnsupportedError{Name: name, Format: disk.VMDK, Feature: feature}
+// said is what a descriptor says of where the rest of the content is.
+type said struct {
+	delta       bool
+	cid, parent string // parentCID; parentFileNameHint, as written
+}
+
+func (s said) refused(name string) error {
+	return &disk.UnsupportedError{Name: name, Format: disk.VMDK, Feature: "a delta link: the rest of the content is in a parent (parentCID " + s.cid + ")"}
+}
+
+// checkDescriptor refuses descriptors that say the content is in other extents too.
+func checkDescriptor(name, text string) (said, error) {
+	var s said
+	unsupported := func(feature string) (said, error) {
+		return s, &disk.UnsupportedError{Name: name, Format: disk.VMDK, Feature: feature}
 	}
 	extents := 0
 	for line := range strings.Lines(strings.TrimRight(text, "\x00")) {
 		line = strings.TrimSpace(line)
 		if key, value, ok := strings.Cut(line, "="); ok {
-			value = strings.ToLower(strings.Trim(strings.TrimSpace(value), `"`))
+			raw := strings.Trim(strings.TrimSpace(value), `"`)
+			value = strings.ToLower(raw)
 			switch strings.ToLower(strings.TrimSpace(key)) {
 			case "parentcid":
-				if value != "ffffffff" {
-					return unsupported("a delta link: the rest of the content is in a parent (parentCID " + value + ")")
-				}
+				s.delta, s.cid = value != "ffffffff", value
+			case "parentfilenamehint":
+				s.parent = raw
 			case "createtype":
 				if value != "streamoptimized" && value != "monolithicsparse" {
 					return unsupported("createType " + value)
@@ -94,5 +106,5 @@ func checkDescriptor(name, text string) error {
 			}
 		}
 	}
-	return nil
+	return s, nil
 }

@@ -20,6 +20,7 @@ type Image struct {
 	directory []uint32
 	tables    tableCache
 	grains    grainCache
+	parent    disk.Image // nil where there is none
 }
 
 var _ disk.Image = (*Image)(nil)
@@ -28,11 +29,24 @@ var _ disk.Image = (*Image)(nil)
 // reads header, descriptor, footer and grain directory, and checks that every
 // grain table lies within the image; grains are checked when read.
 func Open(r io.ReaderAt, length int64, name string) (*Image, error) {
+	return OpenOver(r, length, name, nil)
+}
+
+// OpenOver is Open for an image that may be a delta link: parents opens the
+// disk that holds what is not in this one. Closing the image closes that.
+func OpenOver(r io.ReaderAt, length int64, name string, parents disk.Parents) (*Image, error) {
 	m := &Image{r: r, name: name, length: length}
 	s := newStream(io.NewSectionReader(r, 0, length), name)
-	h, err := readStart(s)
+	h, text, err := readText(s)
 	if err != nil {
 		return nil, err
+	}
+	said, err := checkDescriptor(name, text)
+	if err != nil {
+		return nil, err
+	}
+	if said.delta && parents == nil {
+		return nil, said.refused(name)
 	}
 	m.h = h
 	if h.directory == directoryAtEnd {
@@ -40,8 +54,16 @@ func Open(r io.ReaderAt, length int64, name string) (*Image, error) {
 			return nil, err
 		}
 	}
-	return m, m.readDirectory()
+	if err := m.readDirectory(); err != nil || !said.delta {
+		return m, err
+	}
+	m.parent, err = parents([]string{said.parent}, disk.VMDK)
+	return m, err
 }
+
+// SetParent says that what is not in the image is in another, which the image
+// itself does not tell of. Closing the image closes that too.
+func (m *Image) SetParent(parent disk.Image) { m.parent = parent }
 
 // footer finds the footer: two sectors and its marker before the end, zeros
 // behind it apart.
@@ -94,8 +116,9 @@ func (m *Image) readDirectory() error {
 	m.directory = make([]uint32, tables)
 	for i := range m.directory {
 		at := binary.LittleEndian.Uint32(b[4*i:])
-		if at == 1 && m.h.flags&flagZeroGrain != 0 {
-			at = 0
+		if at == zeroGrain && m.h.flags&flagZeroGrain != 0 {
+			m.directory[i] = at
+			continue
 		}
 		if at != 0 && int64(at)*sector > m.length-tableEntries*4 {
 			return corrupt(m.name, int64(begin)*sector+int64(4*i), fmt.Sprintf("a grain table within the image's %d bytes", m.length), fmt.Sprintf("one at sector %d", at))
@@ -108,8 +131,13 @@ func (m *Image) readDirectory() error {
 func (m *Image) Size() int64     { return m.h.size() }
 func (m *Image) Info() disk.Info { return m.h.info() }
 
-// Close releases nothing: r is the caller's.
-func (m *Image) Close() error { return nil }
+// Close closes the parent, where there is one, and not r, which is the caller's.
+func (m *Image) Close() error {
+	if m.parent == nil {
+		return nil
+	}
+	return m.parent.Close()
+}
 
 func (m *Image) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
@@ -144,8 +172,14 @@ func (m *Image) readGrain(p []byte, g, skip int64) error {
 	}
 	at := t.entry(g % tableEntries)
 	if at == 0 {
-		clear(p)
-		return nil
+		if m.parent == nil || !t.absent(g%tableEntries) {
+			clear(p)
+			return nil
+		}
+		off := g*m.h.grainBytes() + skip
+		k := max(0, min(int64(len(p)), m.parent.Size()-off))
+		clear(p[k:])
+		return disk.ReadFull(m.parent, p[:k], off)
 	}
 	offset := int64(at) * sector
 	if !m.h.compressed() {
@@ -198,8 +232,65 @@ func (m *Image) inflateAt(dst []byte, g, offset int64, scratch *[]byte) error {
 	return nil
 }
 
-// Extents reads grain tables, not grains. Grains with an entry are data.
+// Extents reads grain tables, not grains. Grains with an entry are data; those
+// of a parent are as it says.
 func (m *Image) Extents(ctx context.Context, off, n int64) iter.Seq2[disk.Extent, error] {
+	if m.parent == nil {
+		return m.own(ctx, off, n)
+	}
+	return disk.Merged(func(yield func(disk.Extent, error) bool) {
+		for e, err := range m.own(ctx, off, n) {
+			if err != nil || !e.Zero {
+				if !yield(e, err) || err != nil {
+					return
+				}
+				continue
+			}
+			if !m.below(ctx, e, yield) {
+				return
+			}
+		}
+	})
+}
+
+// below yields what a run without entries is in the parent, zeros behind its
+// end; false when yield asked to stop or an error was yielded. The run may hold
+// grains that are zeros here: they are asked for one by one.
+func (m *Image) below(ctx context.Context, run disk.Extent, yield func(disk.Extent, error) bool) bool {
+	gs, end := m.h.grainBytes(), run.Offset+run.Length
+	for at := run.Offset; at < end; {
+		g := at / gs
+		t, err := m.table(g / tableEntries)
+		if err != nil {
+			yield(disk.Extent{}, err)
+			return false
+		}
+		absent := t.absent(g % tableEntries)
+		to := min(end, (g+1)*gs)
+		for to < end && (to/gs)/tableEntries == g/tableEntries && t.absent(to/gs%tableEntries) == absent {
+			to = min(end, to+gs)
+		}
+		have := min(to, max(at, m.parent.Size()))
+		if !absent {
+			have = at
+		}
+		if have > at {
+			for e, err := range m.parent.Extents(ctx, at, have-at) {
+				if !yield(e, err) || err != nil {
+					return false
+				}
+			}
+		}
+		if to > have && !yield(disk.Extent{Offset: have, Length: to - have, Zero: true}, nil) {
+			return false
+		}
+		at = to
+	}
+	return true
+}
+
+// own are the runs of the image's own entries.
+func (m *Image) own(ctx context.Context, off, n int64) iter.Seq2[disk.Extent, error] {
 	return func(yield func(disk.Extent, error) bool) {
 		if off < 0 || n < 0 || off > m.Size()-n {
 			yield(disk.Extent{}, fmt.Errorf("vmdk: extents of %d bytes at %d: the disk has %d", n, off, m.Size()))
@@ -225,7 +316,7 @@ func (m *Image) Extents(ctx context.Context, off, n int64) iter.Seq2[disk.Extent
 			}
 			ti := at / (gs * tableEntries)
 			tableEnd := (ti + 1) * gs * tableEntries
-			if m.directory[ti] == 0 {
+			if d := m.directory[ti]; d == 0 || d == zeroGrain {
 				if !grow(tableEnd, true) {
 					return
 				}
