@@ -11,9 +11,12 @@ import (
 	"slices"
 
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/cert"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/formats"
 	"github.com/cimimove/cimimove/ovf/files"
+	"github.com/cimimove/cimimove/ovf/flatten"
+	"github.com/cimimove/cimimove/ovf/images"
 	"github.com/cimimove/cimimove/ovf/validate"
 )
 
@@ -30,7 +33,9 @@ const (
 // Quick gives the findings that need the descriptor and the headers of disks
 // only: what inspect shows.
 func Quick(ctx context.Context, pkg ovf.Package) []ovf.Finding {
-	return append(described(ctx, pkg), reported(pkg)...)
+	r := &reading{pkg: pkg}
+	r.bootDisks(ctx)
+	return append(append(described(ctx, pkg), r.findings...), reported(pkg)...)
 }
 
 // described are the findings about the descriptor and what it names.
@@ -51,15 +56,42 @@ func reported(pkg ovf.Package) []ovf.Finding {
 	return nil
 }
 
+// Options of Package; the zero value checks as much as can be checked.
+type Options struct {
+	// Signature is what is asked of the package's signature.
+	Signature cert.Demand
+	// Targets are platforms for which to tell what they would not take.
+	Targets []validate.Target
+	// Spool is the folder for temporary files, which some disks need; empty: the system's.
+	Spool string
+	// Progress is told of each disk's content in bytes; may be nil.
+	Progress func(disk string, done, total int64)
+}
+
 // Package reads everything once. The findings say all that is wrong as far as
 // reading got; the error, if any, is the first that a package must not have:
 // an *ovf.IntegrityError, or one that wraps an *ovf.DescriptorError,
 // *ovf.MissingFileError or disk.ErrCorrupt. An error of another kind is the
 // reader's: the package could not be judged.
-func Package(ctx context.Context, pkg ovf.Package, progress func(disk string, done, total int64)) ([]ovf.Finding, error) {
+func Package(ctx context.Context, pkg ovf.Package, opts Options) ([]ovf.Finding, error) {
 	findings := described(ctx, pkg)
-	err := read(ctx, pkg, progress, &findings)
-	findings = append(findings, reported(pkg)...)
+	for _, target := range opts.Targets {
+		more, err := validate.Portability(pkg.Envelope(), target)
+		if err != nil {
+			return findings, err
+		}
+		findings = append(findings, more...)
+	}
+	c := &reading{pkg: pkg, opts: opts}
+	err := c.read(ctx)
+	findings = append(append(findings, c.findings...), reported(pkg)...)
+	if judged(err) {
+		_, more, wrong := opts.Signature.Judge(pkg.Name(), cert.ManifestName(pkg), pkg.Manifest(), pkg.Certificate())
+		findings = append(findings, more...)
+		if err == nil {
+			err = wrong
+		}
+	}
 	if f, ok := findingOf(err); ok {
 		if !slices.ContainsFunc(findings, func(g ovf.Finding) bool { return g.Severity == ovf.Error && g.Object == f.Object }) {
 			findings = append(findings, f)
@@ -75,7 +107,34 @@ func Package(ctx context.Context, pkg ovf.Package, progress func(disk string, do
 	return findings, err
 }
 
-func read(ctx context.Context, pkg ovf.Package, progress func(string, int64, int64), findings *[]ovf.Finding) error {
+// judged tells an error about the package, or none, from one of reading it.
+func judged(err error) bool {
+	_, ok := findingOf(err)
+	return err == nil || ok || aboutDisk(err)
+}
+
+func aboutDisk(err error) bool {
+	return errors.Is(err, disk.ErrCorrupt) || errors.Is(err, disk.ErrWrongFormat) || errors.Is(err, disk.ErrUnsupported)
+}
+
+// reading is one pass through a package.
+type reading struct {
+	pkg      ovf.Package
+	opts     Options
+	findings []ovf.Finding
+}
+
+// read reads every file to its end, and every disk's content.
+func (r *reading) read(ctx context.Context) error {
+	pkg := r.pkg
+	if flatten.Needed(pkg.Envelope()) {
+		w, err := flatten.Package(ctx, pkg, flatten.Options{Spool: r.opts.Spool, Level: disk.LevelStored})
+		if err != nil {
+			return err
+		}
+		defer w.Close()
+		pkg = w
+	}
 	disks := map[string][]ovf.Disk{} // by File id
 	for _, d := range pkg.Envelope().Disks() {
 		if d.FileRef != "" {
@@ -92,10 +151,10 @@ func read(ctx context.Context, pkg ovf.Package, progress func(string, int64, int
 		if content.Unreferenced || len(of) == 0 {
 			continue // skipping digests all the same
 		}
-		if err := readDisk(ctx, pkg, content, of[0], progress, findings); err != nil {
+		if err := r.disk(ctx, pkg, content, of[0]); err != nil {
 			var integrity *ovf.IntegrityError
 			var descriptor *ovf.DescriptorError
-			if errors.As(err, &integrity) || errors.As(err, &descriptor) || !errors.Is(err, disk.ErrCorrupt) && !errors.Is(err, disk.ErrWrongFormat) && !errors.Is(err, disk.ErrUnsupported) {
+			if errors.As(err, &integrity) || errors.As(err, &descriptor) || !aboutDisk(err) {
 				return err
 			}
 			// A wrong digest says more than what it broke, so the rest of the file
@@ -106,24 +165,28 @@ func read(ctx context.Context, pkg ovf.Package, progress func(string, int64, int
 			if unreadable == nil {
 				unreadable = err
 			}
-			*findings = append(*findings, ovf.Finding{ID: RuleContent, Severity: ovf.Error, Object: content.Name, Message: err.Error(), Clause: "DSP0243 9.1"})
+			r.add(RuleContent, ovf.Error, content.Name, err.Error())
 		}
 	}
 	return unreadable
 }
 
-func readDisk(ctx context.Context, pkg ovf.Package, content *files.Content, d ovf.Disk, progress func(string, int64, int64), findings *[]ovf.Finding) error {
+func (r *reading) add(id string, severity ovf.Severity, object, message string) {
+	r.findings = append(r.findings, ovf.Finding{ID: id, Severity: severity, Object: object, Message: message, Clause: "DSP0243 9.1"})
+}
+
+func (r *reading) disk(ctx context.Context, pkg ovf.Package, content *files.Content, d ovf.Disk) error {
 	declared, _ := formats.OfURI(d.ContentFormat())
 	capacity, err := d.CapacityBytes()
 	if err != nil {
 		capacity = -1 // a finding of its own
 	}
 	opts := disk.DecodeOptions{Name: content.Name, NoDigest: true}
-	if progress != nil {
-		opts.Progress = func(done, total int64) { progress(d.ID, done, total) }
+	if r.opts.Progress != nil {
+		opts.Progress = func(done, total int64) { r.opts.Progress(d.ID, done, total) }
 	}
-	source := formats.Source{Name: content.Name, Declared: declared, At: content.At}
-	res, err := formats.Decode(ctx, content.Reader, source, content.ImageSize(capacity), discard{}, opts)
+	start := &beginning{}
+	res, err := images.Reader{Package: pkg, Spool: r.opts.Spool}.Decode(ctx, content, formats.Source{Name: content.ImageName(), Declared: declared}, content.ImageSize(capacity), start, opts)
 	var integrity *ovf.IntegrityError
 	var descriptor *ovf.DescriptorError
 	switch {
@@ -133,13 +196,12 @@ func readDisk(ctx context.Context, pkg ovf.Package, content *files.Content, d ov
 		return fmt.Errorf("%s: %w", pkg.Name(), err)
 	}
 	if capacity >= 0 && res.Info.Size > capacity {
-		*findings = append(*findings, ovf.Finding{ID: RuleSize, Severity: ovf.Warning, Object: d.ID, Clause: "DSP0243 9.1",
-			Message: fmt.Sprintf("the disk in %s has %d bytes, its capacity is given as %d; the larger one counts", content.Name, res.Info.Size, capacity)})
+		r.add(RuleSize, ovf.Warning, d.ID, fmt.Sprintf("the disk in %s has %d bytes, its capacity is given as %d; the larger one counts", content.Name, res.Info.Size, capacity))
 	}
 	if res.Info.Format == disk.Raw && res.Info.Size < capacity {
-		*findings = append(*findings, ovf.Finding{ID: RuleSize, Severity: ovf.Warning, Object: d.ID, Clause: "DSP0243 9.1",
-			Message: fmt.Sprintf("%s has %d bytes, the capacity of its disk is given as %d; what is missing reads as zeros", content.Name, res.Info.Size, capacity)})
+		r.add(RuleSize, ovf.Warning, d.ID, fmt.Sprintf("%s has %d bytes, the capacity of its disk is given as %d; what is missing reads as zeros", content.Name, res.Info.Size, capacity))
 	}
+	r.firmware(d, start)
 	return nil
 }
 
@@ -171,9 +233,3 @@ func findingOf(err error) (ovf.Finding, bool) {
 	}
 	return ovf.Finding{}, false
 }
-
-// discard is a Sink that keeps nothing.
-type discard struct{}
-
-func (discard) Begin(disk.Info) error                  { return nil }
-func (discard) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }

@@ -1,7 +1,7 @@
 // Package compression undoes what is around a stored file: the gzip of
 // ovf:compression (DSP0243 7.1), and the bzip2, xz and zstd that some
-// producers use there or around a whole OVA. It reads only, and in bounded
-// memory whatever the stream asks for.
+// producers use there or around a whole OVA, in bounded memory whatever the
+// stream asks for. It writes gzip only, the one that the standard knows.
 package compression
 
 import (
@@ -88,3 +88,24 @@ func Reader(f Format, r io.Reader) (io.ReadCloser, error) {
 	}
 	return nil, fmt.Errorf("%w %q", ErrUnknown, f)
 }
+
+// Writer compresses what is written to it into w; Close ends the stream, not w.
+// The same content gives the same bytes. level is 1 (fastest) to 9 (smallest),
+// 0 the format's default. Identity and Gzip can be written, others are an
+// ErrUnknown.
+func Writer(f Format, w io.Writer, level int) (io.WriteCloser, error) {
+	switch f {
+	case Identity, "":
+		return unclosed{w}, nil
+	case Gzip:
+		if level == 0 {
+			level = gzip.DefaultCompression
+		}
+		return gzip.NewWriterLevel(w, level)
+	}
+	return nil, fmt.Errorf("writing: %w %q", ErrUnknown, f)
+}
+
+type unclosed struct{ io.Writer }
+
+func (unclosed) Close() error { return nil }

@@ -10,7 +10,9 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/compression"
@@ -37,6 +39,23 @@ type Content struct {
 	// Reader is the content. It shows end-of-file only when the digests of all
 	// stored bytes match. It is valid until the next step of the iteration.
 	io.Reader
+}
+
+// ImageName is the stored file's name without the extension of its compression
+// and the number of its chunk, so that the extension of a disk's format shows.
+func (c *Content) ImageName() string {
+	name := path.Base(c.Name)
+	if base, _, ok := manifest.CutChunk(name); ok && c.File.ChunkSize > 0 {
+		name = base
+	}
+	if !c.File.Compressed() {
+		return name
+	}
+	switch ext := path.Ext(name); strings.ToLower(ext) {
+	case ".gz", ".bz2", ".xz", ".zst":
+		return strings.TrimSuffix(name, ext)
+	}
+	return name
 }
 
 // ImageSize is the size in bytes of a raw image that the content is, by what is
