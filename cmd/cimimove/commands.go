@@ -29,11 +29,6 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 	list := func(name, usage string) cli.Flag { return &cli.StringSliceFlag{Name: name, Usage: usage} }
 	number := func(name, usage string) cli.Flag { return &cli.IntFlag{Name: name, Usage: usage} }
 
-	packing := []cli.Flag{
-		str("disk-format", "", "encode disks as `FORMAT`: raw, vmdk, qcow2, …"), number("compress", "compression `LEVEL`: 0 stored, 1 fastest, 9 smallest"),
-		str("sha", "", "`ALGORITHM` of the manifest: sha1, sha256 or sha512"), str("ovf-version", "", "`VERSION` of the descriptor"),
-		str("sign-key", "", "PEM `FILE` of the key to sign with"), str("sign-cert", "", "PEM `FILE` of its certificate"),
-	}
 	via := []cli.Flag{
 		str("via", "auto", "the way: auto, direct, relay, stage or resources"), str("verify", "full", "proof: none, digest (as the cloud says) or full (read anew)"),
 		boolean("dry-run", "show what would be done; write nothing"), str("plan", "", "`FILE` of a saved plan: what is moved, and how; refused when the clouds have changed since"),
@@ -55,8 +50,16 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 		Flags:          outputFlags(),
 		Commands: []*cli.Command{
 			command("inspect", "PACKAGE", "what is in a package, reading no more than its descriptor", "cimimove inspect app.ova\ncimimove inspect https://host/app.ova --output json", inspect, packageFlags(), connectionFlags()),
-			command("validate", "PACKAGE", "every finding; checks digests, references and disks", "cimimove validate app.ova --strict", validatePackage, packageFlags(), connectionFlags(), policyFlags()),
-			command("convert", "PACKAGE OUT", "folder to OVA and back, disks in another format", "cimimove convert app.ova folder/ --disk-format raw\ncimimove convert app.ovf app.ova --compress 9", convertPackage, packageFlags(), connectionFlags(), packing),
+			command("validate", "PACKAGE", "every finding; checks digests, references and disks", "cimimove validate app.ova --strict", validatePackage, packageFlags(), connectionFlags(), policyFlags(),
+				[]cli.Flag{list("for", "also what `TARGET` would not take as it is: vmware, virtualbox, ovirt, kvm or cimi")}),
+			command("convert", "PACKAGE [OUT]", "write a package anew: folder or OVA, edited, its disks in another format, signed",
+				"cimimove convert app.ova folder/ --disk-format raw\ncimimove convert app.ova small.ova --cpus 2 --memory 4GiB --net '*=lan'\ncimimove convert app.ova --ovf-version 2.0 --dry-run", convertPackage,
+				packageFlags(), connectionFlags(), editFlags(), packingFlags(), []cli.Flag{boolean("dry-run", "show what would change in the descriptor; write nothing")}),
+			command("sign", "PACKAGE [OUT]", "sign a package, in its place without OUT", "cimimove sign app.ova --sign-key key.pem --sign-cert cert.pem", sign, signingFlags(), connectionFlags()),
+			command("verify", "PACKAGE", "check the signature of a package, and its digests", "cimimove verify app.ova --trust vendor.pem", verify, packageFlags(), connectionFlags()),
+			command("environment", "PACKAGE [OUT]", "the OVF environment of each machine: a document, or the ISO image that carries it", "cimimove environment app.ova --system web --prop hostname=www\ncimimove environment app.ova web.iso --system web", environment,
+				packageFlags(), connectionFlags(), []cli.Flag{str("system", "", "`ID` of the machine; all of them otherwise"), str("deployment-option", "", "`ID` of the configuration"),
+					list("prop", "`KEY=VALUE` (or KEY@FILE) of an OVF property"), str("props", "", "`FILE` of OVF properties, KEY=VALUE a line"), str("locale", "", "`LOCALE` of the platform, such as de-DE")}),
 			command("template", "[PACKAGE] [OUT]", "OVF to CIMI SystemTemplate and back", "cimimove template app.ovf --format xml\ncimimove template --to-ovf template.json app.ovf", template,
 				packageFlags(), connectionFlags(), []cli.Flag{str("format", "json", "json or xml"), str("to-ovf", "", "SystemTemplate `FILE` to turn into a descriptor"), str("deployment-option", "", "`ID` of the configuration")}),
 			{Name: "disk", Usage: "virtual disks by themselves", Flags: outputFlags(), HideHelpCommand: true, OnUsageError: usageFault, Action: needsCommand, Subcommands: []*cli.Command{
@@ -72,7 +75,7 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 				[]cli.Flag{str("format", "json", "json or xml"), str("select", "", "`ATTRIBUTES` to read"), str("expand", "", "`ATTRIBUTES` whose references to expand"), boolean("raw", "what came over the wire, undecoded")}),
 			command("import", "PACKAGE ENDPOINT", "a package becomes a System", "cimimove import app.ova local:cloud --net lan=prod", importPackage, packageFlags(), connectionFlags(), mappingFlags(), transferFlags(), policyFlags(),
 				[]cli.Flag{str("as", "system", "system, or template for a SystemTemplate")}),
-			command("export", "ENDPOINT SYSTEM OUT", "a System becomes a package", "cimimove export local:cloud webshop webshop.ova", exportSystem, connectionFlags(), packing),
+			command("export", "ENDPOINT SYSTEM OUT", "a System becomes a package", "cimimove export local:cloud webshop webshop.ova", exportSystem, connectionFlags(), packingFlags()),
 			command("migrate", "SOURCE SYSTEM DESTINATION | --plan FILE", "a System leaves one cloud and arrives, proved, in another",
 				"cimimove migrate http://127.0.0.1:8780/cloudEntryPoint webshop http://127.0.0.1:8781/cloudEntryPoint --verify full\ncimimove migrate --plan plan.json", migrateSystem, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), hookFlags(), via),
 			command("plan", "RUNBOOK | SOURCE SYSTEM DESTINATION | --plan FILE", "what would be done; nothing is written", "cimimove plan local:east webshop local:west --save plan.json\ncimimove plan runbook.yaml", plan, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), hookFlags(), via,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -9,8 +10,7 @@ import (
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/convert"
-	"github.com/cimimove/cimimove/ovf/disk"
-	"github.com/cimimove/cimimove/ovf/manifest"
+	"github.com/cimimove/cimimove/ovf/edit"
 	"github.com/cimimove/cimimove/ovf/object"
 )
 
@@ -20,6 +20,9 @@ type conversion struct {
 	Out      string          `json:"out"`
 	Disks    []convertedDisk `json:"disks"`
 	Findings []ovf.Finding   `json:"findings"`
+	// With --dry-run: what would change in the descriptor, as a unified diff.
+	DryRun bool   `json:"dryRun,omitempty"`
+	Diff   string `json:"diff,omitempty"`
 }
 
 type convertedDisk struct {
@@ -30,9 +33,16 @@ type convertedDisk struct {
 }
 
 func convertPackage(ctx context.Context, c *call) (result, error) {
+	out, dry := c.Args().Get(1), c.Bool("dry-run")
+	if out == "" && !dry {
+		return result{}, usage("convert takes PACKAGE OUT; without OUT only --dry-run can be done")
+	}
 	opts, err := c.convertOptions()
 	if err == nil {
-		err = checkOut(c.Args().Get(1))
+		err = c.editOptions(&opts)
+	}
+	if err == nil && out != "" {
+		err = checkOut(out)
 	}
 	if err != nil {
 		return result{}, err
@@ -42,7 +52,36 @@ func convertPackage(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	defer pkg.Close()
-	return c.write(ctx, pkg, c.Args().Get(1), opts)
+	if dry {
+		return c.preview(ctx, pkg, out, opts)
+	}
+	return c.write(ctx, pkg, out, opts)
+}
+
+// preview shows what would change in the descriptor.
+func (c *call) preview(ctx context.Context, pkg ovf.Package, out string, opts convert.Options) (result, error) {
+	p, err := convert.Look(ctx, pkg, opts)
+	doc := &conversion{Package: pkg.Name(), Out: out, Disks: []convertedDisk{}, DryRun: true, Findings: []ovf.Finding{}}
+	doc.Findings = append(doc.Findings, p.Findings...)
+	if err != nil {
+		return result{doc, nil}, cannotEdit(pkg, err)
+	}
+	doc.Diff = edit.Diff(pkg.Descriptor(), p.Before, p.After)
+	return result{doc, func(w io.Writer) error {
+		if _, err := io.WriteString(w, doc.Diff); err != nil {
+			return err
+		}
+		return printFindings(c.err, doc.Findings)
+	}}, nil
+}
+
+// cannotEdit gives an edit that cannot be made its class.
+func cannotEdit(pkg ovf.Package, err error) error {
+	var e *edit.Error
+	if errors.As(err, &e) {
+		return &migrate.Error{Side: migrate.PackageSide, Object: pkg.Name(), Class: migrate.ClassRefused, Err: err}
+	}
+	return err
 }
 
 // write writes a package to where the user wants it.
@@ -58,7 +97,7 @@ func (c *call) write(ctx context.Context, pkg ovf.Package, out string, opts conv
 	if out == "-" {
 		res, err := convert.Stream(ctx, pkg, c.out, opts)
 		if err != nil {
-			return result{}, err
+			return result{}, cannotEdit(pkg, err)
 		}
 		return result{}, printFindings(c.err, res.Findings)
 	}
@@ -74,7 +113,7 @@ func (c *call) write(ctx context.Context, pkg ovf.Package, out string, opts conv
 		}
 	}
 	if err != nil {
-		return result{}, uploading(out, err)
+		return result{}, uploading(out, cannotEdit(pkg, err))
 	}
 	return result{doc, doc.text}, nil
 }
@@ -107,58 +146,6 @@ func (d *conversion) text(w io.Writer) error {
 		return err
 	}
 	return printFindings(w, d.Findings)
-}
-
-// convertOptions reads --disk-format, --compress and --sha.
-func (c *call) convertOptions() (convert.Options, error) {
-	var o convert.Options
-	if s := c.String("disk-format"); s != "" {
-		f, err := diskFormat(s)
-		if err != nil {
-			return o, err
-		}
-		o.DiskFormat, o.Recompress = f, c.IsSet("compress")
-	}
-	if c.IsSet("compress") {
-		if o.DiskFormat == "" {
-			o.DiskFormat, o.Recompress = disk.VMDK, true
-		}
-		o.Level = compressionLevel(c.Int("compress"))
-	}
-	if s := c.String("sha"); s != "" {
-		a, ok := manifest.ParseAlgorithm(s)
-		if !ok {
-			return o, usage("--sha is sha1, sha256 or sha512, not %q", s)
-		}
-		o.Algorithm = a
-	}
-	if v := c.String("ovf-version"); v != "" {
-		return o, notOffered("--ovf-version", "changing the version of a descriptor")
-	}
-	for _, f := range []string{"sign-key", "sign-cert"} {
-		if c.String(f) != "" {
-			return o, notOffered("--"+f, "signing")
-		}
-	}
-	return o, nil
-}
-
-// compressionLevel turns the command line's 0 (stored) to 9 into the library's.
-func compressionLevel(n int) int {
-	if n == 0 {
-		return disk.LevelStored
-	}
-	return n
-}
-
-func diskFormat(s string) (disk.Format, error) {
-	all := []disk.Format{disk.Raw, disk.QCOW2, disk.VMDK, disk.VMDKSparse, disk.VHD, disk.VHDX, disk.VDI}
-	for _, f := range all {
-		if string(f) == s {
-			return f, nil
-		}
-	}
-	return "", usage("disk format %q; it is one of %v", s, all)
 }
 
 // notOffered refuses what a later version will do.

@@ -39,7 +39,56 @@ func packageFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "manifest", Value: "verify", Usage: "digests: require, verify (where there are any) or ignore"},
 		&cli.StringFlag{Name: "signature", Value: "verify", Usage: "signature: require, verify (where there is one) or ignore"},
-		&cli.StringFlag{Name: "trust", Usage: "PEM `FILE` of signers to trust"},
+		&cli.StringFlag{Name: "trust", Usage: "PEM `FILE` of signers to trust; others are refused then"},
+		&cli.BoolFlag{Name: "allow-expired", Usage: "take a signature whose certificate is not valid any more"},
+	}
+}
+
+// editFlags are what convert changes in a descriptor.
+func editFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "ovf-version", Usage: "`VERSION` of the descriptor: 1.1 or 2.0"},
+		&cli.StringFlag{Name: "name", Usage: "`NAME` of the outermost system"},
+		&cli.StringSliceFlag{Name: "net", Usage: "`OLD=NEW`: rename a network; *=NEW for all others, which become one"},
+		&cli.StringSliceFlag{Name: "prop", Usage: "`KEY=VALUE` (or KEY@FILE) of an OVF property"},
+		&cli.StringFlag{Name: "props", Usage: "`FILE` of OVF properties, KEY=VALUE a line"},
+		&cli.StringSliceFlag{Name: "add-prop", Usage: "`KEY[:TYPE]=VALUE`: a new property, that the user may set"},
+		&cli.StringSliceFlag{Name: "remove-prop", Usage: "`KEY` of a property that goes"},
+		&cli.StringFlag{Name: "deployment-option", Usage: "`ID` of the configuration that stays; the others go"},
+		&cli.StringSliceFlag{Name: "cpus", Usage: "`NUMBER` of processors; SYSTEM=NUMBER for one of several machines"},
+		&cli.StringSliceFlag{Name: "memory", Usage: "`SIZE` of memory such as 4GiB (MiB without a unit); SYSTEM=SIZE for one of several machines"},
+		&cli.StringSliceFlag{Name: "controller-map", Usage: "`FROM=TO`: put disks on another controller, such as sata=scsi"},
+		&cli.StringFlag{Name: "mac", Value: "keep", Usage: "MAC addresses: keep, regenerate or strip"},
+		&cli.StringSliceFlag{Name: "add-file", Usage: "`[ID=]PATH` of a file that comes to the package"},
+		&cli.StringSliceFlag{Name: "remove-file", Usage: "`ID` or href of a file that goes, with its disk and devices"},
+	}
+}
+
+// signingFlags are those of sign.
+func signingFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "sign-key", Usage: "PEM `FILE` of the key to sign with"},
+		&cli.StringFlag{Name: "sign-cert", Usage: "PEM `FILE` of its certificate and chain"},
+		&cli.BoolFlag{Name: "signing-time", Usage: "add a CMS signature that says when it was made, as VirtualBox does"},
+		&cli.StringFlag{Name: "sha", Usage: "`ALGORITHM` of the signature, and of a manifest that is made: sha1, sha224, sha256, sha384 or sha512"},
+		&cli.BoolFlag{Name: "allow-expired", Usage: "sign with a certificate that is not valid any more"},
+		&cli.StringFlag{Name: "manifest", Value: "verify", Usage: "digests: require, verify (where there are any) or ignore"},
+	}
+}
+
+// packingFlags are how a package is written.
+func packingFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "disk-format", Usage: "encode disks as `FORMAT`: raw, vmdk, qcow2, vmdk-sparse, vhd, vhdx or vdi"},
+		&cli.IntFlag{Name: "compress", Usage: "compression `LEVEL`: 0 stored, 1 fastest, 9 smallest"},
+		&cli.StringFlag{Name: "sha", Usage: "`ALGORITHM` of the manifest: sha1, sha224, sha256, sha384, sha512, or none for no manifest"},
+		&cli.StringFlag{Name: "file-compression", Usage: "compress the files of disks as `KIND`: gzip, or identity to undo it"},
+		&cli.StringFlag{Name: "chunk-size", Usage: "split files into chunks of `SIZE` such as 2GiB; 0 joins them"},
+		&cli.BoolFlag{Name: "flatten", Usage: "make delta disks whole"},
+		&cli.StringFlag{Name: "sign-key", Usage: "PEM `FILE` of the key to sign with"},
+		&cli.StringFlag{Name: "sign-cert", Usage: "PEM `FILE` of its certificate and chain"},
+		&cli.BoolFlag{Name: "signing-time", Usage: "add a CMS signature that says when it was made, as VirtualBox does"},
+		&cli.BoolFlag{Name: "keep-signature", Usage: "refuse what would make the signature of the package void"},
 	}
 }
 
@@ -57,7 +106,7 @@ func mappingFlags() []cli.Flag {
 		&cli.StringFlag{Name: "if-exists", Value: "fail", Usage: "a System of that name: fail, skip, replace or rename"},
 		// Disks of every cloud here are thin; ovftool's word for it is taken.
 		&cli.StringFlag{Name: "disk-mode", Hidden: true},
-		&cli.StringFlag{Name: "controller-map", Usage: "`FROM=TO`: put disks on another controller, such as sata=scsi"},
+		&cli.StringSliceFlag{Name: "controller-map", Usage: "`FROM=TO`: put disks on another controller, such as sata=scsi"},
 	}
 }
 

@@ -6,10 +6,12 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/cert"
 	"github.com/cimimove/cimimove/ovf/check"
 	"github.com/cimimove/cimimove/ovf/manifest"
 )
@@ -112,17 +114,54 @@ type manifestSummary struct {
 	Algorithms []string `json:"algorithms"`
 }
 
+// signatureSummary tells of a signature; what only a certificate says is null
+// where there is none that can be read.
 type signatureSummary struct {
-	Present bool `json:"present"`
+	Present        bool     `json:"present"`
+	Valid          *bool    `json:"valid"` // it is that of the manifest
+	Signer         string   `json:"signer"`
+	Issuer         string   `json:"issuer"`
+	Chain          []string `json:"chain"`
+	Algorithm      string   `json:"algorithm"`
+	NotBefore      *string  `json:"notBefore"`
+	NotAfter       *string  `json:"notAfter"`
+	Trusted        *bool    `json:"trusted"`
+	ValidNow       *bool    `json:"validNow"`
+	SignedAt       *string  `json:"signedAt"` // null where nothing in the package tells
+	ValidAtSigning *bool    `json:"validAtSigning"`
+}
+
+func signatureOf(present bool, r *cert.Result) signatureSummary {
+	s := signatureSummary{Present: present, Chain: []string{}}
+	if r == nil {
+		return s
+	}
+	is := func(b bool) *bool { return &b }
+	at := func(t time.Time) *string { u := t.UTC().Format(time.RFC3339); return &u }
+	s.Valid, s.Trusted, s.ValidNow = is(r.Signature == nil), is(r.Trust == nil), is(!r.Expired)
+	s.Signer, s.Issuer, s.Chain, s.Algorithm = r.Signer, r.Issuer, r.Chain, string(r.Algorithm)
+	s.NotBefore, s.NotAfter = at(r.NotBefore), at(r.NotAfter)
+	if valid, known := r.ValidAtSigning(); known {
+		s.SignedAt, s.ValidAtSigning = at(r.SignedAt), is(valid)
+	}
+	return s
 }
 
 func inspect(ctx context.Context, c *call) (result, error) {
-	pkg, err := c.pkg(ctx, c.Args().First())
+	demand, err := c.demand()
+	if err != nil {
+		return result{}, err
+	}
+	pkg, err := c.openPackage(ctx, c.Args().First())
 	if err != nil {
 		return result{}, err
 	}
 	defer pkg.Close()
 	doc := summarize(ctx, pkg)
+	// What is wrong with a signature is a finding here, and no error.
+	signature, findings, _ := demand.Judge(pkg.Name(), cert.ManifestName(pkg), pkg.Manifest(), pkg.Certificate())
+	doc.Signature = signatureOf(pkg.Certificate() != nil, signature)
+	doc.Findings = append(doc.Findings, findings...)
 	return result{doc, doc.text}, nil
 }
 
@@ -132,8 +171,7 @@ func summarize(ctx context.Context, pkg ovf.Package) *inspection {
 		Package: pkg.Name(), Version: versionOf(env), Files: []fileSummary{}, Disks: []diskSummary{},
 		Networks: []networkSummary{}, Systems: []systemSummary{}, Properties: []propertySummary{},
 		DeploymentOptions: []deploymentOption{}, EULAs: []eulaSummary{}, Findings: []ovf.Finding{},
-		Manifest:  manifestSummary{Present: pkg.Manifest() != nil, Algorithms: algorithms(pkg.Manifest())},
-		Signature: signatureSummary{Present: pkg.Certificate() != nil},
+		Manifest: manifestSummary{Present: pkg.Manifest() != nil, Algorithms: algorithms(pkg.Manifest())},
 	}
 	if c, ok := env.Content(); ok {
 		s.Name = c.Title()
@@ -295,6 +333,9 @@ func (s *inspection) text(w io.Writer) error {
 	}
 	if s.Signature.Present {
 		mf += ", signed"
+		if s.Signature.Signer != "" {
+			mf += " by " + s.Signature.Signer
+		}
 	}
 	if len(s.EULAs) > 0 {
 		mf += fmt.Sprintf(", %d licence agreements", len(s.EULAs))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/cert"
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/manifest"
 	"github.com/cimimove/cimimove/ovf/object"
@@ -16,8 +17,37 @@ import (
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
-// pkg opens the package that a user names.
+// pkg opens the package that a user names; reading it fails where its signature
+// is not what --signature demands.
 func (c *call) pkg(ctx context.Context, name string) (ovf.Package, error) {
+	demand, err := c.demand()
+	if err != nil {
+		return nil, err
+	}
+	pkg, err := c.openPackage(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return cert.Enforce(pkg, demand), nil
+}
+
+// demand reads --signature, --trust and --allow-expired.
+func (c *call) demand() (cert.Demand, error) {
+	d := cert.Demand{AllowExpired: c.Bool("allow-expired")}
+	var err error
+	if d.Policy, err = cert.ParsePolicy(c.String("signature")); err != nil {
+		return d, usageError{err.Error()}
+	}
+	if file := c.String("trust"); file != "" {
+		if d.Trust, err = cert.ReadTrust(file); err != nil {
+			return d, usage("--trust: %v", err)
+		}
+	}
+	return d, nil
+}
+
+// openPackage opens the package that a user names, whatever signs it.
+func (c *call) openPackage(ctx context.Context, name string) (ovf.Package, error) {
 	policy, err := c.manifestPolicy()
 	if err != nil {
 		return nil, err

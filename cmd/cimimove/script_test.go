@@ -2,9 +2,16 @@ package main
 
 import (
 	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,6 +46,7 @@ func TestMain(m *testing.M) {
 //	empty ENDPOINT…         each cloud holds no System, no Volume, no Machine
 //	mutate FILE OLD=>NEW    replaces text in a file
 //	flip FILE OFFSET        flips a bit
+//	signer NAME [expired]   NAME.key and NAME.pem: a key and its own certificate
 func TestScripts(t *testing.T) {
 	descriptors, err := filepath.Abs(filepath.Join("testdata", "descriptor"))
 	if err != nil {
@@ -54,7 +62,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"package": scriptPackage, "disk": scriptDisk, "serve": scriptServe, "exits": scriptExits, "json": scriptJSON,
-			"capture": scriptCapture, "oneline": scriptOneLine, "empty": scriptEmpty, "objectstore": scriptObjectStore, "mutate": scriptMutate, "flip": scriptFlip,
+			"capture": scriptCapture, "oneline": scriptOneLine, "empty": scriptEmpty, "objectstore": scriptObjectStore, "mutate": scriptMutate, "flip": scriptFlip, "signer": scriptSigner,
 		},
 	})
 }
@@ -288,6 +296,27 @@ func scriptFlip(ts *testscript.TestScript, neg bool, args []string) {
 	off, err := strconv.ParseInt(args[1], 10, 64)
 	ts.Check(err)
 	ts.Check(flipByte(names[0], off))
+}
+
+func scriptSigner(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: signer NAME [expired]")
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	from, to := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	if len(args) > 1 {
+		from, to = from.AddDate(-2, 0, 0), to.AddDate(-1, 0, 0)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: args[0]}, NotBefore: from, NotAfter: to,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	ts.Check(err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	for name, b := range map[string]*pem.Block{".pem": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: private}} {
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]+name), pem.EncodeToMemory(b), 0o600))
+	}
 }
 
 func flipByte(name string, off int64) error {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/check"
+	"github.com/cimimove/cimimove/ovf/validate"
 )
 
 // verdict is the document of validate (cli.md, "Output").
@@ -21,7 +23,20 @@ type verdict struct {
 func validatePackage(ctx context.Context, c *call) (result, error) {
 	name := c.Args().First()
 	doc := &verdict{Package: name, Findings: []ovf.Finding{}}
-	pkg, err := c.pkg(ctx, name)
+	demand, err := c.demand()
+	if err != nil {
+		return result{}, err
+	}
+	opts := check.Options{Signature: demand, Progress: func(disk string, done, total int64) {
+		c.show.event(migrate.Event{System: name, Disk: disk, Phase: "validate", Done: done, Total: total})
+	}}
+	for _, s := range c.StringSlice("for") {
+		if !slices.Contains(validate.Targets(), validate.Target(s)) {
+			return result{}, usage("--for takes one of %v, not %q", validate.Targets(), s)
+		}
+		opts.Targets = append(opts.Targets, validate.Target(s))
+	}
+	pkg, err := c.openPackage(ctx, name)
 	if err != nil {
 		if migrate.ClassOf(err) == migrate.ClassInvalid {
 			doc.Findings = append(doc.Findings, ovf.Finding{ID: check.RulePackage, Severity: ovf.Error, Object: name, Message: errors.Unwrap(err).Error()})
@@ -30,9 +45,7 @@ func validatePackage(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	defer pkg.Close()
-	findings, err := check.Package(ctx, pkg, func(disk string, done, total int64) {
-		c.show.event(migrate.Event{System: pkg.Name(), Disk: disk, Phase: "validate", Done: done, Total: total})
-	})
+	findings, err := check.Package(ctx, pkg, opts)
 	doc.Findings = append(doc.Findings, findings...)
 	if err == nil {
 		err = c.judge(doc.Findings)

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/edit"
+	"github.com/cimimove/cimimove/ovf/env"
+	"github.com/cimimove/cimimove/ovf/files"
+)
+
+// environments is the document of environment.
+type environments struct {
+	Package  string             `json:"package"`
+	Machines []environmentEntry `json:"machines"`
+}
+
+type environmentEntry struct {
+	System     string               `json:"system"`
+	Transport  []string             `json:"transport"`
+	Properties []environmentSetting `json:"properties"`
+	Document   string               `json:"document,omitempty"` // XML, where no OUT was named
+	Out        string               `json:"out,omitempty"`
+}
+
+type environmentSetting struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// environment makes what the guest software of a machine is told (DSP0243 11):
+// without OUT the documents are the result; OUT.iso and OUT.xml are files for one
+// machine, any other OUT a folder with an image for each.
+func environment(ctx context.Context, c *call) (result, error) {
+	out := c.Args().Get(1)
+	pkg, err := c.pkg(ctx, c.Args().First())
+	if err != nil {
+		return result{}, err
+	}
+	defer pkg.Close()
+	values, err := c.properties()
+	if err != nil {
+		return result{}, err
+	}
+	machines, err := c.machines(pkg)
+	if err != nil {
+		return result{}, err
+	}
+	// The values that a user gives are checked as an import would.
+	if _, err := edit.Apply(pkg.Envelope().Clone(), edit.Options{Properties: values}); err != nil {
+		return result{}, cannotEdit(pkg, err)
+	}
+	extension := strings.ToLower(filepath.Ext(out))
+	single := extension == ".iso" || extension == ".xml" || out == "-"
+	if single && len(machines) != 1 {
+		return result{}, usage("%s is for one machine, and the package has %d: choose with --system, or name a folder", out, len(machines))
+	}
+	doc := &environments{Package: pkg.Name(), Machines: []environmentEntry{}}
+	opts := env.Options{Configuration: c.String("deployment-option"), Values: values, Platform: env.Platform{Kind: "cimimove", Version: build(), Locale: c.String("locale")}}
+	for _, vs := range machines {
+		e, err := c.environmentOf(ctx, pkg, vs, opts, out, extension)
+		if err != nil {
+			return result{}, err
+		}
+		doc.Machines = append(doc.Machines, e)
+	}
+	return result{doc, doc.text}, nil
+}
+
+// machines are those that --system chooses.
+func (c *call) machines(pkg ovf.Package) ([]ovf.Content, error) {
+	all := pkg.Envelope().VirtualSystems()
+	id := c.String("system")
+	if id == "" {
+		return all, nil
+	}
+	var ids []string
+	for _, vs := range all {
+		if vs.ID == id {
+			return []ovf.Content{vs}, nil
+		}
+		ids = append(ids, vs.ID)
+	}
+	return nil, usage("--system: the package has no machine %q; it has %q", id, ids)
+}
+
+func (c *call) environmentOf(ctx context.Context, pkg ovf.Package, vs ovf.Content, opts env.Options, out, extension string) (environmentEntry, error) {
+	e := environmentEntry{System: vs.ID, Transport: []string{}, Properties: []environmentSetting{}}
+	if h, ok := vs.HardwareFor(nil); ok {
+		e.Transport = append(e.Transport, h.Transport...)
+	}
+	settings, err := env.Properties(vs, opts)
+	if err != nil {
+		return e, err
+	}
+	secret := passwords(vs)
+	for _, s := range settings {
+		if secret[s.Key] {
+			s.Value = ""
+		}
+		e.Properties = append(e.Properties, environmentSetting{s.Key, s.Value})
+	}
+	document, err := env.Document(vs, opts)
+	if err != nil {
+		return e, err
+	}
+	switch {
+	case out == "":
+		e.Document = string(document)
+		return e, nil
+	case out == "-":
+		_, err := c.out.Write(document)
+		return e, err
+	case extension == ".xml":
+		e.Out = out
+		return e, replace(out, func(f *os.File) error { _, err := f.Write(document); return err })
+	case extension != ".iso":
+		if err := os.MkdirAll(out, 0o755); err != nil {
+			return e, err
+		}
+		out = filepath.Join(out, fileNameOf(vs.ID)+".iso")
+	}
+	more, err := environmentFiles(ctx, pkg, vs)
+	if err != nil {
+		return e, err
+	}
+	image, err := env.ISO(document, env.ISOOptions{Files: more})
+	if err != nil {
+		return e, err
+	}
+	e.Out = out
+	return e, replace(out, func(f *os.File) error { _, err := f.Write(image); return err })
+}
+
+// passwords are the keys whose values are not shown.
+func passwords(vs ovf.Content) map[string]bool {
+	out := map[string]bool{}
+	all := vs.Properties()
+	if p, ok := vs.Parent(); ok {
+		all = append(all, p.Properties()...)
+	}
+	for _, p := range all {
+		if p.Password {
+			out[p.EnvKey()] = true
+		}
+	}
+	return out
+}
+
+// maxEnvironmentFile bounds a file that goes to the guest beside the document.
+const maxEnvironmentFile = 256 << 20
+
+// environmentFiles are those of EnvironmentFilesSection (OVF 2).
+func environmentFiles(ctx context.Context, pkg ovf.Package, vs ovf.Content) ([]env.File, error) {
+	wanted := map[string][]string{} // by ovf:id of the File: paths
+	for _, f := range vs.EnvironmentFiles() {
+		wanted[f.FileRef] = append(wanted[f.FileRef], f.Path)
+	}
+	if len(wanted) == 0 {
+		return nil, nil
+	}
+	var out []env.File
+	for content, err := range files.Contents(ctx, pkg, files.Options{MaxSize: func(ovf.File) int64 { return maxEnvironmentFile }}) {
+		if err != nil {
+			return nil, err
+		}
+		paths := wanted[content.File.ID]
+		if content.Unreferenced || len(paths) == 0 {
+			continue
+		}
+		b, err := io.ReadAll(content)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range paths {
+			out = append(out, env.File{Path: p, Content: b})
+		}
+	}
+	return out, nil
+}
+
+// fileNameOf is an id as a file name.
+func fileNameOf(id string) string {
+	name := strings.Map(func(r rune) rune {
+		if r < ' ' || strings.ContainsRune(`/\:*?"<>|`, r) {
+			return '_'
+		}
+		return r
+	}, id)
+	if strings.Trim(name, ".") == "" {
+		return "machine"
+	}
+	return name
+}
+
+func (e *environments) text(w io.Writer) error {
+	for _, m := range e.Machines {
+		var err error
+		switch {
+		case m.Out != "":
+			_, err = fmt.Fprintf(w, "%s: %s\n", m.System, m.Out)
+		case m.Document != "":
+			_, err = io.WriteString(w, m.Document)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
