@@ -147,8 +147,3 @@ func (d *conversion) text(w io.Writer) error {
 	}
 	return printFindings(w, d.Findings)
 }
-
-// notOffered refuses what a later version will do.
-func notOffered(object, what string) error {
-	return &migrate.Error{Object: object, Class: migrate.ClassRefused, Err: fmt.Errorf("%s is not offered by this version", what)}
-}

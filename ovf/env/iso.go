@@ -106,12 +106,11 @@ func (root *folder) image(opts ISOOptions) ([]byte, error) {
 		}
 	}
 	contentAt := map[*file]int{}
-	size := int64(next) * sector
 	for _, f := range folders {
 		for _, k := range f.files {
 			contentAt[k] = next
 			next += (len(k.content) + sector - 1) / sector
-			if size = int64(next) * sector; size > maxImage {
+			if int64(next)*sector > maxImage {
 				return nil, fmt.Errorf("ISO image: the files are longer than %d bytes together", int64(maxImage))
 			}
 		}
