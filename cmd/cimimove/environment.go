@@ -178,7 +178,7 @@ func environmentFiles(ctx context.Context, pkg ovf.Package, vs ovf.Content) ([]e
 			return nil, err
 		}
 		for _, p := range paths {
-			out = append(out, env.File{Path: p, Content: b})
+			out = append(out, env.File{Name: p, Content: b})
 		}
 	}
 	return out, nil
