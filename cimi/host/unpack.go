@@ -105,26 +105,25 @@ func (a *Arrival) maxSize(f ovf.File) int64 {
 func (a *Arrival) unpackDisk(ctx context.Context, c *files.Content, disks []*Disk, store Store) error {
 	first := disks[0]
 	target := &arriving{disks: disks, finding: a.opts.Finding}
-	for _, d := range disks {
-		sink, err := store.Disk(ctx, d)
-		if err != nil {
-			return err
-		}
-		target.sinks = append(target.sinks, sink)
-	}
 	source := formats.Source{Name: imageName(c), At: c.At}
 	if f, ok := formats.OfURI(first.Format); ok {
 		source.Declared = f
 	}
 	in := &watched{r: c.Reader}
-	res, err := formats.Decode(ctx, in, source, c.ImageSize(first.CapacityBytes), target, disk.DecodeOptions{Progress: func(done, total int64) {
-		if a.opts.Progress != nil {
-			a.opts.Progress(DiskProgress{Disk: first.OVFID, Done: done, Total: total})
-		}
-	}})
+	c.Reader = in
+	for _, d := range disks {
+		target.sinks = append(target.sinks, noSink{d.CapacityBytes})
+	}
+	res, streamed, err := a.stream(ctx, c, disks, source, target, store)
+	if !streamed {
+		res, err = a.decode(ctx, c, source, target, store)
+	}
+	var place *sinkError
 	switch {
 	case in.err != nil:
 		return in.err
+	case errors.As(err, &place):
+		return noSpace("disk "+first.OVFID, first.CapacityBytes, err)
 	case target.err != nil:
 		return noSpace("disk "+first.OVFID, first.CapacityBytes, target.err)
 	case ctx.Err() != nil:
@@ -150,6 +149,23 @@ func (a *Arrival) unpackDisk(ctx context.Context, c *files.Content, disks []*Dis
 
 // RuleKept: an image was kept in a temporary file to be read.
 const RuleKept = "DISK-KEPT-001"
+
+// decode writes the content of an image to the sinks of its disks.
+func (a *Arrival) decode(ctx context.Context, c *files.Content, source formats.Source, target *arriving, store Store) (disk.Result, error) {
+	first := target.disks[0]
+	for i, d := range target.disks {
+		sink, err := store.Disk(ctx, d)
+		if err != nil {
+			return disk.Result{}, &sinkError{err}
+		}
+		target.sinks[i] = sink
+	}
+	return formats.Decode(ctx, c.Reader, source, c.ImageSize(first.CapacityBytes), target, disk.DecodeOptions{Progress: func(done, total int64) {
+		if a.opts.Progress != nil {
+			a.opts.Progress(DiskProgress{Disk: first.OVFID, Done: done, Total: total})
+		}
+	}})
+}
 
 // imageName is the file's name without the extension of its compression, so
 // that the extension of the format shows.

@@ -66,6 +66,22 @@ func TestImportsGoOneWay(t *testing.T) {
 	}
 }
 
+// TestGovmomiStaysInOnePlace: one package speaks vSphere, and what is made for
+// tests is in no program.
+func TestGovmomiStaysInOnePlace(t *testing.T) {
+	for _, p := range packages(t) {
+		own := strings.TrimPrefix(p.ImportPath, module+"/")
+		for _, imp := range p.Imports {
+			if strings.HasPrefix(imp, "github.com/vmware/govmomi") && !below(own, "cimi/host/vsphere") {
+				t.Errorf("%s imports %s; only cimi/host/vsphere may", own, imp)
+			}
+			if below(strings.TrimPrefix(imp, module+"/"), "cimi/host/vsphere/vctest") || below(imp, "github.com/vmware/govmomi/simulator") && own != "cimi/host/vsphere/vctest" {
+				t.Errorf("%s imports %s, which is for tests", own, imp)
+			}
+		}
+	}
+}
+
 // TestTopLevel holds the folders that were asked for.
 func TestTopLevel(t *testing.T) {
 	want := []string{"cimi", "cmd", "migrate", "ovf", "testdata"}

@@ -54,6 +54,10 @@ type Entry struct {
 	// Places leads from ids of machines and disks to what the hypervisor calls
 	// them, where that cannot be told from the id.
 	Places map[string]string `json:"places,omitempty"`
+	// Versions are what the hypervisor called the state of each machine, by id,
+	// when the record was written: digests of its disks hold as long as that is
+	// what it calls it.
+	Versions map[string]string `json:"versions,omitempty"`
 }
 
 // Note is work under way: what must be gone when it does not end well.
@@ -64,6 +68,9 @@ type Note struct {
 	Disks    []string `json:"disks,omitempty"`    // ids
 	// Pools are where the disks are, in their order, for hosts with several.
 	Pools []string `json:"pools,omitempty"`
+	// Leases are what the hypervisor calls rights to make something that are
+	// open, and that a host can give back.
+	Leases []string `json:"leases,omitempty"`
 }
 
 // Ledger of one hypervisor.
@@ -115,6 +122,11 @@ func (l *Ledger) Begin(ctx context.Context, id string, note Note) error {
 	if len(versions(names, id)) > 0 || slices.Contains(names, noteName(id)) {
 		return fmt.Errorf("system %s: %w", id, host.ErrExists)
 	}
+	return l.note(ctx, id, note)
+}
+
+// Amend replaces the note of an import that was begun.
+func (l *Ledger) Amend(ctx context.Context, id string, note Note) error {
 	return l.note(ctx, id, note)
 }
 
@@ -188,6 +200,31 @@ func (l *Ledger) Forget(ctx context.Context, id string) error {
 		}
 	}
 	return l.Shelf.Remove(ctx, noteName(id))
+}
+
+// Notes are those of all owners, by System: work under way, here or elsewhere,
+// or that ended in the middle. A note that is not whole is left out.
+func (l *Ledger) Notes(ctx context.Context) (map[string]Note, error) {
+	names, err := l.Shelf.Names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]Note{}
+	for _, n := range names {
+		id, ok := strings.CutSuffix(n, ".note")
+		if !ok {
+			continue
+		}
+		var note Note
+		switch err := l.get(ctx, n, &note); {
+		case errors.Is(err, errBroken), errors.Is(err, host.ErrNotFound): // begun or ended just now
+		case err != nil:
+			return nil, err
+		default:
+			out[id] = note
+		}
+	}
+	return out, nil
 }
 
 // Leftovers are the notes of this owner whose work is not done, by System.

@@ -44,6 +44,10 @@ type Source struct {
 	// stream, for formats that cannot be read as they pass; nil: they are kept
 	// in a temporary file. done releases what At took.
 	At func(context.Context) (r io.ReaderAt, size int64, done func(), err error)
+	// Begin, for Transcode, is told what a streamed image says of itself before
+	// its content passes; it may make the Size larger, and an error refuses the
+	// image.
+	Begin func(*disk.Info) error
 
 	depth int // how many images build on this one
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path"
 	"strings"
@@ -17,7 +18,8 @@ import (
 // the maps lie anywhere.
 type whole struct {
 	disk.Image
-	kept int64 // bytes in a temporary file
+	kept  int64 // bytes in a temporary file
+	grown int64 // size in bytes that it is to have, where that is larger
 	// rest reads what is left of the stream, so that who digests it has his say.
 	rest func() error
 	done func()
@@ -116,4 +118,71 @@ func (u untilDone) Read(p []byte) (int, error) {
 		return 0, context.Cause(u.ctx)
 	}
 	return u.r.Read(p)
+}
+
+// begin asks who wants it what size the image shall have.
+func (w *whole) begin(src Source) error {
+	if src.Begin == nil {
+		return nil
+	}
+	info := w.Image.Info()
+	err := src.Begin(&info)
+	w.grown = info.Size
+	return err
+}
+
+// image is the image, with zeros behind it where it is to be larger.
+func (w *whole) image() disk.Image {
+	if w.grown > w.Image.Size() {
+		return &grown{w.Image, w.grown}
+	}
+	return w.Image
+}
+
+// grown is an image with zeros behind its end.
+type grown struct {
+	disk.Image
+	size int64
+}
+
+func (g *grown) Size() int64 { return g.size }
+
+func (g *grown) Info() disk.Info {
+	i := g.Image.Info()
+	i.Size = g.size
+	return i
+}
+
+func (g *grown) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off >= g.size {
+		return 0, io.EOF
+	}
+	want := p[:min(int64(len(p)), g.size-off)]
+	have := want[:max(0, min(int64(len(want)), g.Image.Size()-off))]
+	clear(want[len(have):])
+	if len(have) > 0 {
+		if err := disk.ReadFull(g.Image, have, off); err != nil {
+			return 0, err
+		}
+	}
+	if len(want) < len(p) {
+		return len(want), io.EOF
+	}
+	return len(want), nil
+}
+
+func (g *grown) Extents(ctx context.Context, off, n int64) iter.Seq2[disk.Extent, error] {
+	return disk.Merged(func(yield func(disk.Extent, error) bool) {
+		if end := min(off+n, g.Image.Size()); off < end {
+			for e, err := range g.Image.Extents(ctx, off, end-off) {
+				if !yield(e, err) || err != nil {
+					return
+				}
+			}
+			off, n = end, off+n-end
+		}
+		if n > 0 {
+			yield(disk.Extent{Offset: off, Length: n, Zero: true}, nil)
+		}
+	})
 }

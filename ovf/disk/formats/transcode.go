@@ -28,6 +28,10 @@ func Transcode(ctx context.Context, r io.Reader, src Source, size int64, w io.Wr
 		return disk.Result{}, err
 	}
 	if img != nil {
+		if err := img.begin(src); err != nil {
+			img.release()
+			return disk.Result{}, err
+		}
 		return img.encode(ctx, out, w, to, opts)
 	}
 	if !file && to != disk.Raw && to != disk.VMDK {
@@ -37,7 +41,7 @@ func Transcode(ctx context.Context, r io.Reader, src Source, size int64, w io.Wr
 	p := pipe.New(ctx)
 	var decoded, encoded disk.Result
 	g.Go(func() (err error) {
-		decoded, err = Decode(ctx, br, src, size, p, disk.DecodeOptions{Name: src.Name, Workers: opts.Workers, OnBlock: p.OnBlock})
+		decoded, err = Decode(ctx, br, src, size, told{p, src.Begin}, disk.DecodeOptions{Name: src.Name, Workers: opts.Workers, OnBlock: p.OnBlock})
 		if err == nil && !decoded.HasDigest {
 			err = pipe.ErrOrder
 		}
@@ -67,10 +71,24 @@ func Transcode(ctx context.Context, r io.Reader, src Source, size int64, w io.Wr
 // encode writes the image to w, which is out where it is a regular file.
 func (w *whole) encode(ctx context.Context, out *os.File, to io.Writer, format disk.Format, opts disk.EncodeOptions) (res disk.Result, err error) {
 	defer w.release()
+	size := w.Image.Size()
+	digester := disk.NewDigester(size, opts.OnBlock)
+	if w.grown > size && !opts.NoDigest {
+		// The digest is that of the image, not of the zeros behind it.
+		opts.OnBlock = func(i int64, sum disk.BlockSum) {
+			if i*disk.BlockSize < size {
+				_ = digester.WriteBlock(i, sum) // ascending, as promised
+			}
+		}
+	}
+	img := w.image()
 	if out != nil {
-		res, err = Convert(ctx, w.Image, out, format, opts)
+		res, err = Convert(ctx, img, out, format, opts)
 	} else {
-		res, err = Encode(ctx, w.Image, to, format, opts)
+		res, err = Encode(ctx, img, to, format, opts)
+	}
+	if w.grown > size && res.HasDigest {
+		res.Digest = digester.Sum()
 	}
 	res.Kept = w.kept
 	if err == nil {
@@ -89,4 +107,19 @@ func regular(w io.Writer) (*os.File, bool) {
 		return nil, false
 	}
 	return f, true
+}
+
+// told tells of an image before its content passes.
+type told struct {
+	disk.Sink
+	begin func(*disk.Info) error
+}
+
+func (t told) Begin(info disk.Info) error {
+	if t.begin != nil {
+		if err := t.begin(&info); err != nil {
+			return err
+		}
+	}
+	return t.Sink.Begin(info)
 }

@@ -159,3 +159,16 @@ func (h *header) sameDisk(f *header) string {
 func corrupt(name string, at int64, expected, got string) error {
 	return &disk.CorruptError{Name: name, Format: disk.VMDK, Offset: at, Expected: expected, Got: got}
 }
+
+// StreamSize is the virtual size in bytes of the streamOptimized image that
+// begins with b, of disk.HeaderSize bytes; not ok where it is none.
+func StreamSize(b []byte) (size int64, ok bool) {
+	if len(b) < sector {
+		return 0, false
+	}
+	h, err := parseHeader("", 0, b[:sector])
+	if err != nil || !h.compressed() || !h.markers() {
+		return 0, false
+	}
+	return h.size(), true
+}
