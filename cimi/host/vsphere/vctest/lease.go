@@ -166,12 +166,6 @@ func (l *lease) stop() {
 	}
 }
 
-func (l *lease) ended() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.over
-}
-
 func (l *lease) HttpNfcLeaseComplete(ctx *simulator.Context, _ *types.HttpNfcLeaseComplete) soap.HasFault {
 	body := &methods.HttpNfcLeaseCompleteBody{}
 	if !l.end(ctx, types.HttpNfcLeaseStateDone, nil) {
