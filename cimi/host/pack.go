@@ -62,6 +62,16 @@ func (x *export) freezeFiles(ctx context.Context, env *ovf.Envelope, s *System) 
 			byOVFID[d.OVFID] = d
 		}
 	}
+	for _, f := range env.Files() {
+		taken[cleanOr(f.Href)] = true
+	}
+	if err := separate(env, s, byOVFID, taken); err != nil {
+		return err
+	}
+	for _, f := range env.Files() {
+		delete(taken, cleanOr(f.Href)) // each takes its name in its turn
+	}
+	taken[path.Base(s.DescriptorName)], taken[base+".mf"], taken[base+".cert"] = true, true, true
 	byFile := map[string]*Disk{}
 	for _, od := range env.Disks() {
 		if d, ok := byOVFID[od.ID]; ok && !od.Blank() {

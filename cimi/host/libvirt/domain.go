@@ -43,15 +43,15 @@ func (at site) domain(m *machine, name string) ([]byte, error) {
 		OnPoweroff: "destroy", OnReboot: "restart", OnCrash: "destroy"}
 	d.Features.ACPI, d.Features.APIC = &struct{}{}, &struct{}{}
 	d.OS.Type = osTypeXML{"x86_64", "pc", "hvm"}
-	if m.efi {
-		yes := map[bool]string{true: "yes", false: "no"}[m.secureBoot]
+	if m.EFI {
+		yes := map[bool]string{true: "yes", false: "no"}[m.SecureBoot]
 		d.OS.FirmwareKind, d.OS.Type.Machine, d.OS.NVRAM = "efi", "q35", m.nvramPath
 		d.OS.Firmware = &firmwareXML{[]featureXML{{yes, "enrolled-keys"}, {yes, "secure-boot"}}}
-		if m.secureBoot {
+		if m.SecureBoot {
 			d.OS.Loader, d.Features.SMM = &loaderXML{Secure: "yes"}, &stateXML{"on"}
 		}
 	}
-	slots := &slots{q35: m.efi, caps: at.caps, scsi: m.scsi}
+	slots := &slots{q35: m.EFI, caps: at.caps, scsi: m.SCSI}
 	if d.Devices.Disks, err = slots.disks(m); err != nil {
 		return nil, fmt.Errorf("machine %s: %w", m.Name, err)
 	}
@@ -66,7 +66,7 @@ func (at site) domain(m *machine, name string) ([]byte, error) {
 	d.Devices.Graphics = []graphicsXML{{"vnc", -1, "yes", "127.0.0.1"}}
 	d.Devices.Video = []videoXML{{modelXML{"vga"}}}
 	d.Devices.Input = []inputXML{{"tablet", "usb"}}
-	if m.tpm {
+	if m.TPM {
 		d.Devices.TPM = &tpmXML{Model: "tpm-crb"}
 		d.Devices.TPM.Backend.Type, d.Devices.TPM.Backend.Version = "emulator", "2.0"
 	}

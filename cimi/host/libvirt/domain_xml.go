@@ -102,6 +102,7 @@ type diskXML struct {
 	Shareable *struct{}     `xml:"shareable"`
 	ReadOnly  *struct{}     `xml:"readonly"`
 	Serial    string        `xml:"serial,omitempty"`
+	WWN       string        `xml:"wwn,omitempty"`
 	Boot      *bootXML      `xml:"boot"`
 	Address   *driveXML     `xml:"address"`
 }

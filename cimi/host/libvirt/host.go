@@ -212,8 +212,8 @@ func (h *Host) settle(ctx context.Context, at site, e *ledger.Entry, m *machine)
 		m.files[name] = prefix + ledger.FileName(e.System.ID, i)
 	}
 	var nvram []byte
-	if m.nvram != "" {
-		f, err := h.ledger.OpenFile(ctx, e, m.nvram)
+	if m.NVRAM != "" {
+		f, err := h.ledger.OpenFile(ctx, e, m.NVRAM)
 		if err != nil && !errors.Is(err, host.ErrNotFound) {
 			return err
 		}

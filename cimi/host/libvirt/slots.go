@@ -14,10 +14,11 @@ import (
 type slots struct {
 	q35  bool
 	caps capabilities
-	scsi map[int]string // models asked for
+	scsi map[int]string // ResourceSubTypes
 
 	ide, sata int
-	buses     []int // SCSI controllers in use
+	buses     []int           // SCSI controllers in use
+	taken     map[[2]int]bool // on them
 	letters   map[string]int
 }
 
@@ -50,15 +51,18 @@ func (k *slots) disks(m *machine) ([]diskXML, error) {
 		if err := k.place(&x, bus, a); err != nil {
 			return nil, fmt.Errorf("disk %s: %w", d.Name, err)
 		}
+		if model, _ := scsiModel(k.scsi[a.Bus]); x.Target.Bus == "scsi" && model == "lsisas1068" {
+			x.WWN = host.WWN(d.ID)
+		}
 		out = append(out, x)
 	}
 	bootOrder(out, m.Attachments)
-	for _, href := range m.cds {
+	for _, href := range m.CDs {
 		if volume, ok := m.files[href]; ok {
 			out = append(out, k.cd(m.pool, volume))
 		}
 	}
-	if m.media || m.environment != nil {
+	if m.media || m.Environment != nil {
 		out = append(out, k.cd(m.pool, mediaVolume(m.ID)))
 	}
 	return out, nil
@@ -93,7 +97,15 @@ func (k *slots) place(x *diskXML, bus string, a host.Attachment) error {
 		x.Address = drive(k.sata/onSATA, 0, 0, k.sata%onSATA)
 		k.sata++
 	case "scsi":
-		x.Address = drive(a.Bus, 0, a.Unit, 0)
+		unit := a.Unit
+		for k.taken[[2]int{a.Bus, unit}] { // two with one address, or with none
+			unit++
+		}
+		if k.taken == nil {
+			k.taken = map[[2]int]bool{}
+		}
+		k.taken[[2]int{a.Bus, unit}] = true
+		x.Address = drive(a.Bus, 0, unit, 0)
 		if !slices.Contains(k.buses, a.Bus) {
 			k.buses = append(k.buses, a.Bus)
 		}
@@ -120,7 +132,8 @@ func (k *slots) controllers() []controllerXML {
 	var out []controllerXML
 	slices.Sort(k.buses)
 	for _, n := range k.buses {
-		out = append(out, controllerXML{"scsi", n, first(k.scsi[n], "virtio-scsi")})
+		model, _ := scsiModel(k.scsi[n])
+		out = append(out, controllerXML{"scsi", n, model})
 	}
 	for n := range (k.sata + onSATA - 1) / onSATA {
 		out = append(out, controllerXML{Type: "sata", Index: n})

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 
 	"github.com/cimimove/cimimove/cimi/host"
@@ -61,4 +62,26 @@ func (h *Host) Changed(ctx context.Context, since int64) (made []*host.System, g
 		}
 	}
 	return made, gone, now, true, nil
+}
+
+// voidDigests forgets the digests of those disks of a System that are given.
+func (h *Host) voidDigests(ctx context.Context, id string, disks map[string]bool) error {
+	h.write.Lock()
+	defer h.write.Unlock()
+	err := transact(ctx, h.db, func(tx *sql.Tx) error {
+		s, err := txRecord(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		for d := range s.AllDisks() {
+			if disks[d.ID] {
+				d.ContentDigest, d.ContentBytes = "", d.CapacityBytes
+			}
+		}
+		return putRecord(ctx, tx, s)
+	})
+	if err == nil {
+		h.changed(id)
+	}
+	return err
 }

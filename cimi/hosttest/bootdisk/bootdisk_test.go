@@ -1,0 +1,35 @@
+package bootdisk_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/cimimove/cimimove/cimi/hosttest/bootdisk"
+)
+
+// TestBoots: the disk comes up on buses that other tests do not use. Linux does
+// not see a disk without a world wide name on the SAS controller.
+func TestBoots(t *testing.T) {
+	if os.Getenv("CIMIMOVE_E2E") == "" {
+		t.Skip("set CIMIMOVE_E2E=1 to run it")
+	}
+	qemu, err := exec.LookPath("qemu-system-x86_64")
+	if err != nil {
+		t.Skip("qemu-system-x86_64 is not installed")
+	}
+	path := filepath.Join(t.TempDir(), "disk.raw")
+	bootdisk.Build(t, path, "wl-0007", bootdisk.Options{})
+	for bus, args := range map[string][]string{
+		"pvscsi": {"-drive", "file=" + path + ",format=raw,if=none,id=d", "-device", "pvscsi", "-device", "scsi-hd,drive=d"},
+		"mptsas": {"-drive", "file=" + path + ",format=raw,if=none,id=d", "-device", "mptsas1068", "-device", "scsi-hd,drive=d,wwn=0x5000c50015ea71ad"},
+		"nvme":   {"-drive", "file=" + path + ",format=raw,if=none,id=d", "-device", "nvme,serial=1,drive=d"},
+	} {
+		out, err := exec.Command("timeout", append([]string{"60", qemu, "-accel", "tcg", "-m", "256", "-nographic", "-no-reboot", "-snapshot"}, args...)...).CombinedOutput()
+		if !bytes.Contains(out, []byte(bootdisk.Marker+"wl-0007 cpus=1 ")) {
+			t.Errorf("%s: it does not come up: %v: %s", bus, err, out)
+		}
+	}
+}
