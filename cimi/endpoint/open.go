@@ -125,7 +125,15 @@ func openLocal(ctx context.Context, e Endpoint, o Options) (cimi.Provider, error
 	if err != nil {
 		return nil, err
 	}
-	return overHost(ctx, h, e, o, filepath.Join(e.Dir, "cimi.db"))
+	database := filepath.Join(e.Dir, "cimi.db")
+	r, err := local.Run(ctx, h)
+	if errors.Is(err, local.ErrNoEmulator) {
+		return overHost(ctx, h, e, o, database) // start is not offered
+	}
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return overHost(ctx, r, e, o, database)
 }
 
 // overHost shows a host as a cloud, whose own state lies in database.

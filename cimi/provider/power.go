@@ -1,12 +1,12 @@
 package provider
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/host"
@@ -107,46 +107,99 @@ func (p *Provider) powerSystem(ctx context.Context, s subject, a *cimi.Action) (
 	if a.Force != nil && a.Action != cimi.ActionStop && a.Action != cimi.ActionRestart {
 		return nil, cimi.Errorf(http.StatusBadRequest, "force: means nothing to %s", a.Action)
 	}
-	w, done, err := p.look(ctx)
+	groups, err := p.powerOrder(ctx, s, a.Action)
 	if err != nil {
-		return nil, err
-	}
-	var machines []*host.Machine
-	for _, m := range w.machinesOf(s.system) {
-		if takesPart(a.Action, m.State) {
-			machines = append(machines, m.Machine)
-		}
-	}
-	done()
-	// The order of start is the descriptor's (DSP0243 9.7), that of stop its reverse.
-	slices.SortStableFunc(machines, func(x, y *host.Machine) int { return cmp.Compare(x.StartOrder, y.StartOrder) })
-	if a.Action != cimi.ActionStart && a.Action != cimi.ActionRestart {
-		slices.Reverse(machines)
+		return nil, asError(err)
 	}
 	return p.async(ctx, a.Action, s.id, func(ctx context.Context, t *task) error {
 		var parts []string
-		for _, m := range machines {
-			parts = append(parts, m.ID)
+		for _, g := range groups {
+			for _, m := range g.Machines {
+				parts = append(parts, m.ID)
+			}
 		}
 		if err := t.split(parts); err != nil {
 			return err
 		}
 		var failed []error
-		for i, m := range machines {
-			t.affect(m.ID, "machines/"+m.ID)
-			t.affect("", "machines/"+m.ID)
-			err := ctx.Err()
-			if err == nil {
-				err = p.power(ctx, m.ID, a.Action, cimi.BoolValue(a.Force))
+		ended := 0
+		for i, g := range groups {
+			for _, m := range g.Machines {
+				t.affect(m.ID, "machines/"+m.ID)
+				t.affect("", "machines/"+m.ID)
+				err := ctx.Err()
+				if err == nil {
+					err = p.power(ctx, m.ID, a.Action, cimi.BoolValue(a.Force))
+				}
+				t.endPart(m.ID, err)
+				if err != nil {
+					failed = append(failed, fmt.Errorf("machine %s: %w", m.Name, err))
+				}
+				ended++
+				t.progress("", int64(ended), int64(len(parts)))
 			}
-			t.endPart(m.ID, err)
-			if err != nil {
-				failed = append(failed, fmt.Errorf("machine %s: %w", m.Name, err))
+			if i == len(groups)-1 {
+				break
 			}
-			t.progress("", int64(i+1), int64(len(machines)))
+			select { // what is next may need what has started
+			case <-ctx.Done():
+			case <-time.After(g.Delay):
+			}
 		}
 		return errors.Join(failed...)
 	})
+}
+
+// powerOrder are the machines of a System that an action changes, in the order
+// and with the delays of its descriptor (DSP0243 9.7), reversed for what is no
+// start. Those that it is only associated with come last.
+func (p *Provider) powerOrder(ctx context.Context, s subject, action string) ([]host.StartGroup, error) {
+	whole, err := p.host.System(ctx, s.root.ID) // with its descriptor
+	if err != nil {
+		return nil, err
+	}
+	var groups []host.StartGroup
+	own := map[string]bool{}
+	for k := range whole.All() {
+		if k.ID != s.system.ID {
+			continue
+		}
+		plan := host.StopPlan
+		if action == cimi.ActionStart || action == cimi.ActionRestart {
+			plan = host.StartPlan
+		}
+		if groups, err = plan(whole, k); err != nil {
+			return nil, err
+		}
+		for m := range k.AllMachines() {
+			own[m.ID] = true
+		}
+	}
+	w, done, err := p.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var associated []*host.Machine
+	for _, m := range w.machinesOf(s.system) {
+		if !own[m.ID] {
+			associated = append(associated, m.Machine)
+		}
+	}
+	if len(associated) > 0 {
+		groups = append(groups, host.StartGroup{Machines: associated})
+	}
+	var out []host.StartGroup
+	for _, g := range groups {
+		g.Machines = slices.DeleteFunc(slices.Clone(g.Machines), func(m *host.Machine) bool {
+			now, there := w.machine[m.ID]
+			return !there || !takesPart(action, now.State)
+		})
+		if len(g.Machines) > 0 {
+			out = append(out, g)
+		}
+	}
+	return out, nil
 }
 
 // takesPart: the states in which an action changes a machine.

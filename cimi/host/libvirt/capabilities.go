@@ -4,14 +4,15 @@ import (
 	"context"
 	"encoding/xml"
 	"slices"
-	"strings"
 
 	lv "github.com/digitalocean/go-libvirt"
 )
 
 // capabilities are what the hypervisor can give a machine.
 type capabilities struct {
-	kvm bool
+	// kvm is offered, and the processor can do it; in doubt where the hypervisor
+	// is itself a virtual machine.
+	kvm, doubt bool
 	// efi and secureBoot: there is firmware for it.
 	efi, secureBoot bool
 	tpm             bool // an emulated one
@@ -36,6 +37,47 @@ type domainCapabilities struct {
 	} `xml:"devices>tpm"`
 }
 
+// hostCapabilities is what is read of libvirt's about the machine it is on.
+type hostCapabilities struct {
+	CPU struct {
+		Vendor   string `xml:"vendor"`
+		Features []struct {
+			Name string `xml:"name,attr"`
+		} `xml:"feature"`
+	} `xml:"host>cpu"`
+	Guests []struct {
+		Arch struct {
+			Name    string `xml:"name,attr"`
+			Domains []struct {
+				Type string `xml:"type,attr"`
+			} `xml:"domain"`
+		} `xml:"arch"`
+	} `xml:"guest"`
+}
+
+// readHost decides whether KVM can be trusted: where it is offered and the
+// processor does not have what it takes, software stands in, which cannot boot
+// a PC. Models of AMD's have svm without naming it.
+func (c *capabilities) readHost(text []byte) error {
+	var x hostCapabilities
+	if err := xml.Unmarshal(text, &x); err != nil {
+		return err
+	}
+	offered, able := false, x.CPU.Vendor != "Intel"
+	for _, g := range x.Guests {
+		for _, d := range g.Arch.Domains {
+			offered = offered || d.Type == "kvm" && g.Arch.Name == "x86_64"
+		}
+	}
+	c.doubt = false
+	for _, f := range x.CPU.Features {
+		able = able || f.Name == "vmx"
+		c.doubt = c.doubt || f.Name == "hypervisor"
+	}
+	c.kvm = offered && able
+	return nil
+}
+
 type enum struct {
 	Name   string   `xml:"name,attr"`
 	Values []string `xml:"value"`
@@ -56,7 +98,9 @@ func (h *Host) readCapabilities(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		h.caps.kvm = strings.Contains(string(own), "<domain type='kvm'")
+		if err := h.caps.readHost([]byte(own)); err != nil {
+			return err
+		}
 		text, err := l.ConnectGetDomainCapabilities(nil, lv.OptString{"x86_64"}, lv.OptString{"q35"}, lv.OptString{"qemu"}, 0)
 		if err != nil {
 			return err

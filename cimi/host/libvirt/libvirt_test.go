@@ -2,93 +2,39 @@ package libvirt_test
 
 import (
 	"context"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"net/netip"
 	"testing"
 
+	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/host"
 	"github.com/cimimove/cimimove/cimi/host/libvirt"
 	"github.com/cimimove/cimimove/cimi/hosttest"
+	"github.com/cimimove/cimimove/cimi/hosttest/libvirtd"
+	"github.com/cimimove/cimimove/cimi/provider"
+	"github.com/cimimove/cimimove/cimi/providertest"
 )
 
-const socket = "/var/run/libvirt/libvirt-sock"
-
-// daemon skips the test unless a libvirtd answers and E2E tests are wanted.
-func daemon(t testing.TB) {
-	t.Helper()
-	if os.Getenv("CIMIMOVE_E2E") != "1" {
-		t.Skip("CIMIMOVE_E2E=1 is not set: tests with a real libvirtd do not run")
-	}
-	missing := func(what string) {
-		if os.Getenv("CIMIMOVE_CI") == "1" {
-			t.Fatal(what)
-		}
-		t.Skip(what)
-	}
-	for _, p := range []string{"virsh", "qemu-system-x86_64"} {
-		if _, err := exec.LookPath(p); err != nil {
-			missing(p + " is missing")
-		}
-	}
-	c, err := net.Dial("unix", socket)
-	if err != nil {
-		missing("no libvirtd answers: start virtlogd -d and libvirtd -d: " + err.Error())
-	}
-	c.Close()
+// hosts opens hosts over the libvirtd of this machine; query is added to the URI.
+type hosts struct {
+	query string
+	pools map[host.Host]string
 }
 
-// pool makes a dir pool of its own for the test.
-func pool(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/var/tmp", "cimimove-test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Base(dir)
-	virsh(t, "pool-create-as", name, "dir", "--target", dir)
-	t.Cleanup(func() {
-		virsh(t, "pool-destroy", name)
-		os.RemoveAll(dir)
-	})
-	return name
+func newHosts(query string) hosts { return hosts{query, map[host.Host]string{}} }
+
+func (k hosts) Open(t testing.TB) host.Host {
+	pool, _ := libvirtd.Pool(t)
+	return k.open(t, pool)
 }
 
-func virsh(t testing.TB, args ...string) string {
+func (k hosts) open(t testing.TB, pool string) *libvirt.Host {
 	t.Helper()
-	out, err := exec.Command("virsh", append([]string{"-q", "-c", "qemu:///system"}, args...)...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("virsh %v: %v\n%s", args, err, out)
-	}
-	return string(out)
-}
-
-type hosts struct{ pools map[host.Host]string }
-
-func (k hosts) Open(t testing.TB) host.Host { return k.open(t, pool(t)) }
-
-func (k hosts) open(t testing.TB, pool string) host.Host {
-	t.Helper()
-	h, err := libvirt.Open(context.Background(), "qemu:///system?pool="+pool, libvirt.Options{Owner: "test", DomainType: "qemu"})
+	h, err := libvirt.Open(context.Background(), "qemu:///system?type=qemu&pool="+pool+k.query, libvirt.Options{Owner: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.pools[h] = pool
-	t.Cleanup(func() {
-		for s, err := range h.Systems(context.Background()) {
-			if err != nil {
-				return // closed by Reopen, whose host cleans up
-			}
-			if err := h.Delete(context.Background(), s.ID); err != nil {
-				t.Error(err)
-			}
-		}
-		h.Close()
-	})
+	t.Cleanup(func() { h.Close() })
 	return h
 }
 
@@ -100,32 +46,26 @@ func (k hosts) Reopen(t testing.TB, h host.Host) host.Host {
 	return k.open(t, k.pools[h])
 }
 
-func TestHost(t *testing.T) {
-	daemon(t)
-	hosttest.Run(t, hosts{map[host.Host]string{}})
+func TestHostE2E(t *testing.T) {
+	libvirtd.Need(t)
+	for name, query := range map[string]string{"raw": "", "qcow2": "&format=qcow2"} {
+		t.Run(name, func(t *testing.T) { hosttest.Run(t, newHosts(query)) })
+	}
 }
 
-// TestNothingIsLeft: an import that breaks leaves neither volume nor domain.
-func TestNothingIsLeft(t *testing.T) {
-	daemon(t)
-	name := pool(t)
-	k := hosts{map[host.Host]string{}}
-	h := k.open(t, name)
-	before := virsh(t, "list", "--all", "--uuid")
-	sample := hosttest.NewSample(t, "appliance", 1)
-	broken := sample.OVA(t)
-	off, size := sample.File(t, "disk2.vmdk")
-	broken[off+size/2] ^= 1
-	if _, err := h.Import(context.Background(), hosttest.Package(t, broken), host.ImportOptions{}); err == nil {
-		t.Fatal("a broken package was imported")
-	}
-	if vols := virsh(t, "vol-list", name); vols != "" && vols != "\n" {
-		t.Errorf("volumes are left:\n%s", vols)
-	}
-	if after := virsh(t, "list", "--all", "--uuid"); after != before {
-		t.Errorf("domains before:\n%s\nafter:\n%s", before, after)
-	}
-	if _, err := h.Import(context.Background(), hosttest.Package(t, sample.OVA(t)), host.ImportOptions{}); err != nil {
-		t.Fatal(err)
-	}
+func TestProviderE2E(t *testing.T) {
+	libvirtd.Need(t)
+	providertest.Run(t, func(t testing.TB) cimi.Provider {
+		pool, _ := libvirtd.Pool(t)
+		h, err := libvirt.Open(context.Background(), "qemu:///system?type=qemu&pool="+pool, libvirt.Options{Owner: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := provider.New(context.Background(), h, provider.Options{AllowSources: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close() })
+		return p
+	})
 }

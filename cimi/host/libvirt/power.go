@@ -168,15 +168,51 @@ func (h *Host) Start(ctx context.Context, machineID string) error {
 		}
 	}
 	err = h.create(ctx, machineID)
-	if err == nil || !h.kvm || h.opts.DomainType != "" {
+	if !h.kvm || h.opts.DomainType != "" {
 		return wrapMachine(m, err)
 	}
-	// Offered is not working: /dev/kvm may be there and refuse.
+	if err == nil {
+		stands, watchErr := h.standsStill(ctx, machineID)
+		if watchErr != nil || !stands {
+			return wrapMachine(m, watchErr)
+		}
+		err = h.onDomain(ctx, machineID, func(l *lv.Libvirt, d lv.Domain) error { return l.DomainDestroy(d) })
+	}
+	// Offered is not working: /dev/kvm may be there and refuse, or begin well and
+	// not be able to go on.
 	if again := h.emulate(ctx, e, machineID); again != nil {
 		return wrapMachine(m, errors.Join(err, again))
 	}
 	h.kvm = false
 	return nil
+}
+
+// kvmTrial is how long the first machine is watched on a hypervisor that is
+// itself a virtual machine: one that its KVM cannot run stands still before its
+// system is up.
+const kvmTrial = 20 * time.Second
+
+// standsStill tells whether a machine that was just started does not run on.
+func (h *Host) standsStill(ctx context.Context, machineID string) (bool, error) {
+	if !h.caps.doubt {
+		return false, nil
+	}
+	for end := time.Now().Add(kvmTrial); time.Now().Before(end); {
+		state, err := h.state(ctx, machineID)
+		if err != nil || state == host.Paused || state == host.Failed {
+			return err == nil, err
+		}
+		if state == host.Stopped {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case <-time.After(poll):
+		}
+	}
+	h.caps.doubt = false
+	return false, nil
 }
 
 // emulate defines a machine without KVM and starts it.

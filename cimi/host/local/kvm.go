@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/cimimove/cimimove/cimi/host/local/qemu"
@@ -46,7 +47,15 @@ func (r *Runner) trust() kvmTrust {
 		return r.kvm
 	}
 	f.Close()
-	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil && !bytes.Contains(info, []byte(" hypervisor")) && r.kvm == kvmUnknown {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil || r.kvm != kvmUnknown {
+		return r.kvm
+	}
+	has := func(flag string) bool { return bytes.Contains(info, []byte(" "+flag+" ")) }
+	switch {
+	case runtime.GOARCH == "amd64" && !has("vmx") && !has("svm"):
+		r.kvm = kvmBroken // done by software, which cannot boot a PC
+	case !has("hypervisor"):
 		r.kvm = kvmWorks
 	}
 	return r.kvm

@@ -12,10 +12,10 @@
 // one that makes it their owner. Open removes what is unowned. Deleting goes
 // the same way backwards.
 //
-// Machines are kept, not run: they are always stopped. Since nothing runs, a
-// disk whose file changed after its import is damaged; it is told by size and
-// time of change, proved by its content digest, and then refused with an
-// error, never exported as if it were sound.
+// A Host keeps machines and does not run them; a Runner does. A disk whose file
+// has changed, and not by a machine that ran, is damaged: it is told by size and
+// time of change, proved by its content digest, and then refused with an error,
+// never exported as if it were sound.
 package local
 
 import (

@@ -39,12 +39,15 @@ var (
 	_ host.Tracker = (*Runner)(nil)
 )
 
+// ErrNoEmulator: machines cannot be run here.
+var ErrNoEmulator = errors.New("machines are not run here")
+
 // Run takes h over and finds the machines that run. Where there is no QEMU the
-// error says so, and h is as it was.
+// error wraps ErrNoEmulator; after any error h is as it was.
 func Run(ctx context.Context, h *Host) (*Runner, error) {
 	program, err := qemu.Program()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrNoEmulator, err)
 	}
 	r := &Runner{Host: h, program: program, running: map[string]*qemu.Machine{}}
 	return r, r.attach(ctx)

@@ -23,7 +23,7 @@ import (
 func Program() (string, error) {
 	p, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
-		return "", fmt.Errorf("machines are not run here: qemu-system-x86_64 is not installed (package qemu-system-x86)")
+		return "", errors.New("qemu-system-x86_64 is not installed (package qemu-system-x86)")
 	}
 	return p, nil
 }

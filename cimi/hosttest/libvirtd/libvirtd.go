@@ -1,0 +1,104 @@
+// Package libvirtd gives tests the libvirtd of this machine, with storage pools
+// and networks of their own. It is started by hand where there is no systemd:
+// virtlogd -d, libvirtd -d.
+package libvirtd
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Socket is where it listens.
+const Socket = "/var/run/libvirt/libvirt-sock"
+
+// Need skips the test unless a libvirtd answers and slow tests are wanted; where
+// CIMIMOVE_CI is set, one that is missing is a failure.
+func Need(t testing.TB) {
+	t.Helper()
+	if os.Getenv("CIMIMOVE_E2E") == "" {
+		t.Skip("set CIMIMOVE_E2E=1 to run it: it needs a libvirtd")
+	}
+	missing := func(what string) {
+		if os.Getenv("CIMIMOVE_CI") != "" {
+			t.Fatal(what)
+		}
+		t.Skip(what)
+	}
+	for _, p := range []string{"virsh", "qemu-system-x86_64"} {
+		if _, err := exec.LookPath(p); err != nil {
+			missing(p + " is not installed (packages libvirt-clients, libvirt-daemon-system, qemu-system-x86)")
+		}
+	}
+	c, err := net.Dial("unix", Socket)
+	if err != nil {
+		missing("no libvirtd answers: start virtlogd -d and libvirtd -d: " + err.Error())
+		return
+	}
+	c.Close()
+}
+
+// Virsh runs a command of libvirt's own tool.
+func Virsh(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("virsh", append([]string{"-q", "-c", "qemu:///system"}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("virsh %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// Pool makes a pool of type dir for the test, and gives its name and folder. What
+// is left in it when the test ends is removed, domains that use it first.
+func Pool(t testing.TB) (name, dir string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/tmp", "cimimove-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { // QEMU is another user
+		t.Fatal(err)
+	}
+	name = filepath.Base(dir)
+	Virsh(t, "pool-create-as", name, "dir", "--target", dir)
+	t.Cleanup(func() {
+		for _, id := range Domains(t, name) {
+			exec.Command("virsh", "-q", "-c", "qemu:///system", "destroy", id).Run() // it may not run
+			Virsh(t, "undefine", id, "--nvram", "--managed-save", "--snapshots-metadata")
+		}
+		Virsh(t, "pool-destroy", name)
+		os.RemoveAll(dir)
+	})
+	return name, dir
+}
+
+// Domains are the UUIDs of the domains that have a disk in a pool.
+func Domains(t testing.TB, pool string) (out []string) {
+	t.Helper()
+	for _, id := range strings.Fields(Virsh(t, "list", "--all", "--uuid")) {
+		x, err := exec.Command("virsh", "-q", "-c", "qemu:///system", "dumpxml", "--inactive", id).Output()
+		if err != nil {
+			continue // gone meanwhile, with another test
+		}
+		if strings.Contains(string(x), fmt.Sprintf("pool='%s'", pool)) || strings.Contains(string(x), "/"+pool+"/") {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// Volumes are the names of what lies in a pool.
+func Volumes(t testing.TB, pool string) (out []string) {
+	t.Helper()
+	Virsh(t, "pool-refresh", pool)
+	for line := range strings.Lines(Virsh(t, "vol-list", pool)) {
+		if f := strings.Fields(line); len(f) > 0 {
+			out = append(out, f[0])
+		}
+	}
+	return out
+}
