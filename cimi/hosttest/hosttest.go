@@ -50,6 +50,7 @@ func Run(t *testing.T, hosts Hosts) {
 	}
 }
 
+// systems are those that the host holds, without the places of its own networks.
 func systems(t testing.TB, h host.Host) []*host.System {
 	t.Helper()
 	var out []*host.System
@@ -57,7 +58,9 @@ func systems(t testing.TB, h host.Host) []*host.System {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, s)
+		if s.Holder != host.HoldsNetwork {
+			out = append(out, s)
+		}
 	}
 	return out
 }

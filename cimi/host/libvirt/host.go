@@ -19,7 +19,8 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 )
 
-// Systems lists what was imported here, then the domains that others made.
+// Systems lists what was imported here, then the domains that others made, then
+// the hypervisor's networks, each in a place of its own.
 func (h *Host) Systems(ctx context.Context) iter.Seq2[*host.System, error] {
 	return func(yield func(*host.System, error) bool) {
 		all, err := h.ledger.All(ctx)
@@ -44,7 +45,12 @@ func (h *Host) Systems(ctx context.Context) iter.Seq2[*host.System, error] {
 				return
 			}
 		}
-		for _, s := range h.foreign(ctx, domains) {
+		networks, err := h.networks(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, s := range append(h.foreign(ctx, domains), networks...) {
 			if !yield(s, nil) {
 				return
 			}
