@@ -79,9 +79,11 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 			command("migrate", "SOURCE SYSTEM DESTINATION | --plan FILE", "a System leaves one cloud and arrives, proved, in another",
 				"cimimove migrate http://127.0.0.1:8780/cloudEntryPoint webshop http://127.0.0.1:8781/cloudEntryPoint --verify full\ncimimove migrate --plan plan.json", migrateSystem, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), hookFlags(), via),
 			command("plan", "RUNBOOK | SOURCE SYSTEM DESTINATION | --plan FILE", "what would be done; nothing is written", "cimimove plan local:east webshop local:west --save plan.json\ncimimove plan runbook.yaml", plan, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), hookFlags(), via,
-				[]cli.Flag{str("save", "", "write the plan to `FILE`, for migrate --plan"), list("var", "`NAME=VALUE` of a variable of the runbook")}),
+				[]cli.Flag{str("save", "", "write the plan to `FILE`, for migrate --plan"), str("html", "", "write the plan of a runbook to `FILE` as one HTML page"), list("var", "`NAME=VALUE` of a variable of the runbook")}),
 			command("run", "[RUNBOOK]", "move what a runbook lists; what was done before is not done again", "cimimove run evacuation.yaml --output json", runRunbook, connectionFlags(), transferFlags(), policyFlags(), stateFlags(),
-				[]cli.Flag{number("parallel-systems", "Systems moved at the same time"), list("var", "`NAME=VALUE` of a variable of the runbook"), boolean("schema", "print the JSON Schema of runbooks"), boolean("accept-eulas", "accept the licences of the packages")}),
+				[]cli.Flag{number("parallel-systems", "Systems moved at the same time"), list("var", "`NAME=VALUE` of a variable of the runbook"), boolean("schema", "print the JSON Schema of runbooks"),
+					str("listen", "", "`ADDRESS` of a web page that shows the run"), str("page-token-file", "", "`FILE` of the token that allows requests from the page; or CIMIMOVE_PAGE_TOKEN"),
+					str("report", "", "write the report to `FILE` as one HTML page"), boolean("accept-eulas", "accept the licences of the packages")}),
 			command("worker", "", "one more machine for runbooks' work: takes Systems from a queue until interrupted", "cimimove worker --queue postgres://db.example/cimimove", worker, connectionFlags(), transferFlags(), policyFlags(), stateFlags(),
 				[]cli.Flag{number("parallel-systems", "Systems this worker moves at the same time"), boolean("accept-eulas", "accept the licences of the packages")}),
 			command("pause", "RUN", "let what is under way end and begin nothing more of a runbook; resume goes on", "cimimove pause 5f0a3c9e2b71", control(func(ctx context.Context, c evacuate.Control, run, _ string) error { return c.Pause(ctx, run) }), stateFlags()),
@@ -91,7 +93,7 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 			command("retry", "RUN [SYSTEM]", "try what failed again: one System of a runbook, or all", "cimimove retry 5f0a3c9e2b71", control(func(ctx context.Context, c evacuate.Control, run, system string) error {
 				return c.Retry(ctx, run, system)
 			}), stateFlags()),
-			command("status", "[RUN]", "runs and how far they are", "cimimove status --output json", status, stateFlags()),
+			command("status", "[RUN]", "runs and how far they are", "cimimove status --output json\ncimimove status 5f0a3c9e2b71 --watch", status, stateFlags(), []cli.Flag{boolean("watch", "follow a runbook until nothing of it is under way")}),
 			command("resume", "RUN", "go on with a run or a runbook that was interrupted", "cimimove resume 20261124-031500-a1b2", resume, connectionFlags(), transferFlags(), stateFlags(), hookFlags(),
 				[]cli.Flag{list("prop", "`KEY=VALUE` of an OVF property, when the import begins anew"), str("props", "", "`FILE` of OVF properties")}),
 			command("rollback", "RUN", "undo a run: nothing of it stays at the destination", "cimimove rollback 20261124-031500-a1b2", rollback, connectionFlags(), stateFlags()),

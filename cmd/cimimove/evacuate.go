@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/migrate/board"
 	"github.com/cimimove/cimimove/migrate/evacuate"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/runbook"
@@ -65,6 +67,15 @@ func (c *call) planRunbook(ctx context.Context, file string) (result, error) {
 	if p == nil {
 		return result{}, err
 	}
+	if file := c.String("html"); file != "" {
+		page, pageErr := board.HTML(board.OfPlan(p))
+		if pageErr == nil {
+			pageErr = replaceFile(file, page)
+		}
+		if pageErr != nil {
+			err = errors.Join(err, pageErr)
+		}
+	}
 	return result{p, func(w io.Writer) error { return p.Text(w, planText) }}, err
 }
 
@@ -84,10 +95,25 @@ func runRunbook(ctx context.Context, c *call) (result, error) {
 }
 
 func (c *call) evacuated(ctx context.Context, v *evacuate.Evacuation) (result, error) {
-	if c.String("queue") != "" {
-		return c.submitted(ctx, v)
+	stop, err := c.showPage(v)
+	if err != nil {
+		return result{}, err
 	}
-	rep, err := v.Run(ctx)
+	defer stop()
+	var rep *evacuate.Report
+	if c.String("queue") != "" {
+		// Workers do it; this process waits for them.
+		if err = v.Submit(ctx); err == nil {
+			rep, err = v.Follow(ctx)
+		}
+	} else {
+		rep, err = v.Run(ctx)
+	}
+	if file := c.String("report"); file != "" && rep != nil {
+		if pageErr := writePage(file, v); pageErr != nil {
+			err = errors.Join(err, pageErr)
+		}
+	}
 	if rep == nil {
 		return result{}, err
 	}
@@ -119,6 +145,9 @@ func status(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	defer done()
+	if c.Bool("watch") {
+		return c.watch(ctx, e)
+	}
 	if c.NArg() == 1 {
 		if rep, err := evacuate.Status(ctx, e.Journal, c.Args().First()); !errors.Is(err, journal.ErrNoBatch) {
 			if err != nil {
@@ -132,6 +161,43 @@ func status(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	return result{list, list.Text}, nil
+}
+
+// watchInterval is how often status --watch looks.
+const watchInterval = time.Second
+
+// watch shows an evacuation until nothing of it is under way any more: on a
+// terminal as a table that is drawn anew, elsewhere only the end.
+func (c *call) watch(ctx context.Context, e *migrate.Engine) (result, error) {
+	if c.NArg() != 1 {
+		return result{}, usage("status --watch takes the RUN of a runbook")
+	}
+	_, tty := terminal(c.err)
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		rep, err := evacuate.Status(ctx, e.Journal, c.Args().First())
+		if errors.Is(err, journal.ErrNoBatch) {
+			return result{}, usage("%v; status lists the runs", err)
+		}
+		if err != nil {
+			return result{}, err
+		}
+		if !rep.Active {
+			return result{rep, rep.Text}, nil
+		}
+		if tty && !c.Bool("quiet") {
+			fmt.Fprint(c.err, "\x1b[H\x1b[2J")
+			if err := rep.Text(c.err); err != nil {
+				return result{}, err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return result{rep, rep.Text}, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
 }
 
 // resume goes on with a migration or an evacuation.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/cimimove/cimimove/migrate/evacuate"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/queue"
 )
@@ -77,16 +76,4 @@ func worker(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	return result{}, context.Cause(ctx)
-}
-
-// submitted leaves a runbook to the workers of a queue and waits for them.
-func (c *call) submitted(ctx context.Context, v *evacuate.Evacuation) (result, error) {
-	if err := v.Submit(ctx); err != nil {
-		return result{}, err
-	}
-	rep, err := v.Follow(ctx)
-	if rep == nil {
-		return result{}, err
-	}
-	return result{rep, rep.Text}, err
 }

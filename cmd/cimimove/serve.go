@@ -15,6 +15,7 @@ import (
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/endpoint"
 	"github.com/cimimove/cimimove/cimi/server"
+	"github.com/cimimove/cimimove/migrate/board"
 )
 
 // entryPath is where a served cloud's Cloud Entry Point is.
@@ -52,6 +53,7 @@ func serve(ctx context.Context, c *call) (result, error) {
 	if err != nil {
 		return result{}, usageError{err.Error()}
 	}
+	srv.Handler = withPage(srv.Handler, board.Handler(board.OfJobs(name, cloud.Provider), board.Options{}))
 	scheme := "http"
 	if cert, key := c.String("tls-cert"), c.String("tls-key"); cert != "" || key != "" {
 		pair, err := tls.LoadX509KeyPair(cert, key)

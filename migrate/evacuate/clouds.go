@@ -5,13 +5,16 @@ import (
 	"sync"
 
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/migrate/runbook"
 )
 
 // clouds opens each endpoint once for all items.
 type clouds struct {
 	open migrate.Dialer
-	mu   sync.Mutex
-	all  map[string]*cloud
+	// limits of endpoints, by the name they are dialed by.
+	limits map[string]migrate.EndpointLimits
+	mu     sync.Mutex
+	all    map[string]*cloud
 }
 
 type cloud struct {
@@ -20,7 +23,15 @@ type cloud struct {
 	ok bool
 }
 
-func newClouds(open migrate.Dialer) *clouds { return &clouds{open: open, all: map[string]*cloud{}} }
+func newClouds(open migrate.Dialer, rb *runbook.Runbook) *clouds {
+	c := &clouds{open: open, limits: map[string]migrate.EndpointLimits{}, all: map[string]*cloud{}}
+	for _, e := range rb.Endpoints {
+		if e.Limits.Bandwidth > 0 {
+			c.limits[e.URL] = migrate.EndpointLimits{Bandwidth: int64(e.Limits.Bandwidth)}
+		}
+	}
+	return c
+}
 
 // dial is a migrate.Dialer whose Providers are shared: who gets one does not
 // close it. A cloud that could not be reached is tried again by the next.
@@ -42,6 +53,9 @@ func (c *clouds) dial(ctx context.Context, name string, side migrate.Side) (migr
 			return e, err
 		}
 		e.Shared = true
+		if l, ok := c.limits[name]; ok {
+			e.Limits.Bandwidth = l.Bandwidth
+		}
 		one.e, one.ok = e, true
 	}
 	return one.e, nil

@@ -55,6 +55,8 @@ type Evacuation struct {
 	opts    Options
 	clouds  *clouds
 	started time.Time
+	live    *live
+	limits  *migrate.Limits
 
 	mu     sync.Mutex
 	works  []*work
@@ -65,7 +67,6 @@ type Evacuation struct {
 	submitted time.Time
 	reasons   map[int]string
 	stops     map[string]context.CancelCauseFunc // of items under way here, by key
-	moved     map[string]migrate.Event           // latest progress, by System and disk
 	watch     []chan struct{}
 	kick      chan struct{}
 }
@@ -93,9 +94,21 @@ func New(ctx context.Context, e *migrate.Engine, rb *runbook.Runbook, o Options)
 
 func prepare(e *migrate.Engine, rb *runbook.Runbook, o Options) *Evacuation {
 	o.setDefaults()
-	return &Evacuation{engine: e, rb: rb, id: ID(rb), opts: o, clouds: newClouds(e.Dial), byKey: map[string]*work{},
-		reasons: map[int]string{}, stops: map[string]context.CancelCauseFunc{}, moved: map[string]migrate.Event{},
-		kick: make(chan struct{}, 1), started: o.Now()}
+	return &Evacuation{engine: e, rb: rb, id: ID(rb), opts: o, clouds: newClouds(e.Dial, rb), byKey: map[string]*work{},
+		reasons: map[int]string{}, stops: map[string]context.CancelCauseFunc{},
+		kick: make(chan struct{}, 1), started: o.Now(), live: newLive(o.Now), limits: limitsOf(e, rb)}
+}
+
+// limitsOf are those that all migrations of a runbook share.
+func limitsOf(e *migrate.Engine, rb *runbook.Runbook) *migrate.Limits {
+	if rb.Limits.Bandwidth == 0 {
+		return e.Limits
+	}
+	l := int64(rb.Limits.Bandwidth)
+	if e.Limits != nil && e.Limits.Bandwidth > 0 {
+		l = min(l, e.Limits.Bandwidth)
+	}
+	return &migrate.Limits{Bandwidth: l}
 }
 
 // ID of the evacuation, which commands take as a RUN.

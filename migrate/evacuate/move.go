@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/cimimove/cimimove/migrate"
-	"github.com/cimimove/cimimove/migrate/hook"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/runbook"
 )
@@ -19,7 +18,9 @@ type Item = runbook.Item
 // journal; those of the move are recorded.
 func (v *Evacuation) item(ctx context.Context, c *claimed) error {
 	defer c.release()
+	v.live.tell(c.row.System, "begun, attempt %d", c.row.Attempts)
 	rep, err := v.move(ctx, c)
+	v.live.done(c.row.System)
 	row := &c.row
 	row.Ended = v.opts.Now()
 	cause := context.Cause(ctx)
@@ -56,8 +57,10 @@ func (v *Evacuation) item(ctx context.Context, c *claimed) error {
 		row.State = journal.Failed
 	}
 	row.Error = json.RawMessage("null")
+	v.live.tell(row.System, "%s", row.State)
 	if failure != nil {
 		row.Error = failure.Encode()
+		v.live.tell(row.System, "%s", failure.Message)
 	}
 	if err := v.set(ctx, *row, -1); err != nil {
 		if errors.Is(err, journal.ErrLost) {
@@ -100,7 +103,7 @@ func pause(r runbook.Retries, n int) time.Duration {
 // move begins the item's run, or takes up the one that was interrupted.
 func (v *Evacuation) move(ctx context.Context, c *claimed) (*migrate.Report, error) {
 	engine := *v.engine
-	engine.Dial = v.clouds.dial
+	engine.Dial, engine.Limits = v.clouds.dial, v.limits
 	listener := v.engine.Events
 	engine.Events = func(e migrate.Event) {
 		v.progress(e)
@@ -118,7 +121,7 @@ func (v *Evacuation) move(ctx context.Context, c *claimed) (*migrate.Report, err
 			return nil, err
 		}
 		if err == nil && (was.State.Ended() && was.State != journal.RolledBack || was.State == journal.Running || was.State == journal.Interrupted) {
-			return engine.Resume(ctx, c.row.Run, migrate.ResumeOptions{Properties: values, Hooks: hooksOf(c.item)})
+			return engine.Resume(ctx, c.row.Run, migrate.ResumeOptions{Properties: values, Hooks: c.item.EngineHooks()})
 		}
 	}
 	o, err := v.migration(ctx, c.item, values)
@@ -148,17 +151,9 @@ func (v *Evacuation) migration(ctx context.Context, item Item, values map[string
 		Properties: values, MAC: item.MAC, Verify: migrate.Verify(item.Verify), Via: migrate.Via(item.Via),
 		IfExists: migrate.IfExists(item.IfExists), OnFailure: migrate.OnFailure(item.OnFailure), PowerOn: item.PowerOn,
 		Quiesce: migrate.Quiesce(item.Cutover.Stop), SourceAfter: migrate.SourceAfter(item.Cutover.Source), AcceptEULAs: v.opts.AcceptEULAs,
-		StopTimeout: time.Duration(item.Cutover.Deadline), Hooks: hooksOf(item), Allow: v.opts.Allow, Deny: v.opts.Deny, Strict: v.opts.Strict, Relay: v.engine.Relay,
+		StopTimeout: time.Duration(item.Cutover.Deadline), Hooks: item.EngineHooks(),
+		Allow: v.opts.Allow, Deny: v.opts.Deny, Strict: v.opts.Strict, Relay: v.engine.Relay,
 	}, nil
-}
-
-// hooksOf are the hooks of an item as the engine takes them.
-func hooksOf(item Item) []hook.Hook {
-	var out []hook.Hook
-	for _, h := range item.Hooks {
-		out = append(out, hook.Hook{On: h.On, Run: h.Run, URL: h.URL, Timeout: time.Duration(h.Timeout), Continue: h.OnFailure == "continue"})
-	}
-	return out
 }
 
 // sided keeps an error that says where it arose, and adds it to others.
@@ -211,10 +206,10 @@ func (v *Evacuation) yield(ctx context.Context, c *claimed) {
 	}
 }
 
-// progress keeps the latest of each disk for status pages.
+// progress keeps what is seen of each disk for those who watch.
 func (v *Evacuation) progress(e migrate.Event) {
+	v.live.event(e)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.moved[e.System+"\x00"+e.Disk+"\x00"+e.Phase] = e
 	v.changed()
 }

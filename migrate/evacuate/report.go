@@ -1,21 +1,27 @@
 package evacuate
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/ovf"
 )
 
 // Report is how an evacuation stands or ended: the document of the run command.
 type Report struct {
-	Run       string       `json:"run"`
-	Runbook   string       `json:"runbook"`
-	Paused    bool         `json:"paused,omitempty"`
+	Run     string `json:"run"`
+	Runbook string `json:"runbook"`
+	Paused  bool   `json:"paused,omitempty"`
+	// Active: somebody carries the runbook out, or a System is under way.
+	Active    bool         `json:"active"`
 	Items     []ItemReport `json:"items"`
 	Waves     []WaveReport `json:"waves,omitempty"`
 	Verified  int          `json:"verified"`
@@ -41,6 +47,12 @@ type ItemReport struct {
 	Started       *time.Time       `json:"started,omitempty"`
 	Ended         *time.Time       `json:"ended,omitempty"`
 	Error         *migrate.Failure `json:"error,omitempty"`
+	// What the run's own report says; Detail adds it.
+	Seconds         float64              `json:"seconds,omitempty"`
+	BytesPerSecond  int64                `json:"bytesPerSecond,omitempty"`
+	DowntimeSeconds float64              `json:"downtimeSeconds,omitempty"` // of machines that ran
+	Disks           []migrate.DiskReport `json:"disks,omitempty"`
+	Findings        []ovf.Finding        `json:"findings,omitempty"`
 }
 
 // WaveReport is how far a wave is.
@@ -50,6 +62,59 @@ type WaveReport struct {
 	Systems  int    `json:"systems"`
 	Verified int    `json:"verified"`
 	Failed   int    `json:"failed"`
+}
+
+// Detailed is Report with what the reports of the runs say of each System:
+// how long it took, the digests of its disks, its findings.
+func (v *Evacuation) Detailed(ctx context.Context) (*Report, error) {
+	rep := v.Report()
+	for n := range rep.Items {
+		i := &rep.Items[n]
+		if i.Run == "" {
+			continue
+		}
+		row, err := v.engine.Journal.Run(ctx, i.Run)
+		if errors.Is(err, journal.ErrNoRun) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		var of migrate.Report
+		if len(row.Report) == 0 || json.Unmarshal(row.Report, &of) != nil {
+			continue // it has not ended, or another version wrote it
+		}
+		i.detail(&of)
+	}
+	return rep, nil
+}
+
+// detail takes what a run's report says.
+func (i *ItemReport) detail(of *migrate.Report) {
+	i.Disks, i.Findings = of.Disks, of.Findings
+	var first, stopped, last time.Time
+	for _, s := range of.Steps {
+		if first.IsZero() {
+			first = s.Started
+		}
+		if s.Name == string(migrate.StepQuiesce) {
+			stopped = s.Started
+		}
+		if s.Ended != nil && s.Ended.After(last) {
+			last = *s.Ended
+		}
+	}
+	if first.IsZero() || last.Before(first) {
+		return
+	}
+	i.Seconds = last.Sub(first).Seconds()
+	if i.Seconds > 0 {
+		i.BytesPerSecond = int64(float64(of.Bytes.Logical) / i.Seconds)
+	}
+	ran := slices.ContainsFunc(of.Findings, func(f ovf.Finding) bool { return f.ID == migrate.RulePower })
+	if ran && !stopped.IsZero() {
+		i.DowntimeSeconds = last.Sub(stopped).Seconds()
+	}
 }
 
 // Report is how the evacuation stands now.
@@ -98,6 +163,7 @@ func (rep *Report) add(row journal.Item, reason string) {
 		// What this program wrote; an item of another version has no error shown.
 		_ = json.Unmarshal(row.Error, &i.Error)
 	}
+	rep.Active = rep.Active || row.State == journal.Running
 	switch {
 	case row.State == journal.Verified:
 		rep.Verified++

@@ -40,7 +40,10 @@ func (v *Evacuation) Run(ctx context.Context) (*Report, error) {
 
 // outcome is the report, and the error that goes with it.
 func (v *Evacuation) outcome(ctx context.Context, err error) (*Report, error) {
-	rep := v.Report()
+	rep, detailErr := v.Detailed(context.WithoutCancel(ctx))
+	if detailErr != nil {
+		rep, err = v.Report(), errors.Join(err, detailErr)
+	}
 	switch {
 	case ctx.Err() != nil:
 		err = &migrate.Error{Class: migrate.ClassInterrupt, Object: v.rb.Name, Err: context.Cause(ctx), Advice: "the same command goes on"}

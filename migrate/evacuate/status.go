@@ -32,8 +32,8 @@ func Status(ctx context.Context, j *journal.Journal, run string) (*Report, error
 	if err != nil {
 		return nil, err
 	}
-	v := &Evacuation{engine: &migrate.Engine{Journal: j}, rb: rb, id: run, byKey: map[string]*work{}, change: -1}
-	v.opts.setDefaults()
+	v := prepare(&migrate.Engine{Journal: j}, rb, Options{})
+	v.id, v.change = run, -1
 	for _, i := range rb.Items {
 		w := &work{item: i}
 		v.works = append(v.works, w)
@@ -54,7 +54,9 @@ func Status(ctx context.Context, j *journal.Journal, run string) (*Report, error
 			v.works[n].row.State = journal.Interrupted
 		}
 	}
-	return v.Report(), nil
+	rep := v.Report()
+	rep.Active = rep.Active || j.Locked(journal.BatchLock(run))
+	return rep, nil
 }
 
 // Rollback undoes every migration of an evacuation, the latest first. Those

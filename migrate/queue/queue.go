@@ -62,10 +62,12 @@ type ticket struct {
 // Kind names the job.
 func (ticket) Kind() string { return "cimimove.system" }
 
-// InsertOpts: one job for a ticket at a time; it is not tried again, as the
-// next look makes a new ticket.
-func (ticket) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+// once is how a ticket stands in the queue: one job for it at a time, not tried
+// again, as the next look makes a new ticket. A worker that is killed between
+// taking a job and claiming its System leaves the job running for ever, so
+// after a few heartbeats the same ticket may stand there again.
+func (w *Worker) once() *river.InsertOpts {
+	return &river.InsertOpts{MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: max(4*w.opts.Heartbeat, time.Second), ByState: []rivertype.JobState{
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable, rivertype.JobStateScheduled,
 	}}}
 }
@@ -220,7 +222,7 @@ func (w *Worker) tendRun(ctx context.Context, run string, change int64) error {
 	}
 	jobs := make([]river.InsertManyParams, len(tickets))
 	for n, t := range tickets {
-		jobs[n] = river.InsertManyParams{Args: ticket{t}}
+		jobs[n] = river.InsertManyParams{Args: ticket{t}, InsertOpts: w.once()}
 	}
 	_, err = w.client.InsertMany(ctx, jobs)
 	return err

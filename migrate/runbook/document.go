@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/cimimove/cimimove/migrate/hook"
 )
 
 // document is the form of a file.
@@ -164,20 +167,24 @@ func (c checker) item(path string, i Item, endpoints map[string]Endpoint) error 
 	return nil
 }
 
-// phases that a Hook can stand before or after.
-var phases = []string{"discover", "plan", "quiesce", "export", "transfer", "import", "verify", "start", "finish"}
+// hook is it as the engine runs it.
+func (h Hook) hook() hook.Hook {
+	return hook.Hook{On: h.On, Run: h.Run, URL: h.URL, Timeout: time.Duration(h.Timeout), Continue: h.OnFailure == "continue"}
+}
 
 // check tells what is wrong with a hook.
 func (h Hook) check() error {
-	when, phase, _ := strings.Cut(h.On, " ")
-	if when != "before" && when != "after" || !slices.Contains(phases, phase) {
-		return fmt.Errorf("hook on %q: it is before or after one of %s", h.On, strings.Join(phases, ", "))
-	}
-	if (len(h.Run) == 0) == (h.URL == "") {
-		return fmt.Errorf("hook on %q: it runs a command or calls a url, one of the two", h.On)
-	}
 	if h.OnFailure != "" && h.OnFailure != "fail" && h.OnFailure != "continue" {
 		return fmt.Errorf("hook on %q: onFailure is %q; it is fail or continue", h.On, h.OnFailure)
 	}
-	return nil
+	return h.hook().Check()
+}
+
+// EngineHooks are an item's hooks as the engine runs them.
+func (i Item) EngineHooks() []hook.Hook {
+	var out []hook.Hook
+	for _, h := range i.Hooks {
+		out = append(out, h.hook())
+	}
+	return out
 }

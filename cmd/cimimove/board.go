@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/cimimove/cimimove/migrate/board"
+	"github.com/cimimove/cimimove/migrate/evacuate"
+)
+
+// pageToken is what allows requests from the web page: from a file or the
+// environment, never an argument.
+func (c *call) pageToken() (string, error) {
+	file := c.String("page-token-file")
+	if file == "" {
+		return os.Getenv("CIMIMOVE_PAGE_TOKEN"), nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", usage("--page-token-file: %v", err)
+	}
+	token := strings.TrimSpace(string(b))
+	if len(token) < 12 {
+		return "", usage("--page-token-file: %s holds less than 12 characters, which can be guessed", file)
+	}
+	return token, nil
+}
+
+// showPage serves the page of an evacuation; stop ends it.
+func (c *call) showPage(v *evacuate.Evacuation) (stop func(), err error) {
+	address := c.String("listen")
+	if address == "" {
+		return func() {}, nil
+	}
+	token, err := c.pageToken()
+	if err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, usage("--listen: %v", err)
+	}
+	// Answers last as long as somebody looks: only reading a request has a limit.
+	srv := &http.Server{Handler: board.Handler(board.OfEvacuation(v), board.Options{Token: token}), ReadHeaderTimeout: 10 * time.Second}
+	go srv.Serve(ln)
+	fmt.Fprintf(c.err, "the page of this run is at http://%s/\n", ln.Addr())
+	return func() { srv.Close() }, nil
+}
+
+// writePage replaces file by the report as one HTML page.
+func writePage(file string, v *evacuate.Evacuation) (err error) {
+	b, err := board.Ended(context.Background(), v)
+	if err != nil {
+		return err
+	}
+	page, err := board.HTML(b)
+	if err != nil {
+		return err
+	}
+	return replaceFile(file, page)
+}
+
+// replaceFile writes file whole or not at all.
+func replaceFile(file string, content []byte) (err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
+	if err != nil {
+		return usage("%s: %v", file, err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(content)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), file)
+}
+
+// pagePath is where a served cloud's page is.
+const pagePath = "/dashboard/"
+
+// withPage adds a page of the cloud's Jobs. Whoever may read the Jobs may see it.
+func withPage(cloud http.Handler, page http.Handler) http.Handler {
+	page = http.StripPrefix(strings.TrimSuffix(pagePath, "/"), page)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, pagePath) {
+			cloud.ServeHTTP(w, r)
+			return
+		}
+		ask := r.Clone(r.Context())
+		ask.Method, ask.URL.Path, ask.URL.RawQuery, ask.RequestURI, ask.Body = http.MethodGet, "/jobs", "", "/jobs", http.NoBody
+		ask.Header = http.Header{"Accept": {"application/json"}}
+		if a := r.Header.Get("Authorization"); a != "" {
+			ask.Header.Set("Authorization", a)
+		}
+		answer := &statusOnly{header: http.Header{}}
+		cloud.ServeHTTP(answer, ask)
+		if answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden {
+			if v := answer.header.Get("WWW-Authenticate"); v != "" {
+				w.Header().Set("WWW-Authenticate", v)
+			}
+			http.Error(w, http.StatusText(answer.status), answer.status)
+			return
+		}
+		page.ServeHTTP(w, r)
+	})
+}
+
+// statusOnly is an answer of which only the status is looked at.
+type statusOnly struct {
+	header http.Header
+	status int
+}
+
+func (s *statusOnly) Header() http.Header { return s.header }
+func (s *statusOnly) WriteHeader(status int) {
+	if s.status == 0 {
+		s.status = status
+	}
+}
+func (s *statusOnly) Write(b []byte) (int, error) {
+	s.WriteHeader(http.StatusOK)
+	return len(b), nil
+}
