@@ -90,8 +90,11 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 	if o.Name != "" || o.IfExists == ExistsRename {
 		choice.Name = name
 	}
-	i := &oneImport{pkg: pkg, dst: d, opts: o, name: name, feed: newFeed(o.Events)}
+	i := &oneImport{dst: d, opts: o, name: name, feed: newFeed(o.Events)}
 	defer i.feed.close()
+	i.pkg = followPackage(pkg, func(disk string, done, total int64) {
+		i.feed.emit(Event{System: name, Disk: disk, Phase: string(StepTransfer), Done: done, Total: total})
+	})
 	job, system, err := i.run(ctx, &cimi.Action{Action: cimi.ActionImport, Common: cimi.Common{Properties: importProperties(choice)}})
 	if r, ok := pkg.(ovf.Reporter); ok {
 		res.note(r.Findings())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -51,6 +52,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 	app := newApp(out, stderr, func(command string, act action) cli.ActionFunc {
 		return func(c *cli.Context) error {
 			call := &call{Context: c, in: in, out: out, err: stderr, printer: p, clouds: &endpoint.Pool{}, show: newProgress(c.String("progress"), c.Bool("quiet"), stderr)}
+			// What a library logs obeys --log-level and --log-format too.
+			slog.SetDefault(call.logger())
 			r, err := invoke(ctx, call, act)
 			err = errors.Join(err, call.clouds.Close())
 			fail := failed(ctx, err)

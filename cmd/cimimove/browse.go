@@ -38,12 +38,12 @@ func ls(ctx context.Context, c *call) (result, error) {
 		entries = append(entries, offered...)
 		return result{entries, func(w io.Writer) error { return entriesText(w, entries) }}, nil
 	}
-	id := what
+	id, kind := what, ""
 	if !strings.Contains(what, "/") {
 		id = ""
 		for _, e := range offered {
 			if e.Name == what {
-				id = e.ID
+				id, kind = e.ID, e.Type
 			}
 		}
 		if id == "" {
@@ -56,6 +56,15 @@ func ls(ctx context.Context, c *call) (result, error) {
 	}
 	opts := cimi.ListOptions{First: c.Int("first"), Last: c.Int("last"), Filter: c.StringSlice("filter"),
 		ReadOptions: cimi.ReadOptions{Select: split(c.String("select")), Expand: split(c.String("expand"))}, OrderBy: split(c.String("orderby"))}
+	selected := len(opts.Select) > 0
+	if selected {
+		// An entry has these whatever else is asked for; an id alone would be that
+		// of the collection, whose count tells how many pages there are.
+		opts.Select = append(opts.Select, "count", id[strings.LastIndex(id, "/")+1:]+"/id", "name")
+		if cimi.AttributeNamed(strings.TrimSuffix(kind, "Collection"), "state") != nil {
+			opts.Select = append(opts.Select, "state")
+		}
+	}
 	found := []cimi.Resource{}
 	for r, err := range cimi.All(ctx, o, id, opts) {
 		if err != nil {
@@ -66,13 +75,14 @@ func ls(ctx context.Context, c *call) (result, error) {
 		state, _ := cimi.Value(r, "state").(string)
 		entries = append(entries, entry{b.ID, b.Name, r.TypeName(), state})
 	}
-	if len(opts.Select) == 0 && len(opts.Expand) == 0 {
+	if !selected && len(opts.Expand) == 0 {
 		return result{entries, func(w io.Writer) error { return entriesText(w, entries) }}, nil
 	}
-	// With $select or $expand the resources are what was asked for.
+	// With $select or $expand the resources are what was asked for, beside what
+	// every entry has.
 	documents := []json.RawMessage{}
-	for _, r := range found {
-		b, err := cimi.MarshalJSON(r)
+	for i, r := range found {
+		b, err := withEntry(entries[i], r)
 		if err != nil {
 			return result{}, err
 		}
@@ -84,6 +94,34 @@ func ls(ctx context.Context, c *call) (result, error) {
 		}
 		return nil
 	}}, nil
+}
+
+// withEntry is a resource with the members of its entry in front.
+func withEntry(e entry, r cimi.Resource) (json.RawMessage, error) {
+	head, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	body, err := cimi.MarshalJSON(r)
+	if err != nil {
+		return nil, err
+	}
+	all, more := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	order, err := members(head, all)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := members(body, more)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range rest {
+		if _, there := all[k]; !there {
+			order = append(order, k)
+			all[k] = more[k]
+		}
+	}
+	return joined(order, all), nil
 }
 
 // collections are those of an entry point, in the order of the standard.

@@ -104,7 +104,8 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 				list("allow-source", "`NETWORK` that imports may fetch from; loopback when serving on loopback"), list("allow-source-dir", "`DIR` below which file: sources may lie"),
 			}),
 			command("demo", "", "two clouds, a sample System, one verified migration", "cimimove demo", demo, []cli.Flag{str("folder", "", "`DIR` for it all; default a new one")}, stateFlags(), connectionFlags(), transferFlags()),
-			completionCommand(do),
+			command("completion", "SHELL", "a completion script for bash, zsh or fish", "source <(cimimove completion bash)", completion),
+			{Name: "complete-words", Hidden: true, ArgsUsage: "WORD…", Action: do("complete-words", completeWords), HideHelpCommand: true},
 			command("version", "", "print the version", "cimimove version", version),
 		},
 	}

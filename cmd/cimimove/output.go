@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -39,7 +40,7 @@ func (p printer) result(doc any, text func(io.Writer) error, fail *failure) erro
 		}
 		return text(p.w)
 	}
-	object := map[string]json.RawMessage{}
+	values := map[string]json.RawMessage{}
 	order := []string{}
 	if doc != nil {
 		b, err := json.Marshal(doc)
@@ -50,7 +51,7 @@ func (p printer) result(doc any, text func(io.Writer) error, fail *failure) erro
 			if fail == nil {
 				return p.print(b)
 			}
-		} else if order, err = members(b, object); err != nil {
+		} else if order, err = members(b, values); err != nil {
 			return err
 		}
 	}
@@ -59,12 +60,17 @@ func (p printer) result(doc any, text func(io.Writer) error, fail *failure) erro
 		if err != nil {
 			return err
 		}
-		if _, has := object["error"]; !has {
+		if _, has := values["error"]; !has {
 			order = append(order, "error")
 		}
-		object["error"] = b
+		values["error"] = b
 	}
-	var b strings.Builder
+	return p.print(joined(order, values))
+}
+
+// joined is a JSON object of those members, in that order.
+func joined(order []string, values map[string]json.RawMessage) []byte {
+	var b bytes.Buffer
 	b.WriteByte('{')
 	for i, k := range order {
 		if i > 0 {
@@ -73,10 +79,10 @@ func (p printer) result(doc any, text func(io.Writer) error, fail *failure) erro
 		key, _ := json.Marshal(k)
 		b.Write(key)
 		b.WriteByte(':')
-		b.Write(object[k])
+		b.Write(values[k])
 	}
 	b.WriteByte('}')
-	return p.print([]byte(b.String()))
+	return b.Bytes()
 }
 
 func (p printer) print(doc []byte) error {

@@ -54,6 +54,9 @@ func serve(ctx context.Context, c *call) (result, error) {
 		return result{}, usageError{err.Error()}
 	}
 	srv.Handler = withPage(srv.Handler, board.Handler(board.OfJobs(name, cloud.Provider), board.Options{}))
+	// What net/http has to say, such as of clients that do not trust the
+	// certificate, goes where the rest of the log goes.
+	srv.ErrorLog = slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn)
 	scheme := "http"
 	if cert, key := c.String("tls-cert"), c.String("tls-key"); cert != "" || key != "" {
 		pair, err := tls.LoadX509KeyPair(cert, key)

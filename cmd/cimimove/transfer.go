@@ -142,21 +142,6 @@ func (c *call) properties() (map[string]string, error) {
 	return out, nil
 }
 
-// licences refuses a package whose licences nobody has accepted.
-func (c *call) licences(env *ovf.Envelope) error {
-	if c.Bool("accept-eulas") {
-		return nil
-	}
-	for content := range env.Contents() {
-		for range content.Eulas() {
-			return &migrate.Error{Side: migrate.PackageSide, Object: content.ID, Class: migrate.ClassRefused,
-				Err:    fmt.Errorf("the package has a licence agreement that was not accepted (MAP-EULA-001)"),
-				Advice: "cimimove inspect --output json shows it; --accept-eulas accepts it"}
-		}
-	}
-	return nil
-}
-
 func exportSystem(ctx context.Context, c *call) (result, error) {
 	out := c.Args().Get(2)
 	opts, err := c.convertOptions()

@@ -1,0 +1,144 @@
+package migrate
+
+import (
+	"context"
+	"io"
+	"sync/atomic"
+
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/manifest"
+)
+
+// followPackage gives a package that tells how much of each disk's file was read, of
+// how many stored bytes, whichever way it is read. told may be called
+// concurrently.
+func followPackage(pkg ovf.Package, told func(disk string, done, total int64)) ovf.Package {
+	f := &followed{Package: pkg, told: told, disks: map[string]string{}}
+	byFile := map[string]string{}
+	for _, d := range pkg.Envelope().Disks() {
+		if _, taken := byFile[d.FileRef]; !taken && d.FileRef != "" {
+			byFile[d.FileRef] = d.ID
+		}
+	}
+	for _, file := range pkg.Envelope().Files() {
+		disk, ok := byFile[file.ID]
+		if !ok {
+			continue
+		}
+		// Every spelling that the stored name may have.
+		ovf.MatchMember(file.Href, func(name string) bool {
+			if _, taken := f.disks[name]; !taken {
+				f.disks[name] = disk
+			}
+			return false
+		})
+	}
+	if o, ok := pkg.(ovf.Opener); ok {
+		return &followedOpener{followed: f, opener: o}
+	}
+	return f
+}
+
+type followed struct {
+	ovf.Package
+	told  func(disk string, done, total int64)
+	disks map[string]string // by stored name
+}
+
+// disk is the disk whose file, or chunk of a file, has that name.
+func (f *followed) disk(name string) (string, bool) {
+	if d, ok := f.disks[name]; ok {
+		return d, true
+	}
+	if base, _, ok := manifest.CutChunk(name); ok {
+		d, ok := f.disks[base]
+		return d, ok
+	}
+	return "", false
+}
+
+// Next gives the next file, and counts what is read of it.
+func (f *followed) Next(ctx context.Context) (*ovf.Member, error) {
+	m, err := f.Package.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if disk, ok := f.disk(m.Name); ok && m.Size > 0 {
+		m.Reader = &counted{r: m.Reader, told: func(done int64) { f.told(disk, done, m.Size) }}
+	}
+	return m, nil
+}
+
+// Findings are those of the package.
+func (f *followed) Findings() []ovf.Finding {
+	if r, ok := f.Package.(ovf.Reporter); ok {
+		return r.Findings()
+	}
+	return nil
+}
+
+// OnThisMachine says what the package says.
+func (f *followed) OnThisMachine() bool {
+	here, ok := f.Package.(interface{ OnThisMachine() bool })
+	return ok && here.OnThisMachine()
+}
+
+type counted struct {
+	r    io.Reader
+	n    int64
+	told func(int64)
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if c.n += int64(n); n > 0 {
+		c.told(c.n)
+	}
+	return n, err
+}
+
+type followedOpener struct {
+	*followed
+	opener ovf.Opener
+}
+
+var (
+	_ ovf.Opener   = (*followedOpener)(nil)
+	_ ovf.Reporter = (*followed)(nil)
+)
+
+// Members lists the stored files.
+func (f *followedOpener) Members() []ovf.MemberInfo { return f.opener.Members() }
+
+// Open opens a stored file, and counts how far it was read.
+func (f *followedOpener) Open(ctx context.Context, name string) (ovf.MemberFile, error) {
+	file, err := f.opener.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if disk, ok := f.disk(name); ok && file.Size() > 0 {
+		return &countedFile{MemberFile: file, told: func(done int64) { f.told(disk, done, file.Size()) }}, nil
+	}
+	return file, nil
+}
+
+type countedFile struct {
+	ovf.MemberFile
+	high atomic.Int64
+	told func(int64)
+}
+
+func (c *countedFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.MemberFile.ReadAt(p, off)
+	for end := off + int64(n); ; {
+		high := c.high.Load()
+		if end <= high {
+			break
+		}
+		if c.high.CompareAndSwap(high, end) {
+			c.told(end)
+			break
+		}
+	}
+	return n, err
+}
