@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +71,10 @@ func (c *call) openPackage(ctx context.Context, name string) (ovf.Package, error
 		return pkg, nil
 	case errors.Is(err, files.ErrNotAPackage), errors.Is(err, os.ErrNotExist), errors.Is(err, fetch.ErrUserInfo), errors.Is(err, object.ErrNotAnObject):
 		return nil, usageError{err.Error()}
+	}
+	var status *fetch.StatusError
+	if errors.As(err, &status) && (status.StatusCode == http.StatusNotFound || status.StatusCode == http.StatusGone) {
+		return nil, usageError{err.Error()} // as a file that is not there
 	}
 	return nil, &migrate.Error{Step: migrate.StepDiscover, Side: migrate.PackageSide, Object: name, Err: err}
 }

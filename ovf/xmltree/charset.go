@@ -8,13 +8,17 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/ianaindex"
 )
 
 // charset is how the original bytes relate to the UTF-8 text the tree is made of.
 type charset struct {
-	name  string // utf-8, utf-16, iso-8859-1, us-ascii
+	name  string // utf-8, utf-16, iso-8859-1, us-ascii, other
 	bom   []byte
-	order binary.ByteOrder // utf-16 only
+	order binary.ByteOrder  // utf-16 only
+	other encoding.Encoding // of producers on localized systems
 }
 
 var encodingDecl = regexp.MustCompile(`^<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']`)
@@ -46,7 +50,26 @@ func detect(b []byte) (charset, error) {
 	case "iso-8859-1", "iso8859-1", "latin1":
 		return charset{name: "iso-8859-1"}, nil
 	}
-	return charset{}, &SyntaxError{Line: 1, Msg: fmt.Sprintf("encoding %q is not one of UTF-8, UTF-16, ISO-8859-1, US-ASCII", name)}
+	if other, err := ianaindex.IANA.Encoding(name); err == nil && other != nil && likeASCII(other) {
+		return charset{name: "other", other: other}, nil
+	}
+	return charset{}, &SyntaxError{Line: 1, Msg: fmt.Sprintf("encoding %q is not known; UTF-8 is", name)}
+}
+
+// likeASCII: the bytes of markup mean themselves, in any state, so that what
+// one reader takes for text is no tag to another (as in UTF-7, ISO-2022, HZ,
+// EBCDIC).
+func likeASCII(e encoding.Encoding) bool {
+	var ascii []byte
+	for b := byte(' '); b < 0x7F; b++ {
+		ascii = append(ascii, b)
+	}
+	for _, twice := range [][]byte{ascii, []byte("~{VP~} \x1b$B+AGEAbA-"), []byte("+ADw- \r\n\t")} {
+		if text, err := e.NewDecoder().Bytes(twice); err != nil || !bytes.Equal(text, twice) {
+			return false
+		}
+	}
+	return true
 }
 
 // decode gives the UTF-8 text without byte order mark. For UTF-8 it is a
@@ -80,6 +103,15 @@ func (c charset) decode(b []byte) ([]byte, error) {
 			out = utf8.AppendRune(out, rune(x))
 		}
 		return out, nil
+	case "other":
+		out, err := c.other.NewDecoder().Bytes(b)
+		if err != nil {
+			return nil, &SyntaxError{Line: 1, Msg: err.Error()}
+		}
+		if i := bytes.IndexRune(out, utf8.RuneError); i >= 0 {
+			return nil, &SyntaxError{Line: 1 + bytes.Count(out[:i], []byte("\n")), Offset: c.offset(out, int64(i)), Msg: "bytes that mean nothing in the encoding that is declared"}
+		}
+		return out, nil
 	case "us-ascii":
 		for i, x := range b {
 			if x >= 0x80 {
@@ -103,6 +135,15 @@ func (c charset) encode(text []byte) []byte {
 				continue
 			}
 			out = ao.AppendUint16(out, uint16(r))
+		}
+		return out
+	case "other":
+		for _, r := range string(text) {
+			b, err := c.other.NewEncoder().String(string(r))
+			if err != nil {
+				b = fmt.Sprintf("&#%d;", r)
+			}
+			out = append(out, b...)
 		}
 		return out
 	case "iso-8859-1", "us-ascii":
@@ -137,6 +178,8 @@ func (c charset) offset(text []byte, off int64) int64 {
 		}
 	case "iso-8859-1":
 		n = int64(utf8.RuneCount(text[:off]))
+	case "other":
+		n = int64(len(c.encode(text[:off])))
 	}
 	return n + int64(len(c.bom))
 }

@@ -138,6 +138,9 @@ func TestEncodings(t *testing.T) {
 		"utf-16":          {utf16(true, text("UTF-16")), utf16(true, strings.Replace(text("UTF-16"), "é", "ü€", 1))},
 		"utf-16 bare":     {utf16(false, text("UTF-16LE")), utf16(false, strings.Replace(text("UTF-16LE"), "é", "ü€", 1))},
 		"latin-1":         {[]byte(strings.Replace(text("ISO-8859-1"), "é", "\xE9", 1)), []byte(strings.Replace(text("ISO-8859-1"), "é", "\xFC&#8364;", 1))},
+		"windows-1252":    {[]byte(strings.Replace(text("windows-1252"), "é", "\xE9", 1)), []byte(strings.Replace(text("windows-1252"), "é", "\xFC\x80", 1))},
+		"gb18030":         {[]byte(strings.Replace(text("GB18030"), "é", "\xA8\xA6", 1)), []byte(strings.Replace(text("GB18030"), "é", "\xA8\xB9\xA2\xE3", 1))},
+		"koi8-r":          {[]byte(strings.Replace(text("KOI8-R"), "é", "&#233;", 1)), []byte(strings.Replace(text("KOI8-R"), "é", "&#252;&#8364;", 1))},
 	}
 	for name, tt := range tests {
 		d, err := Parse(tt.in, Limits{})
@@ -168,10 +171,16 @@ func TestRefused(t *testing.T) {
 		"<a x='1' x='2'/>": "twice",
 		"<a>&unknown;</a>": "entity",
 		"<a x=1/>":         "quoted",
-		"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>":       "entity definitions are refused",
-		"<!DOCTYPE a SYSTEM \"file:///etc/passwd\"><a/>": "external entities are refused",
-		"<!DOCTYPE a PUBLIC \"x\" \"http://e/x\"><a/>":   "external entities are refused",
-		"<?xml version='1.0' encoding='EBCDIC-US'?><a/>": "encoding",
+		"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>":                  "entity definitions are refused",
+		"<!DOCTYPE a SYSTEM \"file:///etc/passwd\"><a/>":            "external entities are refused",
+		"<!DOCTYPE a PUBLIC \"x\" \"http://e/x\"><a/>":              "external entities are refused",
+		"<?xml version='1.0' encoding='EBCDIC-US'?><a/>":            "encoding",
+		"<?xml version='1.0' encoding='UTF-7'?><a/>":                "encoding",
+		"<?xml version='1.0' encoding='ISO-2022-JP'?><a/>":          "encoding",
+		"<?xml version='1.0' encoding='HZ-GB-2312'?><a/>":           "encoding",
+		"<?xml version='1.0' encoding='IBM037'?><a/>":               "encoding",
+		"<?xml version='1.0' encoding='windows-1252'?><a>\x81</a>":  "mean nothing",
+		"<?xml version='1.0' encoding='Shift_JIS'?><a>\x82\xFF</a>": "mean nothing",
 		"\xFF\xFE<\x00a": "odd number",
 	}
 	for in, want := range tests {

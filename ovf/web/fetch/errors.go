@@ -19,7 +19,7 @@ type StatusError struct {
 	Method     string
 	URL        string // redacted
 	StatusCode int
-	Body       string        // its beginning
+	Body       string        // its beginning, where it is not HTML
 	RetryAfter time.Duration // 0 when the server did not say
 }
 
@@ -36,7 +36,11 @@ func (e *StatusError) Error() string {
 func NewStatusError(resp *http.Response) *StatusError {
 	const enough = 512
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, enough))
-	e := &StatusError{StatusCode: resp.StatusCode, Body: strings.Join(strings.Fields(strings.ToValidUTF8(string(b), "?")), " ")}
+	e := &StatusError{StatusCode: resp.StatusCode}
+	// A page for people with browsers says nothing here.
+	if !strings.Contains(resp.Header.Get("Content-Type"), "html") {
+		e.Body = strings.Join(strings.Fields(strings.ToValidUTF8(string(b), "?")), " ")
+	}
 	if resp.Request != nil {
 		e.Method, e.URL = resp.Request.Method, Redact(resp.Request.URL.String())
 	}
