@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -224,5 +225,61 @@ func TestPlan(t *testing.T) {
 	runs, err := e.Journal.Runs(t.Context())
 	if err != nil || len(runs) != 0 {
 		t.Errorf("%v: %v", runs, err)
+	}
+}
+
+// TestWindowCloses: what is under way when the window closes is interrupted,
+// nothing of it is cut over outside, and the next window ends it.
+func TestWindowCloses(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t, "one"), newCloud(t)
+	e := newEngine(t)
+	rb := book(t, a, b, "windows: {n: {from: \"22:00\", to: \"06:00\"}}\nwindow: n\nsystems: [{system: one}]\nlimits: {bandwidth: 8KiB}\n")
+	night := time.Date(2026, 11, 29, 5, 59, 59, 0, time.UTC)
+	began := time.Now()
+	// It is a second before the end until a run begins, and then morning.
+	var morning atomic.Bool
+	clock := func() time.Time {
+		if morning.Load() {
+			return night.Add(time.Hour)
+		}
+		return night
+	}
+	e.Journal.AfterWrite(func(what string) {
+		if what == "run" {
+			morning.Store(true)
+		}
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	v := evacuation(t, e, rb, Options{Now: clock})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		v.Run(ctx)
+	}()
+	var rep *Report
+	for rep = v.Report(); rep.Items[0].State != "pending" || rep.Items[0].Error == nil; rep = v.Report() {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("%+v", rep.Items[0])
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	for deadline := time.Now().Add(5 * time.Second); !strings.Contains(v.Report().Items[0].Reason, "window"); {
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", v.Report().Items[0])
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if !strings.Contains(rep.Items[0].Error.Message, "window has closed") || len(b.systems()) != 0 {
+		t.Errorf("%+v; the destination holds %v", rep.Items[0], b.systems())
+	}
+	stop()
+	<-ended
+	// The next night.
+	fast := book(t, a, b, "windows: {n: {from: \"22:00\", to: \"06:00\"}}\nwindow: n\nsystems: [{system: one}]\n")
+	rep, err := evacuation(t, e, fast, Options{Now: func() time.Time { return night.Add(20 * time.Hour) }}).Run(t.Context())
+	if err != nil || rep.Verified != 1 || !slices.Equal(b.systems(), []string{"one"}) {
+		t.Errorf("%+v: %v", rep, err)
 	}
 }

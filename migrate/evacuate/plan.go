@@ -86,11 +86,12 @@ func (v *Evacuation) Plan(ctx context.Context) (*Plan, error) {
 	v.mu.Unlock()
 	p.Items = make([]ItemPlan, len(todo))
 	errs := make([]error, len(todo))
+	clouds := newIndex()
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(planners)
 	for n, item := range todo {
 		g.Go(func() error {
-			p.Items[n], errs[n] = v.planItem(gctx, item)
+			p.Items[n], errs[n] = v.planItem(gctx, item, clouds)
 			return gctx.Err()
 		})
 	}
@@ -121,12 +122,13 @@ func (p *Plan) refused(o Options) error {
 	return nil
 }
 
-func (v *Evacuation) planItem(ctx context.Context, item Item) (ItemPlan, error) {
+func (v *Evacuation) planItem(ctx context.Context, item Item, clouds *index) (ItemPlan, error) {
 	out := ItemPlan{System: item.System, Wave: item.Wave}
 	values, err := v.properties(ctx, item)
 	if err == nil {
 		var o migrate.Options
 		if o, err = v.migration(ctx, item, values); err == nil {
+			o.Source, o.Destination = clouds.of(o.Source), clouds.of(o.Destination)
 			out.Plan, err = v.engine.Plan(ctx, o)
 		}
 	}
