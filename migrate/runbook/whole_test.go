@@ -275,3 +275,29 @@ func TestValue(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestReadmeRunbook: the runbook that the README shows is one.
+func TestReadmeRunbook(t *testing.T) {
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(b), "```yaml\n")
+	text, _, end := strings.Cut(rest, "```")
+	if !ok || !end {
+		t.Fatal("the README shows no runbook")
+	}
+	dir := t.TempDir()
+	for name, content := range map[string]string{"night.yaml": text, "more.csv": list} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rb, err := Load(filepath.Join(dir, "night.yaml"), LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rb.Items) != 5 || len(rb.Windows) != 1 || rb.Items[0].Cutover.Source != "stop" {
+		t.Errorf("%+v", rb)
+	}
+}
