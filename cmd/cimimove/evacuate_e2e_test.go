@@ -268,7 +268,9 @@ func TestE2EEvacuationWorkers(t *testing.T) {
 	db := pgtest.Start(t)
 	queue := []string{"--queue", db.URL("night"), "--heartbeat", "1s"}
 	worker := func() *process {
-		return start(t, e.dir, append([]string{"worker", "--parallel-systems", "2", "--quiet"}, queue...)...)
+		p := start(t, e.dir, append([]string{"worker", "--parallel-systems", "2", "--quiet"}, queue...)...)
+		t.Cleanup(func() { p.Process.Kill() })
+		return p
 	}
 	workers := make([]*process, 4)
 	for i := range workers {
