@@ -39,7 +39,7 @@ type diskInfoDocument struct {
 
 func diskInfo(ctx context.Context, c *call) (result, error) {
 	path := c.Args().First()
-	img, size, done, err := c.image(path, c.String("from"))
+	img, size, done, err := c.image(ctx, path)
 	if err != nil {
 		return result{}, err
 	}
@@ -93,40 +93,68 @@ func diskProgress(show progress, name, phase string) disk.Progress {
 	}
 }
 
-// image opens a disk image file.
-func (c *call) image(path, from string) (disk.Image, int64, func(), error) {
-	declared := disk.Format("")
-	if from != "" {
-		var err error
-		if declared, err = diskFormat(from); err != nil {
-			return nil, 0, nil, err
-		}
+// declared is what --from says.
+func (c *call) declared() (disk.Format, error) {
+	if from := c.String("from"); from != "" {
+		return diskFormat(from)
 	}
-	f, err := os.Open(path)
+	return "", nil
+}
+
+// streams tells whether path is standard input and that no file, which could be
+// read anywhere.
+func (c *call) streams(path string) bool {
+	in, ok := c.in.(*interruptibleReader)
+	return path == "-" && (!ok || in.file() == nil)
+}
+
+// image opens a disk image file, or keeps one that is streamed.
+func (c *call) image(ctx context.Context, path string) (disk.Image, int64, func(), error) {
+	declared, err := c.declared()
 	if err != nil {
-		return nil, 0, nil, usageError{err.Error()}
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() && info.Mode()&os.ModeDevice == 0 {
-		err = usage("%s is not a file", path)
-	}
-	if err != nil {
-		f.Close()
 		return nil, 0, nil, err
 	}
-	size := info.Size()
-	if info.Mode()&os.ModeDevice != 0 {
-		if size, err = f.Seek(0, io.SeekEnd); err != nil {
-			f.Close()
+	src := formats.Source{Name: path, Declared: declared}
+	if c.streams(path) {
+		img, size, err := formats.OpenStream(ctx, c.in, src)
+		if err != nil {
 			return nil, 0, nil, err
 		}
+		return img, size, func() { img.Close() }, nil
 	}
-	img, err := formats.OpenFile(f, size, formats.Source{Name: path, Declared: declared})
+	f, size, err := c.imageFile(path)
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	img, err := formats.OpenFile(f, size, src)
 	if err != nil {
 		f.Close()
 		return nil, 0, nil, err
 	}
 	return img, size, func() { img.Close(); f.Close() }, nil
+}
+
+// imageFile opens a file or a device, whose size is where it ends.
+func (c *call) imageFile(path string) (f *os.File, size int64, err error) {
+	if path == "-" {
+		f = c.in.(*interruptibleReader).file()
+	} else if f, err = os.Open(path); err != nil {
+		return nil, 0, usageError{err.Error()}
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case info.Mode().IsRegular():
+		return f, info.Size(), nil
+	case info.Mode()&os.ModeDevice != 0 && info.Mode()&os.ModeCharDevice == 0:
+		if size, err = f.Seek(0, io.SeekEnd); err == nil {
+			return f, size, nil
+		}
+	default:
+		err = usage("%s is not a file", path)
+	}
+	f.Close()
+	return nil, 0, err
 }
 
 // comparison is the document of disk compare.
@@ -146,7 +174,7 @@ func diskCompare(ctx context.Context, c *call) (result, error) {
 	names := [2]string{c.Args().Get(0), c.Args().Get(1)}
 	var images [2]disk.Image
 	for i, name := range names {
-		img, _, done, err := c.image(name, c.String("from"))
+		img, _, done, err := c.image(ctx, name)
 		if err != nil {
 			return result{}, err
 		}

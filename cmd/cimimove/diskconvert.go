@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 
@@ -49,10 +52,16 @@ func diskConvert(ctx context.Context, c *call) (result, error) {
 	if c.IsSet("compress") {
 		opts.Level = compressionLevel(c.Int("compress"))
 	}
+	if n := c.Int("compress"); c.IsSet("compress") && (n < 0 || n > 9) {
+		return result{}, usage("--compress is a level from 0 to 9, not %d", n)
+	}
 	var res disk.Result
-	if out == "-" {
+	switch {
+	case out == "-":
 		res, err = c.encode(ctx, in, c.out, to, opts)
-	} else {
+	case special(out):
+		res, err = c.encodeInto(ctx, in, out, to, opts)
+	default:
 		err = replace(out, func(f *os.File) error {
 			res, err = c.convertTo(ctx, in, f, to, opts)
 			return err
@@ -86,14 +95,15 @@ func (d *diskConversion) text(w io.Writer) error {
 
 // convertTo converts into a file, which can be sparse.
 func (c *call) convertTo(ctx context.Context, in string, f *os.File, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
-	if in == "-" {
+	if c.streams(in) {
 		src, size, err := c.streamed()
 		if err != nil {
 			return disk.Result{}, err
 		}
+		src.TempDir = filepath.Dir(f.Name())
 		return formats.ConvertStream(ctx, c.in, src, size, f, to, opts)
 	}
-	img, _, done, err := c.image(in, c.String("from"))
+	img, _, done, err := c.image(ctx, in)
 	if err != nil {
 		return disk.Result{}, err
 	}
@@ -101,16 +111,17 @@ func (c *call) convertTo(ctx context.Context, in string, f *os.File, to disk.For
 	return formats.Convert(ctx, img, f, to, opts)
 }
 
-// encode converts into a stream.
+// encode converts into a stream. Formats whose map comes first need the whole of
+// what is streamed in.
 func (c *call) encode(ctx context.Context, in string, w io.Writer, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
-	if in == "-" {
+	if c.streams(in) && (to == disk.Raw || to == disk.VMDK) {
 		src, size, err := c.streamed()
 		if err != nil {
 			return disk.Result{}, err
 		}
 		return formats.Transcode(ctx, c.in, src, size, w, to, opts)
 	}
-	img, _, done, err := c.image(in, c.String("from"))
+	img, _, done, err := c.image(ctx, in)
 	if err != nil {
 		return disk.Result{}, err
 	}
@@ -118,33 +129,49 @@ func (c *call) encode(ctx context.Context, in string, w io.Writer, to disk.Forma
 	return formats.Encode(ctx, img, w, to, opts)
 }
 
-// streamed says what comes on standard input. A raw disk does not tell its
-// size, so that is asked for.
+// streamed says what comes on standard input. A raw disk of which --size does
+// not tell the size ends with the stream.
 func (c *call) streamed() (formats.Source, int64, error) {
-	src := formats.Source{Name: "-"}
-	if from := c.String("from"); from != "" {
-		var err error
-		if src.Declared, err = diskFormat(from); err != nil {
-			return src, 0, err
-		}
+	declared, err := c.declared()
+	src := formats.Source{Name: "-", Declared: declared, RawToEnd: true}
+	if err != nil {
+		return src, 0, err
 	}
 	size := int64(-1)
 	if s := c.String("size"); s != "" {
 		n, err := humanize.ParseBytes(s)
-		if err != nil {
+		if err != nil || n > math.MaxInt64 {
 			return src, 0, usage("--size %q is not a size such as 8GiB", s)
 		}
 		size = int64(n)
 	}
-	if src.Declared == disk.Raw && size < 0 {
-		return src, 0, usage("a raw disk on standard input needs --size BYTES")
-	}
 	return src, size, nil
 }
 
+// special tells whether name is there and no regular file: a device, a pipe. It
+// is written to, and not replaced.
+func special(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
+}
+
+// encodeInto writes a stream to what is there under the name out.
+func (c *call) encodeInto(ctx context.Context, in, out string, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
+	f, err := os.OpenFile(out, os.O_WRONLY, 0)
+	if err != nil {
+		return disk.Result{}, usageError{err.Error()}
+	}
+	res, err := c.encode(ctx, in, f, to, opts)
+	return res, errors.Join(err, f.Close())
+}
+
 // replace writes a file that appears under its name, complete, or not at all.
+// A name that is a link stays one.
 func replace(name string, write func(*os.File) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*.part")
+	if target, err := filepath.EvalSymlinks(name); err == nil {
+		name = target
+	}
+	f, err := createBeside(name)
 	if err != nil {
 		return err
 	}
@@ -157,9 +184,6 @@ func replace(name string, write func(*os.File) error) (err error) {
 	if err = write(f); err != nil {
 		return err
 	}
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
 	if err = f.Sync(); err != nil {
 		return err
 	}
@@ -167,4 +191,17 @@ func replace(name string, write func(*os.File) error) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), name)
+}
+
+// createBeside creates a file beside name, to be renamed to it, that others may
+// read as far as they may what the user creates.
+func createBeside(name string) (*os.File, error) {
+	for range 100 {
+		part := filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%08x.part", filepath.Base(name), rand.Uint32()))
+		f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if !errors.Is(err, os.ErrExist) {
+			return f, err
+		}
+	}
+	return nil, fmt.Errorf("%s: no name is free for a file beside it", name)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 )
 
 // interruptibleReader reads from a stream that may block for ever, such as a
@@ -66,4 +67,21 @@ func (i *interruptibleReader) serve(buf []byte) {
 			return
 		}
 	}
+}
+
+// file is the regular file that standard input is, nothing of which was read
+// yet: it can be read anywhere. nil: it is none.
+func (i *interruptibleReader) file() *os.File {
+	f, ok := i.r.(*os.File)
+	if !ok || i.answers != nil {
+		return nil
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	if at, err := f.Seek(0, io.SeekCurrent); err != nil || at != 0 {
+		return nil
+	}
+	return f
 }

@@ -39,6 +39,8 @@ const (
 	vdiOffset    = 64
 )
 
+const luks = "luks"
+
 // others are signatures of what may lie where a disk is expected.
 var others = [...]struct{ magic, name string }{
 	{"\x1f\x8b", "gzip"},
@@ -51,7 +53,7 @@ var others = [...]struct{ magic, name string }{
 	{"QED\x00", "qed"},
 	{"WithoutFreeSpace", "parallels"},
 	{"WithouFreSpacExt", "parallels"},
-	{"LUKS\xba\xbe", "luks"},
+	{"LUKS\xba\xbe", luks},
 }
 
 var createType = regexp.MustCompile(`(?im)^createType\s*=\s*"([A-Za-z0-9]{1,40})"`)
@@ -135,7 +137,7 @@ func FormatOfName(name string) Format {
 // (empty: none) and its name. Content and declaration, or without one content
 // and extension, must agree; the two VMDK variants count as one format.
 // Content without magic is raw only where that is declared or the name ends in
-// .raw or .img. Otherwise the error is an ErrWrongFormat, or an ErrUnsupported
+// .raw or .img, and so is an encrypted disk. Otherwise the error is an ErrWrongFormat, or an ErrUnsupported
 // for content that is known and not handled.
 func Resolve(k Kind, declared Format, name string) (Format, error) {
 	promised, from := declared, "declared "
@@ -154,6 +156,8 @@ func Resolve(k Kind, declared Format, name string) (Format, error) {
 			return "", wrong("a known disk format or --from raw")
 		}
 		return "", wrong(string(promised))
+	case promised == Raw && k.Other == luks:
+		return Raw, nil // an encrypted disk is one: its content is what it is
 	case promised != "" && family(promised) != family(k.Format):
 		return "", wrong(from + string(promised))
 	case k.Other != "":

@@ -54,6 +54,9 @@ func TestResolve(t *testing.T) {
 		want     disk.Format
 		is       error
 	}{
+		{disk.Kind{Other: "luks"}, disk.Raw, "disk", disk.Raw, nil},
+		{disk.Kind{Other: "luks"}, "", "disk.img", disk.Raw, nil},
+		{disk.Kind{Other: "luks"}, "", "disk", "", disk.ErrUnsupported},
 		{stream, "", "disk.vmdk", disk.VMDK, nil},
 		{sparse, "", "disk.VMDK", disk.VMDKSparse, nil},
 		{sparse, disk.VMDK, "", disk.VMDKSparse, nil},

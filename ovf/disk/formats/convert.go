@@ -62,6 +62,9 @@ func ConvertStream(ctx context.Context, r io.Reader, src Source, size int64, out
 	if err := checkVariant(to, opts); err != nil {
 		return disk.Result{}, err
 	}
+	if size < 0 && src.RawToEnd && src.Declared == disk.Raw {
+		return rawToEnd(ctx, r, out, opts)
+	}
 	res, err := Decode(ctx, r, src, size, raw.NewSink(out), disk.DecodeOptions{Workers: opts.Workers, NoDigest: opts.NoDigest, Progress: opts.Progress, OnBlock: opts.OnBlock})
 	if err != nil || !opts.FileDigest {
 		return res, err
@@ -77,4 +80,30 @@ func fileDigest(ctx context.Context, out *os.File, res *disk.Result) error {
 	}
 	res.FileDigest, err = disk.PlainDigest(ctx, written, written.Size(), nil)
 	return err
+}
+
+// rawToEnd copies a raw disk of unknown size: what is written is the disk.
+func rawToEnd(ctx context.Context, r io.Reader, out *os.File, opts disk.EncodeOptions) (disk.Result, error) {
+	n, err := sparsely(ctx, out, r)
+	if err != nil {
+		return disk.Result{}, err
+	}
+	img, err := raw.Open(out)
+	if err != nil {
+		return disk.Result{}, err
+	}
+	res := disk.Result{Info: img.Info(), StreamBytes: n}
+	if res.DataBytes, err = disk.Allocated(ctx, img); err != nil {
+		return res, err
+	}
+	if !opts.NoDigest {
+		if res.Digest, err = disk.ContentDigest(ctx, img, n, opts.Progress); err != nil {
+			return res, err
+		}
+		res.HasDigest = true
+	}
+	if opts.FileDigest {
+		err = fileDigest(ctx, out, &res)
+	}
+	return res, err
 }

@@ -48,6 +48,11 @@ type Source struct {
 	// its content passes; it may make the Size larger, and an error refuses the
 	// image.
 	Begin func(*disk.Info) error
+	// TempDir is where such a file goes; empty is os.TempDir.
+	TempDir string
+	// RawToEnd lets a declared raw disk, of which Decode does not know the size,
+	// end where the stream ends. It is kept in a temporary file meanwhile.
+	RawToEnd bool
 
 	depth int // how many images build on this one
 }
@@ -110,7 +115,7 @@ func Decode(ctx context.Context, r io.Reader, src Source, size int64, sink disk.
 		opts.Name = src.Name
 	}
 	br := bufio.NewReaderSize(r, 256<<10)
-	w, f, err := atHand(ctx, br, src)
+	w, f, err := atHand(ctx, br, src, size)
 	switch {
 	case err != nil:
 		return disk.Result{}, err

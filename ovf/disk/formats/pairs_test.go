@@ -3,6 +3,7 @@ package formats_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"os"
@@ -153,6 +154,37 @@ func TestEveryPair(t *testing.T) {
 			if at, equal, err := disk.Compare(ctx, plain, second); err != nil || !equal {
 				t.Errorf("%s to %s: differs at %d (%v)", from, to, at, err)
 			}
+		}
+	}
+}
+
+// TestFileDigest: the SHA-256 of what is written, in every format.
+func TestFileDigest(t *testing.T) {
+	ctx := context.Background()
+	content := disktest.Patterns()["first and last"]
+	plain := raw.New(bytes.NewReader(content), int64(len(content)))
+	for way, k := range ways() {
+		opts := k.opts
+		opts.FileDigest = true
+		f, err := os.Create(filepath.Join(t.TempDir(), "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		res, err := formats.Convert(ctx, plain, f, k.to, opts)
+		if err != nil {
+			t.Fatalf("%s: %v", way, err)
+		}
+		b, err := os.ReadFile(f.Name())
+		if err != nil || res.FileDigest != sha256.Sum256(b) {
+			t.Errorf("%s: another digest (%v)", way, err)
+		}
+		if !k.stream {
+			continue
+		}
+		var out bytes.Buffer
+		if res, err = formats.Encode(ctx, plain, &out, k.to, opts); err != nil || res.FileDigest != sha256.Sum256(out.Bytes()) {
+			t.Errorf("%s, as a stream: another digest (%v)", way, err)
 		}
 	}
 }

@@ -29,7 +29,7 @@ type whole struct {
 // that: by random access to the same bytes where src.At gives it, else from a
 // temporary file, which has no name and is gone with the process. nil: it can be
 // decoded as it passes, in the format given.
-func atHand(ctx context.Context, r *bufio.Reader, src Source) (*whole, disk.Format, error) {
+func atHand(ctx context.Context, r *bufio.Reader, src Source, size int64) (*whole, disk.Format, error) {
 	header, err := r.Peek(disk.HeaderSize)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, "", err
@@ -42,12 +42,28 @@ func atHand(ctx context.Context, r *bufio.Reader, src Source) (*whole, disk.Form
 	case fixed:
 	case err != nil:
 		return nil, "", err
+	case f == disk.Raw && size < 0 && src.RawToEnd && src.Declared == disk.Raw:
 	case f == disk.Raw, f == disk.VMDK, f == disk.VMDKSparse:
 		return nil, f, nil
 	}
 	w, err := keep(ctx, r, src)
 	return w, f, err
 }
+
+// OpenStream is Open for an image that comes as a stream: it is kept in a
+// temporary file, which closing the image removes. size is its length in bytes.
+func OpenStream(ctx context.Context, r io.Reader, src Source) (img disk.Image, size int64, err error) {
+	src.At = nil
+	w, err := keep(ctx, r, src)
+	if err != nil {
+		return nil, 0, err
+	}
+	return disk.Owning(w.Image, closing(w.done)), w.kept, nil
+}
+
+type closing func()
+
+func (c closing) Close() error { c(); return nil }
 
 func keep(ctx context.Context, r io.Reader, src Source) (*whole, error) {
 	if src.At != nil {
@@ -65,7 +81,11 @@ func keep(ctx context.Context, r io.Reader, src Source) (*whole, error) {
 			return err
 		}}, nil
 	}
-	f, err := os.CreateTemp("", "cimimove-disk-*")
+	folder := src.TempDir
+	if folder == "" {
+		folder = os.TempDir()
+	}
+	f, err := os.CreateTemp(folder, "cimimove-disk-*")
 	if err != nil {
 		return nil, fmt.Errorf("%s: keeping the image, which cannot be read as a stream: %w", src.Name, err)
 	}
@@ -74,10 +94,10 @@ func keep(ctx context.Context, r io.Reader, src Source) (*whole, error) {
 		f.Close()
 		os.Remove(f.Name()) // where an open file cannot be removed
 	}
-	n, err := io.CopyBuffer(struct{ io.Writer }{f}, untilDone{ctx, r}, make([]byte, 1<<20))
+	n, err := sparsely(ctx, f, r)
 	var write *os.PathError
 	if errors.As(err, &write) && write.Path == f.Name() {
-		err = fmt.Errorf("%s: keeping the image, which cannot be read as a stream, in %s (TMPDIR names another folder): %w", src.Name, os.TempDir(), write.Err)
+		err = fmt.Errorf("%s: keeping the image, which cannot be read as a stream, in %s (TMPDIR names another folder): %w", src.Name, folder, write.Err)
 	}
 	var img disk.Image
 	if err == nil {
@@ -88,6 +108,23 @@ func keep(ctx context.Context, r io.Reader, src Source) (*whole, error) {
 		return nil, err
 	}
 	return &whole{Image: img, kept: n, done: done, rest: func() error { return nil }}, nil
+}
+
+// sparsely copies r into the empty file f, leaving out zeros.
+func sparsely(ctx context.Context, f *os.File, r io.Reader) (n int64, err error) {
+	buf := make([]byte, 1<<20)
+	for err == nil {
+		var k int
+		k, err = io.ReadFull(untilDone{ctx, r}, buf)
+		if werr := disk.WriteData(f, buf[:k], n); werr != nil {
+			return n, werr
+		}
+		n += int64(k)
+	}
+	if !errors.Is(err, io.EOF) && err != io.ErrUnexpectedEOF {
+		return n, err
+	}
+	return n, f.Truncate(n)
 }
 
 // release closes the image and what is behind it.

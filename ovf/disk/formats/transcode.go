@@ -23,7 +23,7 @@ import (
 func Transcode(ctx context.Context, r io.Reader, src Source, size int64, w io.Writer, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
 	out, file := regular(w)
 	br := bufio.NewReaderSize(r, 256<<10)
-	img, _, err := atHand(ctx, br, src)
+	img, _, err := atHand(ctx, br, src, size)
 	if err != nil {
 		return disk.Result{}, err
 	}
