@@ -49,12 +49,32 @@ type header struct {
 	snapshots   uint32
 	backing     string // the file that holds the rest of the content, if any
 	backingAs   string // its format, as qemu calls it, where the image says
+	extended    bool   // L2 entries tell of the parts of a cluster
 }
 
 func (h *header) clusterSize() int64 { return 1 << h.clusterBits }
 
+// entrySize is the length of an L2 entry.
+func (h *header) entrySize() int64 {
+	if h.extended {
+		return 16
+	}
+	return 8
+}
+
 // l2Entries is the number of clusters an L2 table maps: it takes one cluster.
-func (h *header) l2Entries() int64 { return h.clusterSize() / 8 }
+func (h *header) l2Entries() int64 { return h.clusterSize() / h.entrySize() }
+
+// subclusters is how many parts of a cluster extended L2 entries tell of.
+const subclusters = 32
+
+// unit is the length of what the tables tell of as one: a cluster or a part.
+func (h *header) unit() int64 {
+	if h.extended {
+		return h.clusterSize() / subclusters
+	}
+	return h.clusterSize()
+}
 
 // readHeader reads and checks the header of the image of length bytes.
 func readHeader(r io.ReaderAt, length int64, name string) (*header, error) {
@@ -145,10 +165,11 @@ func (h *header) features(name string, b []byte) error {
 		return corrupt(name, 72, "an image not marked corrupt", "one that is")
 	case bits&externalData != 0:
 		return &disk.UnsupportedError{Name: name, Format: disk.QCOW2, Feature: "an external data file"}
-	case bits&extendedL2 != 0:
-		return &disk.UnsupportedError{Name: name, Format: disk.QCOW2, Feature: "extended L2 entries"}
 	case bits&^(dirty|corruptBit|externalData|compressionType|extendedL2) != 0:
 		return &disk.UnsupportedError{Name: name, Format: disk.QCOW2, Feature: fmt.Sprintf("incompatible features %#x", bits)}
+	}
+	if h.extended = bits&extendedL2 != 0; h.extended && h.clusterBits < 14 {
+		return corrupt(name, 20, "clusters of 16 KiB or more with extended L2 entries", fmt.Sprintf("2^%d bytes", h.clusterBits))
 	}
 	headerLen := be.Uint32(b[100:])
 	if headerLen < headerLenV3 {

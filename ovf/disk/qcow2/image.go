@@ -3,10 +3,9 @@
 //
 // It follows QEMU's docs/interop/qcow2.txt. A backing file is opened by the
 // caller alone (OpenOver): a file is not opened because a header names it. An
-// external data file, encryption and extended L2 entries are
-// disk.ErrUnsupported. Of an image with internal snapshots the current state is
-// read, as every reader does; Info counts the snapshots, which no conversion
-// carries.
+// external data file and encryption are disk.ErrUnsupported. Of an image with
+// internal snapshots the current state is read, as every reader does; Info
+// counts the snapshots, which no conversion carries.
 package qcow2
 
 import (
@@ -130,16 +129,16 @@ func (m *Image) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), atEnd
 }
 
-// readRun reads what is in one piece at off: clusters that follow each other
-// in the image too, or one compressed cluster.
+// readRun reads what is in one piece at off: clusters, or parts of them, that
+// follow each other in the image too, or one compressed cluster.
 func (m *Image) readRun(p []byte, off int64) (int, error) {
-	cs := m.h.clusterSize()
-	g, skip := off/cs, off%cs
-	c, err := m.cluster(g)
+	unit := m.h.unit()
+	skip := off % unit
+	c, err := m.cluster(off)
 	if err != nil {
 		return 0, err
 	}
-	n := min(int64(len(p)), cs-skip)
+	n := min(int64(len(p)), unit-skip)
 	switch c.kind {
 	case absent:
 		if m.parent != nil {
@@ -152,17 +151,19 @@ func (m *Image) readRun(p []byte, off int64) (int, error) {
 		clear(p[:n])
 		return int(n), nil
 	case compressed:
-		return int(n), m.readCompressed(p[:n], g, c, skip)
+		cs := m.h.clusterSize()
+		n = min(int64(len(p)), cs-off%cs)
+		return int(n), m.readCompressed(p[:n], off/cs, c, off%cs)
 	}
 	for n < int64(len(p)) {
-		next, err := m.cluster((off + n) / cs)
+		next, err := m.cluster(off + n)
 		if err != nil {
 			return 0, err
 		}
-		if next.kind != plain || next.at != c.at+(off+n)/cs*cs-g*cs {
+		if next.kind != plain || next.at != c.at+skip+n {
 			break
 		}
-		n = min(int64(len(p)), n+cs)
+		n = min(int64(len(p)), n+unit)
 	}
 	return int(n), m.readPlain(p[:n], c.at+skip)
 }
@@ -184,8 +185,8 @@ func (m *Image) Extents(ctx context.Context, off, n int64) iter.Seq2[disk.Extent
 			yield(disk.Extent{}, fmt.Errorf("qcow2: extents of %d bytes at %d: the disk has %d", n, off, m.Size()))
 			return
 		}
-		cs, end := m.h.clusterSize(), off+n
-		span := cs * m.h.l2Entries()
+		unit, end := m.h.unit(), off+n
+		span := m.h.clusterSize() * m.h.l2Entries()
 		for at := off; at < end; {
 			if err := ctx.Err(); err != nil {
 				yield(disk.Extent{}, err)
@@ -193,12 +194,12 @@ func (m *Image) Extents(ctx context.Context, off, n int64) iter.Seq2[disk.Extent
 			}
 			next, k := at/span*span+span, absent
 			if m.l1[at/span] != 0 {
-				c, err := m.cluster(at / cs)
+				c, err := m.cluster(at)
 				if err != nil {
 					yield(disk.Extent{}, err)
 					return
 				}
-				next, k = at/cs*cs+cs, c.kind
+				next, k = at/unit*unit+unit, c.kind
 			}
 			next = min(next, end)
 			if k == absent && m.parent != nil && at < m.parent.Size() {

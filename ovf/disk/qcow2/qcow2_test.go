@@ -14,6 +14,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/qcow2"
+	"github.com/cimimove/cimimove/ovf/disk/raw"
 )
 
 // variants are the arguments of qemu-img convert that make them.
@@ -30,6 +31,13 @@ var variants = map[string][]string{
 	"zstd, largest clusters": {"-c", "-o", "compression_type=zstd,cluster_size=2M"},
 	"preallocated":           {"-o", "preallocation=metadata"},
 	"lazy refcounts":         {"-o", "lazy_refcounts=on,refcount_bits=1"},
+	"wide refcounts":         {"-o", "refcount_bits=64,cluster_size=1k"},
+	"all preallocated":       {"-o", "preallocation=falloc,cluster_size=8k"},
+	"extended L2":            {"-o", "extended_l2=on"},
+	"extended L2, smallest":  {"-o", "extended_l2=on,cluster_size=16k"},
+	"extended L2, largest":   {"-o", "extended_l2=on,cluster_size=2M"},
+	"extended L2, zlib":      {"-c", "-o", "extended_l2=on,cluster_size=128k"},
+	"extended L2, zstd":      {"-c", "-o", "extended_l2=on,compression_type=zstd"},
 }
 
 // made is content as qemu-img's qcow2 with args.
@@ -113,13 +121,12 @@ func TestRefusesByName(t *testing.T) {
 	disktest.Run(t, qemu, "create", "-f", "qcow2", path("base"), "1M")
 	disktest.Run(t, qemu, "create", "-f", "qcow2", "-b", path("base"), "-F", "qcow2", path("a backing file"))
 	disktest.Run(t, qemu, "create", "-f", "qcow2", "-o", "data_file="+path("data"), path("an external data file"), "1M")
-	disktest.Run(t, qemu, "create", "-f", "qcow2", "-o", "extended_l2=on,cluster_size=128k", path("extended L2"), "1M")
 	encrypted := made(t, make([]byte, 1<<20))
 	encrypted[35] = 2 // LUKS; making one for real is slow and wants a steady clock
 	if err := os.WriteFile(path("encryption"), encrypted, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for _, feature := range []string{"a backing file", "an external data file", "extended L2", "encryption"} {
+	for _, feature := range []string{"a backing file", "an external data file", "encryption"} {
 		b, err := os.ReadFile(path(feature))
 		if err != nil {
 			t.Fatal(err)
@@ -131,6 +138,45 @@ func TestRefusesByName(t *testing.T) {
 	if err := read([]byte("KDMV and so on")); !errors.Is(err, disk.ErrWrongFormat) {
 		t.Errorf("a VMDK: %v", err)
 	}
+}
+
+// TestPartsOfClusters: with extended L2 entries, parts of a cluster are data,
+// zeros or the backing file's.
+func TestPartsOfClusters(t *testing.T) {
+	qemu, qemuIO := disktest.Tool(t, "qemu-img"), disktest.Tool(t, "qemu-io")
+	dir := t.TempDir()
+	base, top := filepath.Join(dir, "base"), filepath.Join(dir, "top")
+	disktest.Run(t, qemu, "create", "-f", "raw", base, "1M")
+	disktest.Run(t, qemuIO, "-f", "raw", "-c", "write -P 1 0 700k", base)
+	disktest.Run(t, qemu, "create", "-f", "qcow2", "-b", base, "-F", "raw", "-o", "extended_l2=on", top)
+	disktest.Run(t, qemuIO, "-c", "write -P 2 66k 2k", "-c", "write -P 3 127k 3k", "-c", "write -z 192k 6k", "-c", "write -z 256k 64k", "-c", "write -P 4 1022k 2k", top)
+	want := make([]byte, 1<<20)
+	fill := func(b byte, at, n int) { copy(want[at<<10:], bytes.Repeat([]byte{b}, n<<10)) }
+	fill(1, 0, 700)
+	fill(2, 66, 2)
+	fill(3, 127, 3)
+	fill(0, 192, 6)
+	fill(0, 256, 64)
+	fill(4, 1022, 2)
+	image, err := os.ReadFile(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := qcow2.OpenOver(bytes.NewReader(image), int64(len(image)), "top", func([]string, disk.Format) (disk.Image, error) {
+		return raw.New(bytes.NewReader(content), int64(len(content))), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(io.NewSectionReader(img, 0, img.Size()))
+	if err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("reads other content (%v)", err)
+	}
+	disktest.Extents(t, img, want)
 }
 
 // TestSnapshotsAreKeptApart: the current state is read, not an earlier one.

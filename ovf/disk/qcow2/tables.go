@@ -23,7 +23,7 @@ const (
 	compressed
 )
 
-// cluster is where the content of one cluster lies.
+// cluster is where the content of one cluster, or of a part of one, lies.
 type cluster struct {
 	kind kind
 	at   int64 // byte offset in the image
@@ -38,9 +38,10 @@ type tableCache struct {
 	m  map[int64][]byte
 }
 
-// cluster is cluster g of the disk.
-func (m *Image) cluster(g int64) (cluster, error) {
-	i, j := g/m.h.l2Entries(), g%m.h.l2Entries()
+// cluster is the cluster, or the part of one, that byte off of the disk is in.
+func (m *Image) cluster(off int64) (cluster, error) {
+	g := off / m.h.clusterSize()
+	i, j := g/m.h.l2Entries(), g%m.h.l2Entries()*m.h.entrySize()
 	at := int64(m.l1[i])
 	if at == 0 {
 		return cluster{kind: absent}, nil
@@ -49,7 +50,33 @@ func (m *Image) cluster(g int64) (cluster, error) {
 	if err != nil {
 		return cluster{}, err
 	}
-	return m.entry(binary.BigEndian.Uint64(t[8*j:]), at+8*j)
+	e := binary.BigEndian.Uint64(t[j:])
+	if !m.h.extended || e&compressedBit != 0 {
+		return m.entry(e, at+j)
+	}
+	if e&zeroBit != 0 {
+		return cluster{}, corrupt(m.name, at+j, "an extended L2 entry, whose bitmap tells of zeros", fmt.Sprintf("%#x", e))
+	}
+	return m.part(e, binary.BigEndian.Uint64(t[j+8:]), off%m.h.clusterSize()/m.h.unit(), at+j)
+}
+
+// part is what the extended L2 entry e, which lies at where, says of a part of
+// its cluster. Of bitmap, a low bit says that the part is there, the high one
+// that it is zeros.
+func (m *Image) part(e, bitmap uint64, part, where int64) (cluster, error) {
+	c, err := m.entry(e, where)
+	there, zeros := bitmap>>part&1 != 0, bitmap>>(subclusters+part)&1 != 0
+	switch {
+	case err != nil:
+		return c, err
+	case there && (zeros || c.kind != plain):
+		return c, corrupt(m.name, where+8, "a bitmap that fits its L2 entry", fmt.Sprintf("%#x", bitmap))
+	case there:
+		return cluster{kind: plain, at: c.at + part*m.h.unit()}, nil
+	case zeros:
+		return cluster{kind: zero}, nil
+	}
+	return cluster{kind: absent}, nil
 }
 
 // entry is what the L2 entry e, which lies at where, says.
