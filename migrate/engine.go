@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/ovf/object"
 )
 
 // Engine carries out plans. Its methods may be called concurrently.
@@ -31,6 +32,10 @@ type Engine struct {
 	Observer Observer
 	// Relay says where a destination outside this process fetches from.
 	Relay RelayOptions
+	// Objects says how object stores are reached, for packages that wait there.
+	Objects object.Options
+	// StageOnly ends runs when their package is staged; Resume goes on.
+	StageOnly bool
 	// Limits are shared by all runs; nil: none.
 	Limits *Limits
 	// StallTimeout ends a transfer that moves no byte for this long; default 60 s.

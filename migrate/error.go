@@ -27,6 +27,7 @@ const (
 	StepPlan     Step = "plan"
 	StepQuiesce  Step = "quiesce"
 	StepExport   Step = "export"
+	StepStage    Step = "stage" // only on that way
 	StepTransfer Step = "transfer"
 	StepImport   Step = "import"
 	StepVerify   Step = "verify"

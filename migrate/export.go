@@ -73,6 +73,9 @@ func (r *run) openSource(ctx context.Context) error {
 	if r.content != nil {
 		return nil
 	}
+	if r.done(StepStage) {
+		return r.openStaged(ctx)
+	}
 	if err := r.stillAtRest(ctx); err != nil {
 		return err
 	}

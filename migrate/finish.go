@@ -68,6 +68,13 @@ func (r *run) finish(ctx context.Context) error {
 			}
 		}
 	}
+	if v.Verified || r.Verify == VerifyNone {
+		if err := r.leaveStage(ctx); err != nil {
+			r.findings = append(r.findings, leftFinding(r.Stage, err))
+		}
+	} else if r.staged() {
+		r.findings = append(r.findings, ovf.Finding{ID: RuleLeft, Severity: ovf.Warning, Object: r.Stage, Message: "keeps the package, as the new System could not be verified", Hint: "cimimove gc --run " + r.id + " removes it"})
+	}
 	if err := r.sourceAfter(ctx, &n, v.Verified); err != nil {
 		return err
 	}

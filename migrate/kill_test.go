@@ -13,21 +13,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/client"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/ovf/object/s3test"
 )
 
 // The kill tests run a migration in a process of their own, which is this test
 // binary: the variables tell it what to move and after which write of the
-// journal to end by SIGKILL. Nothing outside this file reads them.
+// journal, or which call of a cloud, to end by SIGKILL. Nothing outside this
+// file reads them.
 const (
 	childState  = "CIMIMOVE_TEST_STATE"
 	childSource = "CIMIMOVE_TEST_SOURCE"
 	childDest   = "CIMIMOVE_TEST_DESTINATION"
 	childKill   = "CIMIMOVE_TEST_KILL_AT"
 	childVia    = "CIMIMOVE_TEST_VIA"
+	childStage  = "CIMIMOVE_TEST_STAGE"
 )
 
 func TestMain(m *testing.M) {
@@ -43,7 +47,7 @@ func TestMain(m *testing.M) {
 
 func child(dir string) error {
 	ctx := context.Background()
-	at := os.Getenv(childKill) // the number of a write, or its name
+	at := os.Getenv(childKill) // the number of a write, its name, or "call" and the number of a call
 	j, err := journal.Open(ctx, dir)
 	if err != nil {
 		return err
@@ -51,18 +55,22 @@ func child(dir string) error {
 	var writes atomic.Int64
 	j.AfterWrite(func(what string) {
 		if n := writes.Add(1); strconv.FormatInt(n, 10) == at || what == at {
-			fmt.Println(what)
-			syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
+			die(what)
 		}
 	})
+	var calls atomic.Int64
+	called := func(what string) {
+		if n := calls.Add(1); fmt.Sprintf("call %d", n) == at {
+			die(what)
+		}
+	}
 	dial := func(ctx context.Context, url string, _ migrate.Side) (migrate.Endpoint, error) {
 		if dir, ok := strings.CutPrefix(url, "local:"); ok {
 			p, err := openLocal(ctx, dir)
 			return migrate.Endpoint{Name: url, Provider: p}, err
 		}
 		p, err := client.New(ctx, url, client.Options{})
-		return migrate.Endpoint{Name: url, URL: url, Provider: p}, err
+		return migrate.Endpoint{Name: url, URL: url, Provider: lethal{p, called}}, err
 	}
 	src, err := dial(ctx, os.Getenv(childSource), migrate.Source)
 	if err != nil {
@@ -72,7 +80,8 @@ func child(dir string) error {
 	if err != nil {
 		return err
 	}
-	plan, err := migrate.NewPlan(ctx, migrate.Options{Source: src, Destination: dst, System: "shop", Via: migrate.Via(os.Getenv(childVia))})
+	calls.Store(0)
+	plan, err := migrate.NewPlan(ctx, migrate.Options{Source: src, Destination: dst, System: "shop", Via: migrate.Via(os.Getenv(childVia)), Stage: os.Getenv(childStage)})
 	if err != nil {
 		return err
 	}
@@ -86,38 +95,91 @@ func child(dir string) error {
 // destination. AC-01, AC-32.
 func TestResumeAfterKill(t *testing.T) {
 	t.Parallel()
-	resumeAfterKill(t, migrate.ViaRelay, 5)
+	resumeAfterKill(t, killed{via: migrate.ViaRelay}, 5)
 }
 
 // TestResumeDirectAfterKill does so where the destination fetches from the
 // source itself.
 func TestResumeDirectAfterKill(t *testing.T) {
 	t.Parallel()
-	resumeAfterKill(t, migrate.ViaDirect, 5)
+	resumeAfterKill(t, killed{via: migrate.ViaDirect}, 5)
+}
+
+// TestResumeStagedAfterKill does so where the package waits in a folder.
+func TestResumeStagedAfterKill(t *testing.T) {
+	t.Parallel()
+	resumeAfterKill(t, killed{via: migrate.ViaStage, stage: t.TempDir()}, 6)
+}
+
+// TestResumeStagedInStoreAfterKill does so where it waits in an object store.
+func TestResumeStagedInStoreAfterKill(t *testing.T) {
+	store := s3test.Start(t, "depot")
+	resumeAfterKill(t, killed{via: migrate.ViaStage, stage: "s3://depot/waits", store: store}, 7)
 }
 
 // TestResumeAfterEachKillE2E does so after each of them.
 func TestResumeAfterEachKillE2E(t *testing.T) {
 	if os.Getenv("CIMIMOVE_E2E") == "" {
-		t.Skip("kills some thirty processes; set CIMIMOVE_E2E=1")
+		t.Skip("kills some hundreds of processes; set CIMIMOVE_E2E=1")
 	}
-	for _, via := range []migrate.Via{migrate.ViaRelay, migrate.ViaDirect} {
-		t.Run(string(via), func(t *testing.T) { resumeAfterKill(t, via, 1) })
+	store := s3test.Start(t, "depot")
+	for name, k := range map[string]killed{
+		"relay": {via: migrate.ViaRelay}, "direct": {via: migrate.ViaDirect},
+		"stage": {via: migrate.ViaStage, stage: t.TempDir()}, "stage in a store": {via: migrate.ViaStage, stage: "s3://depot/waits", store: store},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resumeAfterKill(t, k, 1)
+			k.calls = true
+			resumeAfterKill(t, k, 1)
+		})
 	}
 }
 
-func resumeAfterKill(t *testing.T, via migrate.Via, step int) {
+// killed is a migration that is killed, again and again.
+type killed struct {
+	via   migrate.Via
+	stage string
+	store *s3test.Server
+	calls bool // after calls of the clouds, not after writes of the journal
+}
+
+func (k killed) at(n int) string {
+	if k.calls {
+		return fmt.Sprintf("call %d", n)
+	}
+	return strconv.Itoa(n)
+}
+
+// checkClean: nothing waits any more.
+func (k killed) checkClean(t *testing.T) {
+	t.Helper()
+	if k.store != nil {
+		if left := append(k.store.Names(), k.store.Uploads()...); len(left) > 0 {
+			t.Errorf("the store holds %v", left)
+		}
+	} else if k.stage != "" {
+		left, err := os.ReadDir(k.stage)
+		if err != nil || len(left) > 0 {
+			t.Errorf("the stage holds %v: %v", left, err)
+		}
+	}
+}
+
+func resumeAfterKill(t *testing.T, k killed, step int) {
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
 	a.load(s)
 	points := 0
 	for at := 1; ; at += step {
 		state := t.TempDir()
-		killed, where := runChild(t, state, a.url(), b.url(), via, strconv.Itoa(at))
+		killed, where := runChild(t, state, a.url(), b.url(), k, k.at(at))
 		e := engineAt(t, state, a.remote(), b.remote())
 		list, err := e.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
+		}
+		if k.calls && killed && len(list.Runs) == 0 {
+			continue // while it was planned
 		}
 		if len(list.Runs) != 1 {
 			t.Fatalf("write %d (%s): %d runs in the journal", at, where, len(list.Runs))
@@ -131,6 +193,7 @@ func resumeAfterKill(t *testing.T, via migrate.Via, step int) {
 			t.Fatalf("write %d (%s): resume: %v", at, where, err)
 		}
 		checkMoved(t, s, rep, b)
+		k.checkClean(t)
 		if t.Failed() {
 			t.Fatalf("write %d (%s)", at, where)
 		}
@@ -158,7 +221,7 @@ func TestResumeAfterKillInProcess(t *testing.T) {
 	c.close()
 	for _, at := range []string{"done export", "begin import", "note import", "done import", "begin verify"} {
 		state := t.TempDir()
-		if killed, _ := runChild(t, state, "local:"+a, "local:"+b, migrate.ViaRelay, at); !killed {
+		if killed, _ := runChild(t, state, "local:"+a, "local:"+b, killed{via: migrate.ViaRelay}, at); !killed {
 			t.Fatalf("%s: not killed", at)
 		}
 		src, dst := openCloud(t, a), openCloud(t, b)
@@ -193,10 +256,10 @@ func engineAt(t *testing.T, state string, endpoints ...migrate.Endpoint) *migrat
 
 // runChild runs a migration that dies after a write of the journal, and tells
 // which that was; killed is false when there were fewer.
-func runChild(t *testing.T, state, src, dst string, via migrate.Via, at string) (killed bool, where string) {
+func runChild(t *testing.T, state, src, dst string, k killed, at string) (dead bool, where string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childState+"="+state, childSource+"="+src, childDest+"="+dst, childKill+"="+at, childVia+"="+string(via))
+	cmd.Env = append(os.Environ(), childState+"="+state, childSource+"="+src, childDest+"="+dst, childKill+"="+at, childVia+"="+string(k.via), childStage+"="+k.stage)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -210,4 +273,51 @@ func runChild(t *testing.T, state, src, dst string, via migrate.Via, at string) 
 		t.Fatal(err)
 	}
 	return false, "the end"
+}
+
+func die(what string) {
+	fmt.Println(what)
+	syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
+}
+
+// lethal tells of every call of a cloud when it is done.
+type lethal struct {
+	cimi.Provider
+	called func(what string)
+}
+
+func (l lethal) Get(ctx context.Context, id string, o cimi.ReadOptions) (cimi.Resource, error) {
+	defer l.called("get " + id)
+	return l.Provider.Get(ctx, id, o)
+}
+
+func (l lethal) List(ctx context.Context, id string, o cimi.ListOptions) (*cimi.Collection, error) {
+	defer l.called("list " + id)
+	return l.Provider.List(ctx, id, o)
+}
+
+func (l lethal) Create(ctx context.Context, id string, r cimi.Resource) (*cimi.Accepted, error) {
+	defer l.called("create in " + id)
+	return l.Provider.Create(ctx, id, r)
+}
+
+func (l lethal) Update(ctx context.Context, id string, r cimi.Resource, o cimi.UpdateOptions) (*cimi.Accepted, error) {
+	defer l.called("update " + id)
+	return l.Provider.Update(ctx, id, r, o)
+}
+
+func (l lethal) Delete(ctx context.Context, id string) (*cimi.Accepted, error) {
+	defer l.called("delete " + id)
+	return l.Provider.Delete(ctx, id)
+}
+
+func (l lethal) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.Accepted, error) {
+	defer l.called(a.Action + " " + id)
+	return l.Provider.Invoke(ctx, id, a)
+}
+
+func (l lethal) Open(ctx context.Context, href string) (cimi.Content, error) {
+	defer l.called("open " + href)
+	return l.Provider.Open(ctx, href)
 }

@@ -107,7 +107,7 @@ func TestKilledInTransferE2E(t *testing.T) {
 	a, b := newCloud(t), newCloud(t)
 	a.loadLarge(1<<30, data)
 	state := t.TempDir()
-	if killed, _ := runChild(t, state, a.url(), b.url(), migrate.ViaRelay, "blocks"); !killed {
+	if killed, _ := runChild(t, state, a.url(), b.url(), killed{via: migrate.ViaRelay}, "blocks"); !killed {
 		t.Fatal("the migration ended before any digest of a block was journaled")
 	}
 	e := engineAt(t, state, a.remote(), b.remote())

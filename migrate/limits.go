@@ -193,8 +193,13 @@ func (r *run) open(ctx context.Context, e Endpoint, href string) (cimi.Content, 
 	if err != nil {
 		return nil, err
 	}
+	return r.metered(ctx, c), nil
+}
+
+// metered is content that is counted and held back.
+func (r *run) metered(ctx context.Context, c cimi.Content) cimi.Content {
 	return &metered{Content: c, ctx: ctx, limiters: r.engine.Limits.throttle(r.src, r.dst), moved: func(n int) {
 		r.moved.Add(int64(n))
 		r.engine.observer().Moved(r.src.Name, r.dst.Name, int64(n))
-	}}, nil
+	}}
 }

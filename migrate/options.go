@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cimimove/cimimove/migrate/hook"
+
+	"github.com/cimimove/cimimove/ovf/object"
 )
 
 // Via is a way for the bytes (design.md, "How the bytes flow").
@@ -86,6 +88,13 @@ type Options struct {
 	StopTimeout time.Duration
 	// Hooks run around the steps.
 	Hooks []hook.Hook
+	// Stage is the folder or s3://bucket/prefix where the package waits between
+	// export and import; it asks for that way.
+	Stage string
+	// Objects says how object stores are reached.
+	Objects object.Options
+	// Throttled: what passes through this process is held back.
+	Throttled bool
 	// Relay says where a destination outside this process fetches from.
 	Relay RelayOptions
 	// Measured tells what earlier runs between two endpoints moved, for the
@@ -125,6 +134,9 @@ type RelayOptions struct {
 }
 
 func (o *Options) setDefaults() {
+	if o.Stage != "" && (o.Via == "" || o.Via == ViaAuto) {
+		o.Via = ViaStage
+	}
 	def(&o.MAC, "keep")
 	def(&o.Via, ViaAuto)
 	def(&o.Verify, VerifyFull)

@@ -22,7 +22,9 @@ type Plan struct {
 	Via    Via    `json:"via"`
 	Why    string `json:"why"`
 	// Ways are all ways with the reason why each is taken or not.
-	Ways   []Way  `json:"ways"`
+	Ways []Way `json:"ways"`
+	// Stage is where the package waits, on that way.
+	Stage  string `json:"stage,omitempty"`
 	Verify Verify `json:"verify"`
 	// Skip: a System of that name is there, and if-exists says to leave it.
 	Skip     bool             `json:"skip,omitempty"`

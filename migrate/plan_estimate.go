@@ -52,6 +52,8 @@ func (e *Engine) Plan(ctx context.Context, o Options) (*Plan, error) {
 		rate, err := measured(ctx, e.Journal, source, destination)
 		return rate, err == nil && rate.Runs > 0 // an estimate is no reason to fail
 	}
+	o.Objects = e.Objects
+	o.Throttled = e.Limits != nil && e.Limits.Bandwidth > 0
 	return NewPlan(ctx, o)
 }
 

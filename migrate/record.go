@@ -29,6 +29,7 @@ type record struct {
 	PowerOn      bool              `json:"powerOn,omitempty"`
 	Quiesce      Quiesce           `json:"quiesce,omitempty"`
 	SourceAfter  SourceAfter       `json:"sourceAfter,omitempty"`
+	Stage        string            `json:"stage,omitempty"`
 	Relay        RelayOptions      `json:"relay"`
 	Before       []string          `json:"before,omitempty"`
 	Shape        *Shape            `json:"shape"`
@@ -51,7 +52,7 @@ func (p *Plan) record() record {
 	return record{Version: recordVersion, SystemID: p.ID, System: p.System, Name: p.Name, Via: p.Via, Verify: o.Verify,
 		IfExists: o.IfExists, OnFailure: o.OnFailure, MAC: o.MAC, Nets: o.Nets, Storage: o.Storage,
 		PropertyKeys: slices.Sorted(maps.Keys(o.Properties)), Config: o.Configuration, PowerOn: o.PowerOn, Quiesce: o.Quiesce, SourceAfter: o.SourceAfter,
-		Relay: o.Relay, Before: p.before, Shape: p.shape, Findings: p.Findings, Bytes: p.Bytes,
+		Stage: p.Stage, Relay: o.Relay, Before: p.before, Shape: p.shape, Findings: p.Findings, Bytes: p.Bytes,
 		StopTimeout: o.StopTimeout, Hooks: hookNames(o.Hooks), PlanDoc: doc}
 }
 
@@ -84,8 +85,10 @@ type exportNotes struct {
 type transferNotes struct {
 	Attempt int    `json:"attempt"`
 	Listen  string `json:"listen,omitempty"` // address taken; empty in process
-	Read    int64  `json:"read"`
-	Written int64  `json:"written"`
+	// Linked: the destination fetches from where the package waits.
+	Linked  bool  `json:"linked,omitempty"`
+	Read    int64 `json:"read"`
+	Written int64 `json:"written"`
 	// Disks are the source's content digests, by diskId.
 	Disks map[string]diskNote `json:"disks,omitempty"`
 }

@@ -103,6 +103,8 @@ func (r *run) report(ctx context.Context, err error) (*Report, error) {
 
 func (r *run) stateAfter(err error, verified bool) journal.State {
 	switch class := ClassOf(err); {
+	case err == nil && r.halted:
+		return journal.Staged
 	case class == ClassInterrupt, class == ClassTransfer:
 		return journal.Interrupted
 	case class == ClassUnverified:

@@ -32,6 +32,7 @@ const (
 	RuleNoFit           = "PLAN-CONFIG-001"   // no machine configuration is large enough
 	RuleQuota           = "PLAN-QUOTA-001"    // beyond a limit of the destination
 	RuleSpace           = "PLAN-SPACE-001"    // the disks may not fit
+	RuleStageSpace      = "PLAN-STAGE-001"    // the package may not fit where it waits
 	RuleHook            = "HOOK-001"          // a hook failed, and the migration went on
 	RuleAfter           = "PLAN-AFTER-001"    // the source cannot be dealt with as asked
 )

@@ -30,6 +30,7 @@ type run struct {
 	content  cimi.Content           // of the source's export, when open
 	findings []ovf.Finding
 	locks    []*journal.Lock
+	halted   bool // the package is staged, and no more was asked for
 }
 
 // ErrFailed: the run has failed for good, and was undone.
@@ -158,13 +159,20 @@ func (r *run) takeSteps(ctx context.Context) error {
 		take func(context.Context) error
 	}{
 		{StepDiscover, r.discover}, {StepPlan, r.recordPlan}, {StepQuiesce, r.quiesce}, {StepExport, r.export},
-		{StepTransfer, r.admitted(r.transfer)}, {StepVerify, r.verify}, {StepStart, r.start}, {StepFinish, r.finish},
+		{StepStage, r.admitted(r.stage)}, {StepTransfer, r.admitted(r.transfer)}, {StepVerify, r.verify}, {StepStart, r.start}, {StepFinish, r.finish},
 	} {
+		if s.step == StepStage && !r.staged() {
+			continue
+		}
 		if err := ctx.Err(); err != nil && !r.done(s.step) {
 			return &Error{Step: s.step, Class: ClassInterrupt, Err: context.Cause(ctx), Advice: r.resumeAdvice()}
 		}
 		if err := r.takeStep(ctx, s.step, s.take); err != nil {
 			return at(s.step, "", r.System, err)
+		}
+		if s.step == StepStage && r.engine.StageOnly {
+			r.halted = true
+			return nil
 		}
 	}
 	return nil

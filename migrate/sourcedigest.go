@@ -15,6 +15,14 @@ import (
 // they passed; what did not pass in order, or passed in a process that died, is
 // read from the source now, block by block where that is possible.
 func (t *transfer) digests(ctx context.Context) error {
+	if t.done(StepStage) {
+		var n stageNotes
+		if err := t.run.notes(StepStage, &n); err != nil {
+			return err
+		}
+		t.notes.Disks, t.notes.Read = n.Disks, n.Read
+		return nil
+	}
 	if t.notes.Disks == nil {
 		t.notes.Disks = map[string]diskNote{}
 	}

@@ -66,24 +66,37 @@ func (e *Engine) takeAny(ctx context.Context, id string) (*run, *journal.Run, er
 	if row, err = e.Journal.Run(ctx, id); err != nil {
 		return nil, nil, err
 	}
+	if err := r.readSteps(ctx); err != nil {
+		return nil, nil, err
+	}
 	for _, side := range []struct {
 		name string
 		side Side
 		to   *Endpoint
 	}{{row.Source, Source, &r.src}, {row.Destination, Destination, &r.dst}} {
 		if *side.to, err = e.Dial(ctx, side.name, side.side); err != nil {
-			return nil, nil, at("", side.side, side.name, err)
+			err = at("", side.side, side.name, err)
+			if side.side == Source && r.done(StepStage) {
+				*side.to = Endpoint{Name: side.name, Provider: absent{err}}
+				continue
+			}
+			return nil, nil, err
 		}
 	}
-	steps, err := e.Journal.Steps(ctx, id)
+	ok = true
+	return r, row, nil
+}
+
+// readSteps reads how far the run has come.
+func (r *run) readSteps(ctx context.Context) error {
+	steps, err := r.engine.Journal.Steps(ctx, r.id)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	for i := range steps {
 		r.steps[Step(steps[i].Name)] = &steps[i]
 	}
-	ok = true
-	return r, row, nil
+	return nil
 }
 
 func (r *run) lock(name string) error {

@@ -40,7 +40,9 @@ func (r *run) transfer(ctx context.Context) error {
 	t.tap = tap
 	err := t.importing(ctx)
 	tap.Close()
-	t.notes.Read += tap.Read()
+	if !r.staged() {
+		t.notes.Read += tap.Read()
+	}
 	if err != nil {
 		return also(err, r.note(context.WithoutCancel(ctx), StepTransfer, t.notes))
 	}
@@ -62,6 +64,8 @@ type transfer struct {
 	x     *relay.Index // nil when the source allows one sequential pass only
 	disks []relay.Disk
 	tap   *relay.Tap
+	phase Step   // of progress; empty: transfer
+	link  string // a secret: where the destination fetches from, when not from us
 	// server is nil when the package is handed over in process.
 	server *relay.Server
 	saved  atomic.Int64 // time of the last progress in the journal
@@ -77,8 +81,8 @@ func (t *transfer) index(ctx context.Context) error {
 		return err
 	}
 	t.x = x
-	if t.direct() {
-		return nil // nothing passes
+	if t.direct() || t.done(StepStage) {
+		return nil // nothing passes, or it was digested when it was staged
 	}
 	for _, d := range x.Disks {
 		if d.Known, err = t.engine.Journal.KnownUpTo(ctx, t.id, d.ID); err != nil {
@@ -102,7 +106,9 @@ func (t *transfer) blocks(disk string, upto int64, blocks []relay.Block) error {
 const progressInterval = time.Second
 
 func (t *transfer) progress(disk string, done, total int64) {
-	t.feed.emit(Event{Run: t.id, System: t.System, Disk: disk, Phase: string(StepTransfer), Done: done, Total: total})
+	phase := t.phase
+	def(&phase, StepTransfer)
+	t.feed.emit(Event{Run: t.id, System: t.System, Disk: disk, Phase: string(phase), Done: done, Total: total})
 	now, last := time.Now().UnixNano(), t.saved.Load()
 	if now-last > int64(progressInterval) && t.saved.CompareAndSwap(last, now) {
 		// Progress is for people: a failure to record it stops nothing, and the
@@ -125,7 +131,7 @@ func (t *transfer) importing(ctx context.Context) error {
 		if err != nil {
 			return at(StepImport, Destination, t.dst.Name, err)
 		}
-		if state == alive && (t.direct() || t.serveAgain(ctx, in)) {
+		if state == alive && (t.direct() || t.notes.Linked || t.serveAgain(ctx, in)) {
 			return t.followImport(ctx, in, &cimi.Accepted{Job: in.Job, Location: in.System})
 		}
 		if state == imported {
@@ -183,12 +189,13 @@ func (t *transfer) importAnew(ctx context.Context) error {
 	action := &cimi.Action{Action: cimi.ActionImport, Common: cimi.Common{Properties: props}}
 	hand, inProcess := t.dst.importer()
 	inProcess = inProcess && t.x != nil && !t.direct()
-	t.notes.Listen = ""
+	t.notes.Listen, t.notes.Linked = "", false
 	switch {
 	case t.direct():
 		if err := t.fromSource(action); err != nil {
 			return err
 		}
+	case !inProcess && t.staged() && t.fromStage(ctx, action):
 	case !inProcess:
 		listen, _, err := relayAddress(t.Relay, t.dst)
 		if err != nil {
@@ -252,7 +259,7 @@ func (t *transfer) followImport(ctx context.Context, in importNotes, acc *cimi.A
 	waiting, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	patience := t.engine.stallTimeout()
-	if t.direct() {
+	if t.direct() || t.notes.Linked {
 		// A Job tells percents, and one of a large disk takes long.
 		patience *= 30
 	}
@@ -294,6 +301,7 @@ func (t *transfer) importFailed(ctx context.Context, in importNotes, cause error
 	if t.server != nil {
 		cause = mask(cause, t.server.URL(), t.System)
 	}
+	cause = mask(cause, t.link, t.System)
 	err := t.blame(ctx, cause)
 	if lost(ctx) {
 		t.closeServer()

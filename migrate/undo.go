@@ -26,6 +26,9 @@ func (r *run) undo(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.leaveStage(ctx); err != nil {
+		errs = append(errs, err)
+	}
 	if st := r.steps[StepQuiesce]; st != nil && st.State != journal.Undone {
 		var n quiesceNotes
 		var f finishNotes
@@ -132,19 +135,22 @@ func (e *Engine) GC(ctx context.Context, o GCOptions) ([]Removed, error) {
 			continue
 		}
 		named = true
-		if row.State.Ended() || o.Run == "" && row.State != journal.Failed || e.Journal.Locked(row.ID) {
+		if !row.State.Ended() && o.Run == "" && row.State != journal.Failed || e.Journal.Locked(row.ID) {
 			continue
 		}
 		steps, err := e.Journal.Steps(ctx, row.ID)
 		if err != nil {
 			return removed, err
 		}
-		left := leftBehind(steps)
+		left, remove := leftBehind(steps), e.rollback
+		if row.State.Ended() {
+			left, remove = leftStaged(steps), e.unstage // what was moved stays
+		}
 		if left == "" {
 			continue
 		}
 		if !o.DryRun {
-			if _, err := e.Rollback(ctx, row.ID); err != nil {
+			if err := remove(ctx, row.ID); err != nil {
 				errs = append(errs, err)
 				continue
 			}
@@ -157,6 +163,11 @@ func (e *Engine) GC(ctx context.Context, o GCOptions) ([]Removed, error) {
 	return removed, errors.Join(errs...)
 }
 
+func (e *Engine) rollback(ctx context.Context, id string) error {
+	_, err := e.Rollback(ctx, id)
+	return err
+}
+
 // leftBehind says what the steps of a run may have left, empty for nothing.
 func leftBehind(steps []journal.Step) string {
 	for i := len(steps) - 1; i >= 0; i-- {
@@ -165,10 +176,10 @@ func leftBehind(steps []journal.Step) string {
 			case journal.Begun, journal.Ended:
 				return "System at the destination"
 			}
-			return ""
+			break
 		}
 	}
-	return ""
+	return leftStaged(steps)
 }
 
 // SourceStopped tells whether a run has stopped machines at its source that

@@ -25,6 +25,9 @@ func (w *ways) mayDirect(ctx context.Context) (ok bool, why string) {
 	case o.Source.Login != nil && !asked:
 		return false, "the destination would be given the source's credentials; --via direct does so"
 	}
+	if (o.Throttled || o.Source.Limits.Bandwidth > 0 || o.Destination.Limits.Bandwidth > 0) && !asked {
+		return false, "a limit of bandwidth holds only what passes through us"
+	}
 	if name := w.withoutDigest(); name != "" && o.Verify != VerifyNone && !asked {
 		return false, fmt.Sprintf("the source's cloud gives no digest of disk %s, so its bytes must pass here to be verified", name)
 	}

@@ -31,6 +31,7 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 
 	via := []cli.Flag{
 		str("via", "auto", "the way: auto, direct, relay, stage or resources"), str("verify", "full", "proof: none, digest (as the cloud says) or full (read anew)"),
+		str("stage", "", "`PLACE` where the package waits between export and import: a folder or s3://bucket/prefix"), boolean("stage-only", "end when the package is staged; resume goes on, any time later"),
 		boolean("dry-run", "show what would be done; write nothing"), str("plan", "", "`FILE` of a saved plan: what is moved, and how; refused when the clouds have changed since"),
 		str("quiesce", "graceful", "running machines: graceful (asked to stop), force (switched off when they do not in time) or refuse (not stopped)"),
 		&cli.DurationFlag{Name: "stop-timeout", Value: 5 * time.Minute, Usage: "how long machines may take to stop"},

@@ -105,7 +105,13 @@ func (c *call) engine(ctx context.Context, events func(migrate.Event)) (e *migra
 		stop()
 		return nil, nil, err
 	}
+	objects, err := c.objects()
+	if err != nil {
+		stop()
+		return nil, nil, errors.Join(err, j.Close())
+	}
 	e = &migrate.Engine{
+		Objects: objects, StageOnly: c.Bool("stage-only"),
 		Journal: j, Events: events, StallTimeout: c.Duration("stall-timeout"), StopTimeout: c.Duration("stop-timeout"),
 		Log: c.logger(), Limits: limits,
 		Relay: migrate.RelayOptions{Listen: c.String("relay-listen"), URL: c.String("relay-url")},

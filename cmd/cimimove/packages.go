@@ -92,13 +92,19 @@ func (c *call) connection() (fetch.Connection, error) {
 	return conn, nil
 }
 
+// objects says how object stores are reached.
+func (c *call) objects() (object.Options, error) {
+	conn, err := c.connection()
+	return object.Options{Connection: conn, Fetch: fetch.Options{StallTimeout: c.Duration("stall-timeout")}}, err
+}
+
 // store opens the object store that s3:// names mean.
 func (c *call) store() (*object.Store, error) {
-	conn, err := c.connection()
+	o, err := c.objects()
 	if err != nil {
 		return nil, err
 	}
-	return object.Dial(object.Options{Connection: conn, Fetch: fetch.Options{StallTimeout: c.Duration("stall-timeout")}})
+	return object.Dial(o)
 }
 
 func (c *call) manifestPolicy() (manifest.Policy, error) {

@@ -25,6 +25,7 @@ func (c *call) planOptions() (migrate.Options, error) {
 		Allow: c.StringSlice("allow"), Deny: c.StringSlice("deny"), Strict: c.Bool("strict"), AcceptEULAs: c.Bool("accept-eulas"),
 		Quiesce: migrate.Quiesce(c.String("quiesce")), SourceAfter: migrate.SourceAfter(c.String("source-after")),
 		Relay: migrate.RelayOptions{Listen: c.String("relay-listen"), URL: c.String("relay-url")},
+		Stage: c.String("stage"),
 	}
 	var err error
 	if o.Nets, err = c.mapping("net"); err != nil {

@@ -148,7 +148,7 @@ func (v *Evacuation) migration(ctx context.Context, item Item, values map[string
 	}
 	return migrate.Options{
 		Source: src, Destination: dst, System: item.System, Name: item.Name, Nets: item.Net, Storage: item.Storage,
-		Properties: values, MAC: item.MAC, Verify: migrate.Verify(item.Verify), Via: migrate.Via(item.Via),
+		Properties: values, MAC: item.MAC, Verify: migrate.Verify(item.Verify), Via: migrate.Via(item.Via), Stage: item.Stage,
 		IfExists: migrate.IfExists(item.IfExists), OnFailure: migrate.OnFailure(item.OnFailure), PowerOn: item.PowerOn,
 		Quiesce: migrate.Quiesce(item.Cutover.Stop), SourceAfter: migrate.SourceAfter(item.Cutover.Source), AcceptEULAs: v.opts.AcceptEULAs,
 		StopTimeout: time.Duration(item.Cutover.Deadline), Hooks: item.EngineHooks(),

@@ -15,6 +15,7 @@ type State string
 const (
 	Running     State = "running"
 	Interrupted State = "interrupted" // stopped, or its process died; resumable
+	Staged      State = "staged"      // the package waits; resumable
 	Failed      State = "failed"      // ended; see Run.Error
 	Verified    State = "verified"    // done, and verified as asked
 	Done        State = "done"        // done, verification not asked for or not possible

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -180,6 +181,16 @@ func (s *Store) Open(ctx context.Context, l Location) (*fetch.File, error) {
 		return nil, s.explain("read", l, err)
 	}
 	return f, nil
+}
+
+// Link is a URL by which anybody can fetch an object for a while. It holds a
+// signature: it is a secret.
+func (s *Store) Link(ctx context.Context, l Location, d time.Duration) (string, error) {
+	u, err := s.core.PresignedGetObject(ctx, l.Bucket, l.Key, d, nil)
+	if err != nil {
+		return "", s.explain("link to", l, err)
+	}
+	return u.String(), nil
 }
 
 func (l Location) needsKey() error {

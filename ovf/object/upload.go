@@ -95,7 +95,22 @@ func (s *Store) Upload(ctx context.Context, l Location, o UploadOptions) (*Uploa
 
 // left is the newest upload that was begun for an object and not ended.
 func (s *Store) left(ctx context.Context, l Location) (string, error) {
+	all, err := s.uploads(ctx, l)
+	if err != nil {
+		return "", err
+	}
 	var newest minio.ObjectMultipartInfo
+	for _, m := range all {
+		if newest.UploadID == "" || m.Initiated.After(newest.Initiated) {
+			newest = m
+		}
+	}
+	return newest.UploadID, nil
+}
+
+// uploads lists what was begun for an object and not ended; nothing where that
+// may not be listed.
+func (s *Store) uploads(ctx context.Context, l Location) (all []minio.ObjectMultipartInfo, err error) {
 	var key, mark string
 	for {
 		var page minio.ListMultipartUploadsResult
@@ -105,18 +120,18 @@ func (s *Store) left(ctx context.Context, l Location) (string, error) {
 		})
 		var refused minio.ErrorResponse
 		if errors.As(err, &refused) && refused.StatusCode == http.StatusForbidden {
-			return "", nil // who may not list begins anew
+			return nil, nil // who may not list begins anew
 		}
 		if err != nil {
-			return "", s.explain("list uploads of", l, err)
+			return nil, s.explain("list uploads of", l, err)
 		}
 		for _, m := range page.Uploads {
-			if m.Key == l.Key && (newest.UploadID == "" || m.Initiated.After(newest.Initiated)) {
-				newest = m
+			if m.Key == l.Key {
+				all = append(all, m)
 			}
 		}
 		if !page.IsTruncated || page.NextKeyMarker == key && page.NextUploadIDMarker == mark {
-			return newest.UploadID, nil
+			return all, nil
 		}
 		key, mark = page.NextKeyMarker, page.NextUploadIDMarker
 	}
@@ -157,27 +172,23 @@ func (u *Upload) Sent() int64 {
 	return u.sent
 }
 
-// Stored calls f with the runs of bytes that are stored already, ascending;
-// end is -1 for the last part, whose length only the store knows exactly. A
-// caller who knows that they are the object's need not write them: Skip.
-func (u *Upload) Stored(size int64, f func(start, end int64)) {
+// Resume gives the end of the parts that are stored without a gap from the
+// start, of an object of size bytes. A caller who knows that they are the
+// object's goes on writing there.
+func (u *Upload) Resume(size int64) int64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for off := int64(0); off < size; {
 		number, start, end, ok := u.parts.part(off)
-		if !ok {
-			return
-		}
 		end = min(end, size)
-		if p, ok := u.there[number]; ok && p.size == end-start {
-			f(start, end)
+		if p, stored := u.there[number]; !ok || !stored || p.size != end-start {
+			break
 		}
 		off = end
+		u.length = end
 	}
+	return u.length
 }
-
-// Skip says that the part from start to end, one that Stored told, is the object's.
-func (u *Upload) Skip(end int64) { u.length = max(u.length, end) }
 
 // WriteAt takes bytes of the object. It waits while as many parts as may be
 // are on their way.
@@ -328,6 +339,15 @@ func (s *Store) AbortUpload(ctx context.Context, l Location, id string) error {
 		return nil
 	}
 	return s.explain("abort upload", l, err)
+}
+
+// AbortUploads removes what every upload of an object that was not ended has stored.
+func (s *Store) AbortUploads(ctx context.Context, l Location) error {
+	all, err := s.uploads(ctx, l)
+	for _, m := range all {
+		err = errors.Join(err, s.AbortUpload(ctx, l, m.UploadID))
+	}
+	return err
 }
 
 func contentType(key string) string {

@@ -156,7 +156,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault != nil && fault(w, r) {
 		return
 	}
-	if !s.Anonymous || r.Header.Get("Authorization") != "" {
+	if !s.Anonymous || r.Header.Get("Authorization") != "" || r.URL.Query().Has("X-Amz-Signature") {
 		if err := verify(r); err != nil {
 			refuse(w, http.StatusForbidden, "SignatureDoesNotMatch", err.Error())
 			return
