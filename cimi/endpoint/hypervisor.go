@@ -3,13 +3,17 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/host"
 	"github.com/cimimove/cimimove/cimi/host/libvirt"
+	"github.com/cimimove/cimimove/cimi/host/vsphere"
+	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
 // openLibvirt opens the libvirtd that e names.
@@ -27,6 +31,33 @@ func openLibvirt(ctx context.Context, e Endpoint, o Options, n Named) (cimi.Prov
 	return overHypervisor(ctx, e, o, func(k *claim) (host.Host, error) {
 		opts.Owner, opts.Heirs = k.Owner, k.Heirs
 		return libvirt.Open(ctx, e.URL, opts)
+	})
+}
+
+// openVSphere opens the vCenter that e names.
+func openVSphere(ctx context.Context, e Endpoint, o Options, n Named) (cimi.Provider, error) {
+	c, err := gather(ctx, o.Side, o, n)
+	if err != nil {
+		return nil, err
+	}
+	if c.User == "" {
+		side := strings.ToUpper(string(o.Side))
+		return nil, &cimi.SecurityError{Message: fmt.Sprintf("a vCenter asks for a user name and a password: set CIMIMOVE_%s_USER and CIMIMOVE_%[1]s_PASSWORD, or name the endpoint in the configuration file", side)}
+	}
+	opts := vsphere.Options{User: c.User, Password: c.Password, Retry: fetch.Options{StallTimeout: o.StallTimeout},
+		Connection: fetch.Connection{Pin: first(o.Pin, n.TLSPin), Insecure: o.Insecure || n.Insecure, Proxy: first(o.Proxy, n.Proxy)}}
+	if file := first(o.CAFile, n.CAFile); file != "" {
+		if opts.Connection.CA, err = os.ReadFile(file); err != nil {
+			return nil, &ConfigError{file, err}
+		}
+	}
+	return overHypervisor(ctx, e, o, func(k *claim) (host.Host, error) {
+		opts.Owner, opts.Heirs = k.Owner, k.Heirs
+		h, err := vsphere.Open(ctx, e.URL, opts)
+		if errors.Is(err, host.ErrNotFound) {
+			return nil, &ConfigError{e.Name, err} // what the URL names is not there
+		}
+		return h, err
 	})
 }
 

@@ -48,9 +48,6 @@ type Options struct {
 	StateDir string
 }
 
-// ErrNotOffered: a kind of cloud that this version does not open.
-var ErrNotOffered = errors.New("this kind of endpoint is not offered by this version; put the workload into an OVA or a local cloud first")
-
 // Opened is a cloud that is ready.
 type Opened struct {
 	cimi.Provider
@@ -99,8 +96,8 @@ func Open(ctx context.Context, name string, o Options) (*Opened, error) {
 		p, err = openLocal(ctx, e, o)
 	case Libvirt:
 		p, err = openLibvirt(ctx, e, o, named)
-	default:
-		err = ErrNotOffered
+	case VSphere:
+		p, err = openVSphere(ctx, e, o, named)
 	}
 	if err != nil {
 		return nil, &NameError{e.Name, err}

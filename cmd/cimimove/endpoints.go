@@ -37,8 +37,6 @@ func (c *call) endpointError(err error, side endpoint.Side, name string) error {
 	switch {
 	case errors.As(err, &config), errors.Is(err, endpoint.ErrUserInfo), errors.Is(err, endpoint.ErrUnknownKind), errors.Is(err, endpoint.ErrNotConfigured):
 		return usageError{err.Error()}
-	case errors.Is(err, endpoint.ErrNotOffered):
-		return &migrate.Error{Step: migrate.StepDiscover, Side: migrate.Side(side), Object: name, Class: migrate.ClassRefused, Err: endpoint.ErrNotOffered}
 	}
 	var named *endpoint.NameError
 	if errors.As(err, &named) {

@@ -62,7 +62,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"package": scriptPackage, "disk": scriptDisk, "serve": scriptServe, "exits": scriptExits, "json": scriptJSON,
-			"capture": scriptCapture, "oneline": scriptOneLine, "empty": scriptEmpty, "objectstore": scriptObjectStore, "mutate": scriptMutate, "flip": scriptFlip, "signer": scriptSigner,
+			"capture": scriptCapture, "oneline": scriptOneLine, "empty": scriptEmpty, "objectstore": scriptObjectStore, "mutate": scriptMutate, "flip": scriptFlip, "signer": scriptSigner, "vcenter": scriptVCenter,
 		},
 	})
 }

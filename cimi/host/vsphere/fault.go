@@ -2,6 +2,7 @@ package vsphere
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -39,7 +40,14 @@ func explain(err error) error {
 	if errors.As(err, &denied) || errors.Is(err, context.Canceled) {
 		return err
 	}
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		return &cimi.SecurityError{Message: "its certificate is not trusted (--ca-file or --tls-pin says which one is)", Err: untrusted.Err}
+	}
 	f := faultOf(err)
+	if f == nil {
+		return withoutURL(err)
+	}
 	switch x := f.(type) {
 	case *types.NoPermission:
 		p := &PermissionError{Privilege: x.PrivilegeId, Object: "the vCenter", Err: err}

@@ -59,7 +59,7 @@ func (h *Host) look(ctx context.Context) (*inventory, error) {
 	}
 	for _, g := range groups {
 		i.networks[g.Self.Value], i.networks[g.Key] = g.Name, g.Name
-		if !slices.ContainsFunc(g.Tag, func(t types.Tag) bool { return t.Key == uplinks }) {
+		if !strings.Contains(g.Name, "-DVUplinks-") && !slices.ContainsFunc(g.Tag, func(t types.Tag) bool { return t.Key == uplinks }) {
 			i.byName[g.Name] = append(i.byName[g.Name], g.Self)
 		}
 	}

@@ -87,18 +87,18 @@ func (p *place) candidates(ctx context.Context, what string, err error) error {
 	switch what {
 	case "datacenter":
 		all, _ := p.finder.DatacenterList(ctx, "*")
-		names = paths(all)
+		names = paths(all, func(o *object.Datacenter) string { return o.InventoryPath })
 	case "datastore":
 		all, _ := p.finder.DatastoreList(ctx, "*")
-		names = paths(all)
+		names = paths(all, func(o *object.Datastore) string { return o.InventoryPath })
 	case "resource pool":
 		all, _ := p.finder.ResourcePoolList(ctx, "*")
-		names = paths(all)
+		names = paths(all, func(o *object.ResourcePool) string { return o.InventoryPath })
 	case "network":
 		names = p.networkNames(ctx)
 	case "folder":
 		all, _ := p.finder.FolderList(ctx, "*")
-		names = paths(all)
+		names = paths(all, func(o *object.Folder) string { return o.InventoryPath })
 	}
 	if len(names) == 0 {
 		return fmt.Errorf("%s: %w: %w", what, err, host.ErrNotFound)
@@ -106,14 +106,10 @@ func (p *place) candidates(ctx context.Context, what string, err error) error {
 	return fmt.Errorf("%s: %w; there are: %s: %w", what, err, strings.Join(names, ", "), host.ErrNotFound)
 }
 
-func paths[T interface {
-	Reference() types.ManagedObjectReference
-}](all []T) []string {
+func paths[T any](all []T, path func(T) string) []string {
 	var out []string
 	for _, o := range all {
-		if c, ok := any(o).(interface{ GetInventoryPath() string }); ok {
-			out = append(out, c.GetInventoryPath())
-		}
+		out = append(out, path(o))
 	}
 	slices.Sort(out)
 	return out

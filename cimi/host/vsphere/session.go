@@ -44,7 +44,7 @@ func connect(ctx context.Context, u *url.URL, opts Options) (*connection, error)
 	if err != nil {
 		return nil, err
 	}
-	s := soap.NewClient(&url.URL{Scheme: "https", Host: u.Host, Path: vim25.Path}, opts.Insecure)
+	s := soap.NewClient(&url.URL{Scheme: "https", Host: u.Host, Path: vim25.Path}, opts.Connection.Insecure)
 	own := s.DefaultTransport()
 	own.TLSClientConfig, own.Proxy, own.DialContext = t.TLSClientConfig, t.Proxy, t.DialContext
 	own.DialTLSContext = nil // the configuration decides alone, and proxies count

@@ -14,26 +14,29 @@ import (
 	"github.com/cimimove/cimimove/cimi/host/ledger"
 )
 
-// undoLeftovers undoes what this owner left in the middle. An account that
-// cannot look at the records cannot have left anything.
+// undoLeftovers undoes what this owner and dead ones left in the middle. An
+// account that cannot look at the records cannot have left anything.
 func (h *Host) undoLeftovers(ctx context.Context) error {
-	left, err := h.ledger.Leftovers(ctx)
-	var denied *PermissionError
-	if errors.As(err, &denied) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for id, note := range left {
-		bounded, cancel := context.WithTimeout(ctx, cleanTimeout)
-		err := h.undo(bounded, id, note)
-		cancel()
-		if errors.Is(err, errHeld) && ctx.Err() == nil {
-			continue // its lease expires; the next time then
+	for _, owner := range append([]string{h.opts.Owner}, h.opts.Heirs...) {
+		of := &ledger.Ledger{Shelf: shelf{h}, Owner: owner}
+		left, err := of.Leftovers(ctx)
+		var denied *PermissionError
+		if errors.As(err, &denied) {
+			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("removing what an interrupted change of system %s left: %w", id, err)
+			return err
+		}
+		for id, note := range left {
+			bounded, cancel := context.WithTimeout(ctx, cleanTimeout)
+			err := h.undo(bounded, id, note)
+			cancel()
+			if errors.Is(err, errHeld) && ctx.Err() == nil {
+				continue // its lease expires; the next time then
+			}
+			if err != nil {
+				return fmt.Errorf("removing what an interrupted change of system %s left: %w", id, err)
+			}
 		}
 	}
 	return nil

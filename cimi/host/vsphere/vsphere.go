@@ -35,19 +35,14 @@ import (
 // Options of Open.
 type Options struct {
 	User, Password string
-	// CA are certificate authorities in PEM that are trusted besides the system's.
-	CA []byte
-	// Pin, sha256:HEX, is the digest of the vCenter's certificate, or of its
-	// public key; no other one is accepted then.
-	Pin string
-	// Insecure does not check the vCenter's certificate. Hosts are known by what
-	// the vCenter says of them in any case.
-	Insecure bool
-	// Proxy is the URL of an HTTP proxy; empty takes the environment's.
-	Proxy string
+	// Connection says why the vCenter is trusted. Hosts that a lease names are
+	// known by what the vCenter says of them.
+	Connection fetch.Connection
 	// Owner tells this process from others that work on the same vCenter: only
 	// what the same owner left in the middle is undone by Open.
 	Owner string
+	// Heirs are owners that are no more; what they left is undone too.
+	Heirs []string
 	// Spool is the folder for disks that are read out of order; empty takes the
 	// system's folder for temporary files.
 	Spool string

@@ -23,7 +23,7 @@ func open(t testing.TB, v *vctest.VCenter, query string) *vsphere.Host {
 }
 
 func options(t testing.TB, v *vctest.VCenter) vsphere.Options {
-	return vsphere.Options{User: vctest.User, Password: vctest.Password, Pin: v.Pin(), Owner: "test", Spool: t.TempDir(),
+	return vsphere.Options{User: vctest.User, Password: vctest.Password, Connection: fetch.Connection{Pin: v.Pin()}, Owner: "test", Spool: t.TempDir(),
 		Retry: fetch.Options{MinWait: time.Millisecond, MaxWait: 10 * time.Millisecond}}
 }
 

@@ -29,6 +29,7 @@ import (
 	"log"
 	"math/big"
 	"net/http/httptest"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -130,7 +131,7 @@ func Start(opts Options) (*VCenter, error) {
 	v.overrides.Self = types.ManagedObjectReference{Type: "OvfManager", Value: "vctest"}
 	registry.Put(v.overrides)
 	registry.Handler = v.handle
-	registry.SessionManager().ValidLogin = func(l *types.Login) bool { return l.UserName == User && l.Password == Password }
+	v.model.Service.Listen = &url.URL{User: url.UserPassword(User, Password)} // others are refused
 	v.server = v.model.Service.NewServer()
 	return v, nil
 }
