@@ -71,6 +71,9 @@ type Note struct {
 	// Leases are what the hypervisor calls rights to make something that are
 	// open, and that a host can give back.
 	Leases []string `json:"leases,omitempty"`
+	// Of is the System that a change is of: what its record names is its own by
+	// then, and stays. The note bears an id of its own.
+	Of string `json:"of,omitempty"`
 }
 
 // Ledger of one hypervisor.
@@ -133,6 +136,11 @@ func (l *Ledger) Amend(ctx context.Context, id string, note Note) error {
 func (l *Ledger) note(ctx context.Context, id string, note Note) error {
 	note.Owner = l.Owner
 	return l.put(ctx, noteName(id), note)
+}
+
+// Renote writes a note anew, with more in it.
+func (l *Ledger) Renote(ctx context.Context, id string, note Note) error {
+	return l.note(ctx, id, note)
 }
 
 // Commit lists the System: the import is whole.

@@ -23,9 +23,10 @@ type machine struct {
 	system *host.System
 	*host.Machine
 	hardware
-	startDelay int              // seconds
-	places     map[string]place // of disks, by id
-	pool       string           // of media
+	startDelay int                   // seconds
+	places     map[string]place      // of disks, by id
+	others     map[string]*host.Disk // those of other Systems, by id
+	pool       string                // of media
 	files      map[string]string
 }
 

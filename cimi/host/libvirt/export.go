@@ -202,7 +202,7 @@ func placesOf(e *ledger.Entry, pool string) map[string]place {
 	for d := range e.System.AllDisks() {
 		p, v, ok := strings.Cut(e.Places[d.ID], "/")
 		if !ok {
-			p, v = first(d.Storage, pool), diskVolume(d.ID, disk.Raw)
+			p, v = first(d.Storage, pool), diskVolume(contentID(d), disk.Raw)
 		}
 		out[d.ID] = place{p, v}
 	}

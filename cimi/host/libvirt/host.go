@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -111,13 +112,15 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 			return nil, err
 		}
 		in.places[d.ID] = where
-		note.Disks, note.Pools = append(note.Disks, d.ID), append(note.Pools, where.pool)
+		note.Disks, note.Pools = append(note.Disks, contentID(d)), append(note.Pools, where.pool)
 	}
-	for m := range s.AllMachines() {
-		note.Machines = append(note.Machines, m.ID)
+	if runs(s) {
+		for m := range s.AllMachines() {
+			note.Machines = append(note.Machines, m.ID)
+		}
 	}
 	// What libvirt would refuse after the upload is better refused before.
-	machines, err := h.machines(s, pkg.Envelope(), in.places, opts.Finding)
+	machines, err := h.machines(ctx, s, pkg.Envelope(), in.places, opts.Finding)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +149,7 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 			return nil, fmt.Errorf("machine %s: %w", m.Name, err)
 		}
 	}
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	return s, h.ledger.Commit(context.WithoutCancel(ctx), e)
@@ -168,7 +171,7 @@ func (h *Host) site(ctx context.Context) (site, error) {
 }
 
 // machines are those of a System with what its descriptor says of them.
-func (h *Host) machines(s *host.System, descriptor *ovf.Envelope, places map[string]place, finding func(ovf.Finding)) ([]*machine, error) {
+func (h *Host) machines(ctx context.Context, s *host.System, descriptor *ovf.Envelope, places map[string]place, finding func(ovf.Finding)) ([]*machine, error) {
 	delays := map[string]time.Duration{}
 	groups, err := host.StartPlan(s, s)
 	if err != nil {
@@ -180,14 +183,60 @@ func (h *Host) machines(s *host.System, descriptor *ovf.Envelope, places map[str
 		}
 	}
 	var out []*machine
+	if !runs(s) {
+		return nil, nil
+	}
+	others, places, err := h.borrowed(ctx, s, places)
+	if err != nil {
+		return nil, err
+	}
 	for m := range s.AllMachines() {
 		w, err := h.hardwareOf(s, m, descriptor, finding)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, &machine{system: s, Machine: m, hardware: w, startDelay: int(delays[m.ID].Seconds()), places: places, pool: h.opts.Pool, files: map[string]string{}})
+		out = append(out, &machine{system: s, Machine: m, hardware: w, startDelay: int(delays[m.ID].Seconds()), places: places, others: others, pool: h.opts.Pool, files: map[string]string{}})
 	}
 	return out, nil
+}
+
+// borrowed are the disks that machines of s use and other Systems hold, and the
+// places with theirs.
+func (h *Host) borrowed(ctx context.Context, s *host.System, places map[string]place) (map[string]*host.Disk, map[string]place, error) {
+	missing := map[string]bool{}
+	for m := range s.AllMachines() {
+		for _, a := range m.Attachments {
+			if s.Disk(a.DiskID) == nil {
+				missing[a.DiskID] = true
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return nil, places, nil
+	}
+	all, err := h.ledger.All(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	others, places := map[string]*host.Disk{}, maps.Clone(places)
+	for _, e := range all {
+		own := placesOf(e, h.opts.Pool)
+		for d := range e.System.AllDisks() {
+			if missing[d.ID] {
+				others[d.ID], places[d.ID] = d, own[d.ID]
+			}
+		}
+	}
+	return others, places, nil
+}
+
+// runs tells a System whose machines are domains from a picture of one.
+func runs(s *host.System) bool {
+	switch s.Holder {
+	case host.HoldsMachineImage, host.HoldsVolumeImage, host.HoldsTemplate:
+		return false
+	}
+	return true
 }
 
 // check sees whether a domain can be made of a machine, and what it loses.
@@ -374,7 +423,7 @@ func (h *Host) Update(ctx context.Context, s *host.System) error {
 		return err
 	}
 	next.Descriptor = e.System.Descriptor
-	if err := h.redefine(ctx, e, next); err != nil {
+	if err := h.redefine(ctx, e, next, placesOf(e, h.opts.Pool)); err != nil {
 		return err
 	}
 	next.Updated = time.Now().UTC()
@@ -382,42 +431,51 @@ func (h *Host) Update(ctx context.Context, s *host.System) error {
 	return h.ledger.Replace(ctx, e)
 }
 
-// redefine defines the domains anew that become others.
-func (h *Host) redefine(ctx context.Context, e *ledger.Entry, next *host.System) error {
+// redefine makes the domains of a System those of next, whose disks are at
+// places: it defines those that differ, and removes those that are no more.
+func (h *Host) redefine(ctx context.Context, e *ledger.Entry, next *host.System, places map[string]place) error {
 	at, err := h.site(ctx)
 	if err != nil {
 		return err
 	}
-	places := placesOf(e, h.opts.Pool)
-	was, err := h.described(e.System, places)
+	was, err := h.described(ctx, e.System, placesOf(e, h.opts.Pool))
 	if err != nil {
 		return err
 	}
-	now, err := h.described(next, places)
-	if err != nil {
-		return err
-	}
-	for i, m := range now {
-		before, err := at.domain(was[i], m.ID)
-		if err != nil {
+	before := map[string][]byte{}
+	for _, m := range was {
+		if before[m.ID], err = at.domain(m, m.ID); err != nil {
 			return err
 		}
+	}
+	now, err := h.described(ctx, next, places)
+	if err != nil {
+		return err
+	}
+	for _, m := range now {
 		after, err := at.domain(m, m.ID)
 		if err != nil {
 			return err
 		}
-		if bytes.Equal(before, after) {
+		old, there := before[m.ID]
+		delete(before, m.ID)
+		if there && bytes.Equal(old, after) {
 			continue
 		}
 		if err := h.settle(ctx, at, e, m); err != nil {
 			return fmt.Errorf("machine %s: %w", m.Name, err)
 		}
 	}
+	for id := range before {
+		if err := h.undefine(ctx, id); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // described are the machines of a System that is here.
-func (h *Host) described(s *host.System, places map[string]place) ([]*machine, error) {
+func (h *Host) described(ctx context.Context, s *host.System, places map[string]place) ([]*machine, error) {
 	var env *ovf.Envelope
 	if len(s.Descriptor) > 0 {
 		var err error
@@ -425,7 +483,7 @@ func (h *Host) described(s *host.System, places map[string]place) ([]*machine, e
 			return nil, fmt.Errorf("system %s: the kept descriptor: %w", s.Name, err)
 		}
 	}
-	return h.machines(s, env, places, nil)
+	return h.machines(ctx, s, env, places, nil)
 }
 
 // Delete removes a System with its domains and volumes. A domain that others
@@ -442,11 +500,13 @@ func (h *Host) Delete(ctx context.Context, id string) error {
 	}
 	note := ledger.Note{}
 	places := placesOf(e, h.opts.Pool)
-	for m := range e.System.AllMachines() {
-		note.Machines = append(note.Machines, m.ID)
+	if runs(e.System) {
+		for m := range e.System.AllMachines() {
+			note.Machines = append(note.Machines, m.ID)
+		}
 	}
 	for d := range e.System.AllDisks() {
-		note.Disks, note.Pools = append(note.Disks, d.ID), append(note.Pools, places[d.ID].pool)
+		note.Disks, note.Pools = append(note.Disks, contentID(d)), append(note.Pools, places[d.ID].pool)
 	}
 	if err := h.ledger.BeginRemove(ctx, id, note); err != nil {
 		return err

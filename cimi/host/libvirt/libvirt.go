@@ -77,6 +77,7 @@ type Host struct {
 
 var (
 	_ host.Host      = (*Host)(nil)
+	_ host.Maker     = (*Host)(nil)
 	_ host.Power     = (*Host)(nil)
 	_ host.Pauser    = (*Host)(nil)
 	_ host.Suspender = (*Host)(nil)
@@ -151,7 +152,25 @@ func (h *Host) open(ctx context.Context) error {
 
 // undo removes everything that a note names, and the note.
 func (h *Host) undo(ctx context.Context, id string, note ledger.Note) error {
+	own, kept := map[place]bool{}, map[string]bool{}
+	if note.Of != "" {
+		e, err := h.ledger.Get(ctx, note.Of)
+		if err != nil && !errors.Is(err, host.ErrNotFound) {
+			return err
+		}
+		if err == nil {
+			for _, at := range placesOf(e, h.opts.Pool) {
+				own[at] = true
+			}
+			for m := range e.System.AllMachines() {
+				kept[m.ID] = true
+			}
+		}
+	}
 	for _, m := range note.Machines {
+		if kept[m] {
+			continue
+		}
 		if err := h.undefine(ctx, m); err != nil {
 			return err
 		}
@@ -168,7 +187,11 @@ func (h *Host) undo(ctx context.Context, id string, note ledger.Note) error {
 			pool = note.Pools[i]
 		}
 		for _, f := range []disk.Format{disk.Raw, disk.QCOW2} {
-			if err := h.removeVolume(ctx, place{pool, diskVolume(d, f)}); err != nil {
+			at := place{pool, diskVolume(d, f)}
+			if own[at] {
+				continue
+			}
+			if err := h.removeVolume(ctx, at); err != nil {
 				return err
 			}
 		}

@@ -150,5 +150,5 @@ func (h *Host) wanted(ctx context.Context, d *host.Disk) (place, disk.Format, er
 	case x.Type == "iscsi" || x.Type == "scsi" || x.Type == "mpath" || x.Type == "iscsi-direct":
 		return place{}, "", fmt.Errorf("disk %s: pool %s is of type %s, whose volumes are made by the storage itself: %w", d.Name, name, x.Type, host.ErrUnsupported)
 	}
-	return place{name, diskVolume(d.ID, f)}, f, nil
+	return place{name, diskVolume(contentID(d), f)}, f, nil
 }

@@ -222,7 +222,7 @@ func (h *Host) emulate(ctx context.Context, e *ledger.Entry, machineID string) e
 		return err
 	}
 	at.Type = "qemu"
-	machines, err := h.described(e.System, placesOf(e, h.opts.Pool))
+	machines, err := h.described(ctx, e.System, placesOf(e, h.opts.Pool))
 	if err != nil {
 		return err
 	}

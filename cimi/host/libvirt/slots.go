@@ -36,6 +36,9 @@ func (k *slots) disks(m *machine) ([]diskXML, error) {
 	for _, a := range m.Attachments {
 		d := m.system.Disk(a.DiskID)
 		if d == nil {
+			d = m.others[a.DiskID]
+		}
+		if d == nil {
 			return nil, fmt.Errorf("disk %s: %w", a.DiskID, host.ErrNotFound)
 		}
 		bus, ok := buses[a.Controller]

@@ -20,6 +20,15 @@ const prefix = "cimimove-"
 
 func diskVolume(id string, f disk.Format) string { return prefix + "disk-" + id + "." + string(f) }
 
+// contentID tells the contents of a disk apart: one that was replaced as a
+// whole lies in another volume.
+func contentID(d *host.Disk) string {
+	if d.Generation > 0 {
+		return fmt.Sprintf("%s.%d", d.ID, d.Generation)
+	}
+	return d.ID
+}
+
 // formatOf a volume of ours is its extension.
 func formatOf(volume string) disk.Format {
 	if strings.HasSuffix(volume, "."+string(disk.QCOW2)) {
