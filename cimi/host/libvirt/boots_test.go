@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -109,22 +110,28 @@ func TestStartOrderBoots(t *testing.T) {
 	began := time.Now()
 	started := make(chan error, 1)
 	go func() { started <- job(&cimi.Action{Action: cimi.ActionStart}) }()
-	var before time.Duration
+	// What is in order is when they start; under emulation and load the third may
+	// be up before the second.
+	var begun [4]time.Duration
+	var domain [4]int
+	for n := 1; n <= 3; n++ {
+		id := uuid(ids[fmt.Sprint("vm", n)])
+		for domain[n] == 0 {
+			if time.Since(began) > 2*time.Minute {
+				t.Fatalf("vm%d does not start", n)
+			}
+			domain[n], _ = strconv.Atoi(strings.TrimSpace(libvirtd.Virsh(t, "domid", id))) // "-" until it runs
+			time.Sleep(20 * time.Millisecond)
+		}
+		begun[n] = time.Since(began)
+		if n > 1 && (domain[n] < domain[n-1] || begun[n]-begun[n-1] < (delay-1)*time.Second) {
+			t.Errorf("vm%d started as number %d after %s, the one before it as %d after %s", n, domain[n], begun[n], domain[n-1], begun[n-1])
+		}
+	}
 	for n := 1; n <= 3; n++ {
 		name := fmt.Sprint("vm", n)
 		line := consoleSays(t, filepath.Join(consoles, ids[name]+".log"), name)
-		now := time.Since(began)
-		t.Logf("%6.2f s  %s", now.Seconds(), line)
-		if n > 1 && now < before || now < time.Duration(n-1)*delay*time.Second {
-			t.Errorf("%s came up after %s, the one before it after %s", name, now, before)
-		}
-		before = now
-		// When it speaks, none that comes after it has been up for longer.
-		for later := n + 1; later <= 3; later++ {
-			if b, _ := os.ReadFile(filepath.Join(consoles, ids[fmt.Sprint("vm", later)]+".log")); bytes.Contains(b, []byte(bootdisk.Marker)) {
-				t.Errorf("vm%d is up before vm%d", later, n)
-			}
-		}
+		t.Logf("started %5.1f s, up %5.1f s  %s", begun[n].Seconds(), time.Since(began).Seconds(), line)
 	}
 	if err := errors.Join(<-started, job(&cimi.Action{Action: cimi.ActionStop})); err != nil { // the guests hear the power button
 		t.Fatal(err)
