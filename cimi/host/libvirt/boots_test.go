@@ -55,7 +55,7 @@ func consoleSays(t testing.TB, path, id string) string {
 	t.Helper()
 	want := regexp.MustCompile(regexp.QuoteMeta(bootdisk.Marker+id) + ` [^\r\n]*[\r\n]`)
 	var b []byte
-	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(6 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		b, _ = os.ReadFile(path) // there when the machine has begun
 		if line := want.Find(b); line != nil {
 			return strings.TrimSpace(string(line))
