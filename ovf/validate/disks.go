@@ -158,6 +158,9 @@ func disks(c *checker) {
 			}
 		}
 		if d.ParentRef != "" {
+			if _, there := c.env.Disk(d.ParentRef); there && !ids[d.ParentRef] {
+				c.add("OVF-DISK-019", object, "its parent %q comes after it", d.ParentRef)
+			}
 			c.parents(d, object)
 		}
 		c.capacity(d, object)
@@ -212,6 +215,9 @@ func (c *checker) parents(d ovf.Disk, object string) {
 func (c *checker) capacity(d ovf.Disk, object string) {
 	if placeholder(d.Capacity) && !strings.HasPrefix(d.Capacity, "${") {
 		c.add("OVF-DISK-016", object, "the capacity is %q, which a template leaves to be filled in", d.Capacity)
+		if u, err := ovf.ParseUnits(d.AllocationUnits); d.AllocationUnits != "" && !placeholder(d.AllocationUnits) && (err != nil || u.Base != "byte" && u.Base != "bit") {
+			c.add("OVF-DISK-004", object, "capacityAllocationUnits is %q, expected a unit of bytes", d.AllocationUnits)
+		}
 		return
 	}
 	if u, err := ovf.ParseUnits(d.AllocationUnits); d.AllocationUnits != "" && err == nil && u.Deprecated {

@@ -35,7 +35,7 @@ type Inventory interface {
 func Validate(env *ovf.Envelope, opts Options) []ovf.Finding {
 	c := &checker{env: env, opts: opts}
 	c.draft = env.Version() == ovf.V09 || env.Version() == ovf.VOVirt
-	for _, check := range []func(*checker){structure, references, disks, networks, configurations, contents, hardware, properties, startup} {
+	for _, check := range []func(*checker){structure, references, disks, networks, configurations, contents, hardware, properties, startup, collections, schema} {
 		check(c)
 	}
 	return c.findings

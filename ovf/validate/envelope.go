@@ -43,7 +43,11 @@ func structure(c *checker) {
 		see := func(space string) {
 			if p, ok := strings.CutPrefix(space, xmltree.UnboundPrefix); ok && !unbound[p] {
 				unbound[p] = true
-				c.add("OVF-XML-001", p, "the prefix %q of element %s is not declared", p, n.QName())
+				id := "OVF-XML-017"
+				if n.Name().Local == "Strings" && n.Parent() == root {
+					id = "OVF-XML-001" // texts of other languages, without which all is there
+				}
+				c.add(id, p, "the prefix %q of element %s is not declared", p, n.QName())
 			}
 		}
 		see(n.Name().Space)
@@ -82,7 +86,7 @@ func (c *checker) sections(object, place string, all []ovf.Section) {
 		case s.Required && ours && strings.HasSuffix(s.Kind, "Section") && c.env.Version() != ovf.VOVirt:
 			c.add("OVF-XML-010", object, "%s is required and no section of the standard", s.Kind)
 		case s.Required && strings.HasSuffix(s.Kind, "Section"):
-			c.add("OVF-XML-007", object, "%s (namespace %q) is required and not one that we know; it is kept", s.Kind, s.Namespace)
+			c.unknownSection(object, s)
 		}
 		if ours && (s.Kind == "DiskSection" || s.Kind == "NetworkSection") {
 			for n := range s.Node().Children() {
@@ -119,7 +123,7 @@ func hasChild(n *xmltree.Node, local string) bool {
 }
 
 func contents(c *checker) {
-	ids := map[string]bool{}
+	ids, siblings := map[string]bool{}, map[*xmltree.Node]map[string]bool{}
 	for x := range c.env.Contents() {
 		name, place := "VirtualSystem", "s"
 		if x.Collection {
@@ -132,10 +136,16 @@ func contents(c *checker) {
 		switch {
 		case x.ID == "":
 			c.add("OVF-ID-001", object, "%s %q has no ovf:id", name, x.Name)
-		case ids[x.ID]:
+		case siblings[x.Node().Parent()][x.ID]:
 			c.add("OVF-ID-002", object, "the id %q stands more than once", x.ID)
+		case ids[x.ID]:
+			c.add("OVF-ID-005", object, "the id %q stands elsewhere in the package too", x.ID)
 		}
 		ids[x.ID] = true
+		if siblings[x.Node().Parent()] == nil {
+			siblings[x.Node().Parent()] = map[string]bool{}
+		}
+		siblings[x.Node().Parent()][x.ID] = true
 		if x.Info == "" && !hasChild(x.Node(), "Info") {
 			c.add(c.noInfo(), object, "%s has no Info", name)
 		}
@@ -155,6 +165,11 @@ func startup(c *checker) {
 		for _, it := range x.Startup() {
 			if !children[it.ID] {
 				c.add("OVF-ID-003", "VirtualSystemCollection "+x.ID, "StartupSection names %q, which is no child of the collection", it.ID)
+			}
+		}
+		for _, s := range x.ScaleOutSections() {
+			if s.ID != "" && !children[s.ID] {
+				c.add("OVF-ID-003", "VirtualSystemCollection "+x.ID, "ScaleOutSection names %q, which is no child of the collection", s.ID)
 			}
 		}
 	}

@@ -21,7 +21,14 @@ func hardware(c *checker) {
 		if len(all) == 0 {
 			c.add("OVF-HW-001", "VirtualSystem "+x.ID, "there is no VirtualHardwareSection")
 		}
+		sections := map[string]bool{}
 		for i, h := range all {
+			if id, ok := rawAttr(c, h.Element, "id"); len(all) > 1 && ok {
+				if sections[id] {
+					c.add("OVF-HW-018", "VirtualSystem "+x.ID, "the id %q of a VirtualHardwareSection stands more than once", id)
+				}
+				sections[id] = true
+			}
 			object := "VirtualSystem " + x.ID
 			if len(all) > 1 {
 				object = fmt.Sprintf("%s, hardware %d", object, i+1)
@@ -85,6 +92,7 @@ func (c *checker) section(object string, h ovf.VirtualHardware, networks, known 
 		c.unknown(o, it)
 		c.links(o, it, networks)
 		c.quantities(o, it)
+		c.fields(o, it)
 	}
 	c.parentsOfItems(object, items, ids, parent)
 	c.ranges(object, h)
@@ -172,6 +180,9 @@ func (c *checker) parentsOfItems(object string, items []ovf.Item, ids map[string
 			continue
 		}
 		at := it.InstanceID
+		if p == at && !reported[at] {
+			parent[at] = at
+		}
 		for steps := 0; at != "" && steps <= 64; steps++ {
 			if at = parent[at]; at == it.InstanceID && !reported[at] {
 				reported[at] = true
