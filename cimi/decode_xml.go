@@ -92,6 +92,10 @@ func bindElement(r Resource, el *element, path string, root bool) error {
 			continue
 		}
 		if child.bare() && !flat {
+			if a.kind == kindRef && a.ConsumerMandatory { // an empty template by value
+				a.value(v).Set(reflect.New(a.fieldType.Elem()))
+				continue
+			}
 			base.Erased = append(base.Erased, a.Name)
 			continue
 		}

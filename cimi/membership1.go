@@ -8,7 +8,9 @@ import (
 // the items by the type of the owner and the attribute.
 var membership1 = map[string]map[string]string{
 	"System": {"systems": "SystemSystem", "machines": "SystemMachine", "credentials": "SystemCredential",
-		"volumes": "SystemVolume", "networks": "SystemNetwork"},
+		"volumes": "SystemVolume", "networks": "SystemNetwork", "addresses": "SystemAddress", "networkPorts": "SystemNetworkPort",
+		"forwardingGroups": "SystemForwardingGroup"},
+	"Network": {"networkPorts": "NetworkNetworkPort"},
 	"Machine": {"volumes": "MachineVolume", "snapshots": "MachineSnapshot", "networkInterfaces": "MachineNetworkInterface"},
 	"Volume":  {"images": "VolumeVolumeImage"},
 }
@@ -18,6 +20,7 @@ var wrapped1 = map[string]string{
 	"SystemSystem": "System", "SystemMachine": "Machine", "SystemCredential": "Credential", "SystemVolume": "Volume",
 	"SystemNetwork": "Network", "MachineVolume": "locatedVolume", "MachineSnapshot": "MachineImage",
 	"VolumeVolumeImage": "VolumeImage", "MachineNetworkInterface": "NetworkInterface",
+	"SystemAddress": "Address", "SystemNetworkPort": "NetworkPort", "SystemForwardingGroup": "ForwardingGroup", "NetworkNetworkPort": "NetworkPort",
 }
 
 // Wrapped is the 2.0 type of the entries of a 1.x collection whose items are

@@ -14,11 +14,7 @@ import (
 
 // types1 are the resources of 1.x: those of the model that its schema names.
 func types1() []string {
-	only2 := []string{"locatedVolume", "ProtocolSegment", "ProtocolSegmentTemplate", "ProtocolSegmentCreate",
-		"ProtocolEndpoint", "ProtocolEndpointTemplate", "ProtocolEndpointCreate",
-		"NetworkInterface", "NetworkInterfaceTemplate", "NetworkInterfaceCreate",
-		"SystemService", "RecoverableMachine", "NetworkService", "NetworkServiceTemplate", "NetworkServiceCreate"}
-	all := slices.DeleteFunc(TypeNames(), func(n string) bool { return slices.Contains(only2, n) })
+	all := slices.DeleteFunc(TypeNames(), func(n string) bool { return !TypeIn(n, V1) })
 	return append(all, TypeNames1()...)
 }
 

@@ -117,7 +117,7 @@ func (v *viewer) reshape(s *System) error {
 			v.of.Disks = append(v.of.Disks, of.Disk)
 		}
 		volumes[d.ID] = of
-		if users[d.ID] != 1 {
+		if users[d.ID] != 1 || d.Shared {
 			v.of.Volumes = append(v.of.Volumes, of)
 		}
 	}

@@ -110,6 +110,9 @@ type Disk struct {
 	OVFID         string `json:"ovfId,omitempty"` // diskId
 	Name          string `json:"name"`
 	CapacityBytes int64  `json:"capacityBytes"` // exact
+	// Kilobytes is the capacity that was asked for, where the disk is larger than
+	// that by less than a sector; 0 for one that has its size from elsewhere.
+	Kilobytes int64 `json:"kilobytes,omitempty"`
 	// ContentBytes is how much of it came from a File, from 0; 0 for a blank disk.
 	ContentBytes int64 `json:"contentBytes,omitempty"`
 	// ContentDigest is the content digest taken at import (hex), over ContentBytes; empty for a blank disk.

@@ -34,7 +34,7 @@ func (b *brief) of(p *Provider, w *world, h held) cimi.Resource {
 		return p.laid(&b.machine)
 	case b.enough && h.kind == "volumes":
 		d := h.disk
-		b.memory = roundUp(d.CapacityBytes, 1000)
+		b.memory = capacity(d)
 		b.volume = cimi.Volume{State: cimi.StateAvailable, Capacity: &b.memory, Bootable: &d.Boot}
 		if d.Shared {
 			b.volume.Type = cimi.VolumeMapped

@@ -186,10 +186,13 @@ func (pl *plan) localDisks(m *host.Machine, cfg *cimi.MachineConfiguration, imag
 			if kb < 0 || kb > maxCapacity || kb == 0 && i >= len(contents) {
 				return cimi.Errorf(http.StatusBadRequest, "machineConfig: disks: capacity: expected 1 to %d kB, got %d", int64(maxCapacity), kb)
 			}
-			d.CapacityBytes, a.Location = kilobytes(kb), cfg.Disks[i].InitialLocation
+			sized(d, kb, 0)
+			a.Location = cfg.Disks[i].InitialLocation
 		}
 		if i < len(contents) {
-			d.CapacityBytes = max(d.CapacityBytes, contents[i].size)
+			if contents[i].size > d.CapacityBytes {
+				d.CapacityBytes, d.Kilobytes = contents[i].size, contents[i].kb
+			}
 			d.Boot = contents[i].boot
 			pl.fills[d.ID] = fill{contents[i].what, contents[i].fill}
 		}

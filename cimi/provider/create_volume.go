@@ -94,13 +94,16 @@ func (pl *plan) volume(ctx context.Context, request cimi.Resource, t *cimi.Volum
 	case cfg.Type != "" && cfg.Type != cimi.VolumeMapped:
 		return nil, cimi.Errorf(http.StatusBadRequest, "volumeConfig: type: expected %s, got %.200q", cimi.VolumeMapped, cfg.Type)
 	}
-	d.CapacityBytes, d.Shared = kilobytes(kb), cfg.Type == cimi.VolumeMapped
+	sized(d, kb, 0)
+	d.Shared = cfg.Type == cimi.VolumeMapped
 	if content != nil {
-		d.CapacityBytes = max(d.CapacityBytes, content.size)
+		if content.size > d.CapacityBytes {
+			d.CapacityBytes, d.Kilobytes = content.size, content.kb
+		}
 		d.Boot = content.boot
 		pl.fills[d.ID] = fill{content.what, content.fill}
 	}
-	if err := pl.governed(ctx, view, t.GenResourceMetadata, &cimi.Volume{Capacity: cimi.Int(roundUp(d.CapacityBytes, 1000)), Type: cfg.Type}); err != nil {
+	if err := pl.governed(ctx, view, t.GenResourceMetadata, &cimi.Volume{Capacity: cimi.Int(capacity(d)), Type: cfg.Type}); err != nil {
 		return nil, err
 	}
 	if err := pl.monitored(ctx, id, t.MeterTemplates, t.EventLogTemplate); err != nil {

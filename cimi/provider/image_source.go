@@ -28,6 +28,7 @@ type imageSource struct {
 type imageDisk struct {
 	what string // for errors
 	size int64
+	kb   int64 // as it was asked for, 0 where it was not
 	boot bool
 	fill host.Fill
 }
@@ -124,7 +125,7 @@ func (p *Provider) heldImage(ctx context.Context, id, location, kind string) (he
 // heldDisk copies a disk that the host holds.
 func (pl *plan) heldDisk(d *host.Disk, boot bool) imageDisk {
 	p := pl.p
-	return imageDisk{what: "image " + d.Name, size: d.CapacityBytes, boot: boot, fill: func(ctx context.Context, to *host.Disk, sink disk.Sink) error {
+	return imageDisk{what: "image " + d.Name, size: d.CapacityBytes, kb: d.Kilobytes, boot: boot, fill: func(ctx context.Context, to *host.Disk, sink disk.Sink) error {
 		return p.copyDisk(ctx, d.ID, to, sink)
 	}}
 }

@@ -259,7 +259,9 @@ func (p *Provider) restore(ctx context.Context, pl *plan, machine string, src *i
 		if i < len(has) {
 			d = *has[i].Disk
 			d.Generation++
-			d.CapacityBytes = max(d.CapacityBytes, content.size)
+			if content.size > d.CapacityBytes {
+				d.CapacityBytes, d.Kilobytes = content.size, content.kb
+			}
 		} else {
 			d = host.Disk{ID: host.NewID(), Name: m.Name + "-disk" + number(i+1), Local: true, CapacityBytes: content.size, Boot: content.boot}
 			next.Attachments = append(next.Attachments, attachment(&next, d.ID, "", content.boot))

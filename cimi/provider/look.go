@@ -62,7 +62,7 @@ func (p *Provider) refresh(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.set(s)
+		w.change([]*host.System{s}, nil)
 	}
 	c.mu.Lock()
 	old := c.w
@@ -87,11 +87,8 @@ func (p *Provider) apply(made []*host.System, gone []string, version int64) {
 		} else {
 			was = append(was, nil)
 		}
-		c.w.set(s)
 	}
-	for _, id := range gone {
-		c.w.drop(id)
-	}
+	c.w.change(made, gone)
 	c.version = version
 	c.mu.Unlock()
 	for i, s := range made {

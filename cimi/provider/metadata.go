@@ -8,10 +8,13 @@ import (
 	"github.com/cimimove/cimimove/cimi/host"
 )
 
-func (p *Provider) allMetadata() []cimi.Resource {
+// allMetadata is that of every type that a version has; 0 is both.
+func (p *Provider) allMetadata(v cimi.Version) []cimi.Resource {
 	out := []cimi.Resource{p.metadata("CloudEntryPoint")}
 	for _, k := range kinds {
-		out = append(out, p.metadata(k.item))
+		if v == 0 || cimi.TypeIn(k.item, v) {
+			out = append(out, p.metadata(k.item))
+		}
 	}
 	return out
 }

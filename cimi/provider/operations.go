@@ -138,7 +138,7 @@ func (p *Provider) editable(s subject) bool {
 // Invoke runs an operation of a resource or collection (4.2.1.5).
 func (p *Provider) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.Accepted, error) {
 	id = plainID(id)
-	if unknown := cimi.UnknownAttributes(a, ourExtension); len(unknown) > 0 {
+	if unknown := unknownAttributes(a); len(unknown) > 0 {
 		return nil, cimi.Errorf(http.StatusBadRequest, "unknown attributes: %s", strings.Join(unknown, ", "))
 	}
 	acc, err := p.invoke(ctx, id, a)

@@ -22,6 +22,23 @@ const (
 // kilobytes is a capacity in bytes, in whole sectors (5.6).
 func kilobytes(n int64) int64 { return (n*1000 + 511) &^ 511 }
 
+// sized gives a disk the capacity that was asked for, or what its content needs.
+func sized(d *host.Disk, kb, content int64) {
+	d.CapacityBytes, d.Kilobytes = kilobytes(kb), kb
+	if content > d.CapacityBytes {
+		d.CapacityBytes, d.Kilobytes = content, 0
+	}
+}
+
+// capacity is that of a disk in kilobytes: what was asked for, else rounded up
+// (mapping.md).
+func capacity(d *host.Disk) int64 {
+	if d.Kilobytes > 0 && kilobytes(d.Kilobytes) == d.CapacityBytes {
+		return d.Kilobytes
+	}
+	return roundUp(d.CapacityBytes, 1000)
+}
+
 // plan is what a request makes: parts of the host's, resources of the
 // Provider's own, and what to do once they are there.
 type plan struct {

@@ -680,8 +680,8 @@ func TestTemplates(t *testing.T) {
 	if m := list(t, p, acc.Location+"/machines")[0].(*cimi.Machine); *m.CPU != 3 || *m.Memory != 2048 {
 		t.Errorf("machine is %+v", m)
 	}
-	if v := list(t, p, acc.Location+"/volumes"); len(v) != 1 || *v[0].(*cimi.Volume).Capacity != 1001 {
-		t.Errorf("%d volumes, capacity in whole sectors %d", len(v), *v[0].(*cimi.Volume).Capacity)
+	if v := list(t, p, acc.Location+"/volumes"); len(v) != 1 || *v[0].(*cimi.Volume).Capacity != 1000 {
+		t.Errorf("%d volumes, capacity %d", len(v), *v[0].(*cimi.Volume).Capacity)
 	}
 	if s := get[*cimi.System](t, p, acc.Location); s.Name != "made" {
 		t.Errorf("System is called %q", s.Name)

@@ -47,7 +47,7 @@ func template[T any, R interface {
 	*T
 	cimi.Resource
 }](ctx context.Context, p *Provider, name string, ref *cimi.Ref[T]) (R, error) {
-	if ref == nil || ref.Href == "" && ref.Value == nil {
+	if ref == nil {
 		return nil, cimi.Errorf(http.StatusBadRequest, "%s: missing", name)
 	}
 	return resolve[T, R](ctx, p, name, ref)

@@ -176,7 +176,7 @@ func (p *Provider) showMachine(h held) *cimi.Machine {
 
 func (p *Provider) showVolume(h held) *cimi.Volume {
 	d, id := h.disk, "volumes/"+h.disk.ID
-	r := &cimi.Volume{State: cimi.StateAvailable, Capacity: cimi.Int(roundUp(d.CapacityBytes, 1000)), Bootable: cimi.Bool(d.Boot),
+	r := &cimi.Volume{State: cimi.StateAvailable, Capacity: cimi.Int(capacity(d)), Bootable: cimi.Bool(d.Boot),
 		Images: collection(id + "/images"), Meters: collection(id + "/meters"), EventLog: p.logOf(id)}
 	if d.Shared {
 		r.Type = cimi.VolumeMapped
@@ -195,7 +195,7 @@ func (p *Provider) showLocated(w *world, h held, location string) *cimi.LocatedV
 
 // showDisk is local storage of a machine (T17).
 func (p *Provider) showDisk(w *world, h held) *cimi.Disk {
-	r := &cimi.Disk{Capacity: cimi.Int(roundUp(h.disk.CapacityBytes, 1000))}
+	r := &cimi.Disk{Capacity: cimi.Int(capacity(h.disk))}
 	parent := parentOf(h, "machines")
 	for _, m := range w.usersOf(diskAt{h.disk, h.in, h.root}) {
 		parent = "machines/" + m.ID + "/disks"

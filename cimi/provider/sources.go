@@ -16,6 +16,9 @@ func (p *Provider) sources(ctx context.Context, w *world, id string) ([]source, 
 		if id == "disks" || id == "services" || id == "samples" || id == "events" {
 			return nil, "", notFound(id) // found in the collections of their owners
 		}
+		if v := cimi.RequestVersion(ctx); v != 0 && !cimi.TypeIn(k.item, v) {
+			return nil, "", notFound(id)
+		}
 		return p.topSources(ctx, w, k)
 	}
 	i := strings.LastIndexByte(id, '/')
@@ -61,7 +64,7 @@ func (p *Provider) topSources(ctx context.Context, w *world, k kind) ([]source, 
 		return p.logSources(ctx, w), k.item, nil
 	}
 	if k.id == "resourceMetadata" {
-		out = append(out, sourceOf(p.allMetadata()))
+		out = append(out, sourceOf(p.allMetadata(cimi.RequestVersion(ctx))))
 	}
 	if k.held() {
 		seq, n := w.top(k.id)

@@ -19,7 +19,7 @@ func writableExtension(name string) bool {
 // Update changes the writable attributes of a resource (4.2.1.3).
 func (p *Provider) Update(ctx context.Context, id string, r cimi.Resource, opts cimi.UpdateOptions) (*cimi.Accepted, error) {
 	id = plainID(id)
-	if unknown := cimi.UnknownAttributes(r, ourExtension); len(unknown) > 0 {
+	if unknown := unknownAttributes(r); len(unknown) > 0 {
 		return nil, cimi.Errorf(http.StatusBadRequest, "unknown attributes: %s", strings.Join(unknown, ", "))
 	}
 	acc, err := p.update(ctx, id, r, opts)

@@ -189,9 +189,9 @@ func (u *updater) shape(ctx context.Context) error {
 }
 
 func (u *updater) disk(ctx context.Context) error {
-	capacity, bootable, typ, location := u.differs("capacity"), u.differs("bootable"), u.differs("type"), u.differs("initialLocation")
+	grows, bootable, typ, location := u.differs("capacity"), u.differs("bootable"), u.differs("type"), u.differs("initialLocation")
 	u.native = append(u.native, "capacity", "bootable", "type", "initialLocation")
-	if !capacity && !bootable && !typ && !location {
+	if !grows && !bootable && !typ && !location {
 		return nil
 	}
 	if u.p.maker() == nil {
@@ -200,13 +200,13 @@ func (u *updater) disk(ctx context.Context) error {
 	next := *u.h.disk
 	var made []*host.Disk
 	var fill host.Fill
-	if capacity {
+	if grows {
 		kb, _ := cimi.Value(u.next, "capacity").(int64)
 		size := kilobytes(kb)
 		switch {
-		case kb == roundUp(next.CapacityBytes, 1000): // as it is shown
+		case kb == capacity(&next): // as it is shown
 		case size < next.CapacityBytes:
-			return cimi.Errorf(http.StatusBadRequest, "capacity: %d kB are less than the %d kB there are: content would be lost", kb, roundUp(next.CapacityBytes, 1000))
+			return cimi.Errorf(http.StatusBadRequest, "capacity: %d kB are less than the %d kB there are: content would be lost", kb, capacity(&next))
 		default:
 			img, err := u.p.host.OpenDisk(ctx, next.ID)
 			if err != nil {
@@ -216,7 +216,7 @@ func (u *updater) disk(ctx context.Context) error {
 			if err := u.p.idleDisk(ctx, next.ID); err != nil {
 				return err
 			}
-			next.CapacityBytes, next.Generation = size, next.Generation+1
+			next.CapacityBytes, next.Kilobytes, next.Generation = size, kb, next.Generation+1
 			fill = host.CopyOf(img, nil)
 			made = append(made, &next)
 		}

@@ -120,7 +120,9 @@ func (p *Provider) restoreVolume(ctx context.Context, s subject, a *cimi.Action)
 		}
 		d := *at.Disk
 		d.Generation++
-		d.CapacityBytes = max(d.CapacityBytes, content.size)
+		if content.size > d.CapacityBytes {
+			d.CapacityBytes, d.Kilobytes = content.size, content.kb
+		}
 		d.ContentBytes, d.ContentDigest = 0, ""
 		pl.fills[d.ID] = fill{content.what, content.fill}
 		if err := p.replaceDisks(ctx, at.root.ID, []*host.Disk{&d}, pl.fill); err != nil {
@@ -138,7 +140,8 @@ func (p *Provider) createDisk(ctx context.Context, collection string, r *cimi.Di
 	if kb < 1 || kb > maxCapacity {
 		return nil, cimi.Errorf(http.StatusBadRequest, "capacity: expected 1 to %d kB, got %d", int64(maxCapacity), kb)
 	}
-	d := &host.Disk{ID: host.NewID(), Name: r.Name, CapacityBytes: kilobytes(kb), Local: true}
+	d := &host.Disk{ID: host.NewID(), Name: r.Name, Local: true}
+	sized(d, kb, 0)
 	id := "disks/" + d.ID
 	return p.run(ctx, cimi.RelAdd, collection, id, func(ctx context.Context, t *task) error {
 		w, done, err := p.look(ctx)

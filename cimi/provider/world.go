@@ -71,18 +71,29 @@ func isImage(s *host.System) bool {
 	return s.Holder == host.HoldsMachineImage || s.Holder == host.HoldsVolumeImage || s.Holder == host.HoldsTemplate
 }
 
-// set puts a System in: a new one at the end, a known one in its place.
-func (w *world) set(s *host.System) {
-	intern(s)
-	if old, ok := w.root[s.ID]; ok {
-		w.forget(old.System)
-		old.System = s
-	} else {
-		p := &place{s, len(w.roots)}
-		w.roots = append(w.roots, p)
-		w.root[s.ID] = p
+// change puts Systems in, new ones at the end, known ones in their place, and
+// takes others out. What went from one to another is forgotten before it is
+// learnt.
+func (w *world) change(made []*host.System, gone []string) {
+	for _, id := range gone {
+		w.drop(id)
 	}
-	w.learn(s, nil, s)
+	for _, s := range made {
+		if old, ok := w.root[s.ID]; ok {
+			w.forget(old.System)
+		}
+	}
+	for _, s := range made {
+		intern(s)
+		if old, ok := w.root[s.ID]; ok {
+			old.System = s
+		} else {
+			p := &place{s, len(w.roots)}
+			w.roots = append(w.roots, p)
+			w.root[s.ID] = p
+		}
+		w.learn(s, nil, s)
+	}
 }
 
 // drop takes a System out.

@@ -11,6 +11,9 @@ import (
 	"github.com/cimimove/cimimove/cimi"
 )
 
+// jobHeader names the Job of a change, spelt as 4.1.7.1 does.
+const jobHeader = "CIMI-Job-URI"
+
 // send answers with a representation.
 func (q *request) send(status int, r cimi.Resource) error {
 	r = cimi.Clone(r)
@@ -66,7 +69,7 @@ func (q *request) accepted(a *cimi.Accepted, created bool) error {
 		status = http.StatusCreated
 	}
 	if a.Job != "" {
-		h.Set("CIMI-Job-URI", q.absolute(a.Job))
+		h[jobHeader] = []string{q.absolute(a.Job)}
 	}
 	if a.Location != "" {
 		h.Set("Location", q.absolute(a.Location))
@@ -128,7 +131,7 @@ func (q *request) fail(err error) {
 	if job.ID == "" {
 		job.Erased = []string{"id"}
 	} else {
-		q.w.Header().Set("CIMI-Job-URI", q.absolute(job.ID))
+		q.w.Header()[jobHeader] = []string{q.absolute(job.ID)}
 	}
 	if e.RetryAfter > 0 {
 		q.w.Header().Set("Retry-After", strconv.Itoa(e.RetryAfter))

@@ -32,6 +32,7 @@ func (s *server) newRequest(w *recorder, r *http.Request) *request {
 		base.Path += path1
 		q.base, q.version = &base, cimi.V1
 	}
+	q.Request = r.WithContext(cimi.WithVersion(r.Context(), q.version))
 	return q
 }
 

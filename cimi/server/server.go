@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -97,6 +98,18 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	q := s.newRequest(rec, r)
+	defer func() {
+		// A fault of ours ends one request, with an answer, and nothing else.
+		if v := recover(); v != nil {
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			if s.o.Logger != nil {
+				s.o.Logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "fault", v, "stack", string(debug.Stack()))
+			}
+			q.fail(cimi.Errorf(http.StatusInternalServerError, "internal error"))
+		}
+	}()
 	switch r.URL.Path {
 	case "/healthz":
 		s.health(rec, r)

@@ -25,20 +25,34 @@ func (q *request) get(id string) error {
 	}
 	c, err := q.list(id)
 	if err == nil {
+		if err := q.speaks(c); err != nil {
+			return err
+		}
 		return q.represent(c, q.readOptions())
 	}
 	if !cimi.IsNotFound(err) {
 		return err
 	}
 	opts := q.readOptions()
-	r, err := q.p.Get(ctx, id, opts)
+	r, err := q.p.Get(ctx, id, cimi.ReadOptions{})
 	if err == nil {
+		if err := q.speaks(r); err != nil {
+			return err
+		}
 		return q.represent(r, opts)
 	}
 	if !cimi.IsNotFound(err) {
 		return err
 	}
 	return q.open(id, err)
+}
+
+// speaks refuses what the version of the request does not have.
+func (q *request) speaks(r cimi.Resource) error {
+	if cimi.TypeIn(r.TypeName(), q.version) {
+		return nil
+	}
+	return cimi.Errorf(http.StatusNotFound, "no such resource in version %d: %s", q.version, r.TypeName())
 }
 
 // list reads a page of a collection, no longer than PageSize.
@@ -51,6 +65,7 @@ func (q *request) list(id string) (*cimi.Collection, error) {
 	if limit := max(opts.First, 1) + q.o.PageSize - 1; opts.Last <= 0 || opts.Last > limit {
 		opts.Last = limit
 	}
+	opts.ReadOptions = cimi.ReadOptions{} // represent's part: what is expanded has pages too
 	c, err := q.p.List(q.Context(), id, opts)
 	if err != nil {
 		return nil, err
@@ -184,6 +199,9 @@ func (q *request) put(id string) error {
 		return err
 	}
 	if err := q.mayChange(current); err != nil {
+		return err
+	}
+	if err := q.speaks(current); err != nil {
 		return err
 	}
 	opts := cimi.UpdateOptions{Select: cimi.Names(q.URL.Query()["$select"])}

@@ -178,8 +178,14 @@ func (q *request) postView(v viewID) error {
 		acc.Location = view1(v.collection, v.wrapper) + "/" + id
 	}
 	acc.Resource = nil
-	q.w.Header().Set("Location", q.absolute(acc.Location))
-	return q.accepted(acc, false)
+	if acc.Done { // what was made is the entry
+		if _, item, err := q.member(viewID{v.collection, v.wrapper, id}); err == nil {
+			if acc.Resource, err = q.wrap(v, item); err != nil {
+				return err
+			}
+		}
+	}
+	return q.accepted(acc, true)
 }
 
 func (q *request) deleteView(v viewID) error {
@@ -207,6 +213,12 @@ func (q *request) invokeMember(v viewID, action string, item cimi.Resource) (*ci
 		a.Volume = cimi.RefTo[cimi.Volume](id)
 	case "SystemCredential":
 		a.Credential = cimi.RefTo[cimi.Credential](id)
+	case "SystemAddress":
+		a.Address = cimi.RefTo[cimi.Address](id)
+	case "SystemNetworkPort", "NetworkNetworkPort":
+		a.NetworkPort = cimi.RefTo[cimi.NetworkPort](id)
+	case "SystemForwardingGroup":
+		a.ForwardingGroup = cimi.RefTo[cimi.ForwardingGroup](id)
 	case "SystemNetwork":
 		a.Network = cimi.RefTo[cimi.Network](id)
 	case "MachineVolume":
