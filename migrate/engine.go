@@ -30,6 +30,8 @@ type Engine struct {
 	Log *slog.Logger
 	// Observer is told of what can be counted; nil: nobody.
 	Observer Observer
+	// Signer signs reports; nil: they are not signed.
+	Signer *Signer
 	// Relay says where a destination outside this process fetches from.
 	Relay RelayOptions
 	// Objects says how object stores are reached, for packages that wait there.

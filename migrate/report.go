@@ -33,6 +33,8 @@ type Report struct {
 	Configuration []Comparison  `json:"configuration,omitempty"`
 	Findings      []ovf.Finding `json:"findings"`
 	Verified      bool          `json:"verified"`
+	// Signature is there when a key was given (Engine.Signer).
+	Signature *Signature `json:"signature,omitempty"`
 }
 
 // StepReport is when a step was taken; Ended is absent when it did not end.
@@ -169,6 +171,9 @@ func (rep *Report) Text(w io.Writer) error {
 			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\n", d.Name, d.Size, short(d.SourceDigest), short(dst), verdict)
 		}
 		t.Flush()
+	}
+	if rep.Signature != nil {
+		fmt.Fprintf(&b, "signed by the key %s\n", rep.Signature.Key)
 	}
 	for _, f := range rep.Findings {
 		fmt.Fprintf(&b, "%s %s: %s: %s\n", f.Severity, f.ID, f.Object, f.Message)

@@ -140,6 +140,9 @@ func (r *run) drive(ctx context.Context) (rep *Report, err error) {
 		err = r.fail(ctx, err)
 	}
 	rep, repErr := r.report(context.WithoutCancel(ctx), err)
+	if repErr == nil {
+		repErr = rep.sign(r.engine.Signer)
+	}
 	if repErr != nil {
 		return nil, also(err, repErr)
 	}

@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -75,6 +76,19 @@ func (e *Engine) Status(ctx context.Context, ids ...string) (*StatusList, error)
 		list.Runs = append(list.Runs, s)
 	}
 	return list, nil
+}
+
+// Report is what a run has recorded as its report; one that has not ended, or
+// died, has none yet.
+func (e *Engine) Report(ctx context.Context, id string) (*Report, error) {
+	row, err := e.Journal.Run(ctx, id)
+	if err != nil {
+		return nil, &Error{Class: ClassUsage, Object: id, Err: err, Advice: "cimimove status lists the runs"}
+	}
+	if len(row.Report) == 0 {
+		return nil, &Error{Class: ClassRefused, Object: "run " + id, Err: errors.New("has no report yet: it is at work, or its process died"), Advice: "cimimove status " + id + " shows it; cimimove resume goes on"}
+	}
+	return decodeReport(row)
 }
 
 // Text writes the list as people read it.

@@ -103,6 +103,9 @@ func (e *Engine) Rollback(ctx context.Context, id string) (*Report, error) {
 		return nil, err
 	}
 	rep.State, rep.Verified, rep.DestinationID = string(journal.RolledBack), false, ""
+	if err := rep.sign(e.Signer); err != nil {
+		return nil, err
+	}
 	return rep, r.set(ctx, journal.Change{State: journal.RolledBack, Report: rep.encode()})
 }
 

@@ -78,7 +78,7 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 				[]cli.Flag{str("as", "system", "system, or template for a SystemTemplate")}),
 			command("export", "ENDPOINT SYSTEM OUT", "a System becomes a package", "cimimove export local:cloud webshop webshop.ova", exportSystem, connectionFlags(), packingFlags()),
 			command("migrate", "SOURCE SYSTEM DESTINATION | --plan FILE", "a System leaves one cloud and arrives, proved, in another",
-				"cimimove migrate http://127.0.0.1:8780/cloudEntryPoint webshop http://127.0.0.1:8781/cloudEntryPoint --verify full\ncimimove migrate --plan plan.json", migrateSystem, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), hookFlags(), via),
+				"cimimove migrate http://127.0.0.1:8780/cloudEntryPoint webshop http://127.0.0.1:8781/cloudEntryPoint --verify full\ncimimove migrate --plan plan.json", migrateSystem, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), hookFlags(), reportFlags(), via),
 			command("plan", "RUNBOOK | SOURCE SYSTEM DESTINATION | --plan FILE", "what would be done; nothing is written", "cimimove plan local:east webshop local:west --save plan.json\ncimimove plan runbook.yaml", plan, connectionFlags(), mappingFlags(), transferFlags(), policyFlags(), stateFlags(), hookFlags(), via,
 				[]cli.Flag{str("save", "", "write the plan to `FILE`, for migrate --plan"), str("html", "", "write the plan of a runbook to `FILE` as one HTML page"), list("var", "`NAME=VALUE` of a variable of the runbook")}),
 			command("run", "[RUNBOOK]", "move what a runbook lists; what was done before is not done again", "cimimove run evacuation.yaml --output json", runRunbook, connectionFlags(), transferFlags(), policyFlags(), stateFlags(),
@@ -95,9 +95,11 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 				return c.Retry(ctx, run, system)
 			}), stateFlags()),
 			command("status", "[RUN]", "runs and how far they are", "cimimove status --output json\ncimimove status 5f0a3c9e2b71 --watch", status, stateFlags(), []cli.Flag{boolean("watch", "follow a runbook until nothing of it is under way")}),
-			command("resume", "RUN", "go on with a run or a runbook that was interrupted", "cimimove resume 20261124-031500-a1b2", resume, connectionFlags(), transferFlags(), stateFlags(), hookFlags(),
+			command("resume", "RUN", "go on with a run or a runbook that was interrupted", "cimimove resume 20261124-031500-a1b2", resume, connectionFlags(), transferFlags(), stateFlags(), hookFlags(), reportFlags(),
 				[]cli.Flag{list("prop", "`KEY=VALUE` of an OVF property, when the import begins anew"), str("props", "", "`FILE` of OVF properties")}),
-			command("rollback", "RUN", "undo a run: nothing of it stays at the destination", "cimimove rollback 20261124-031500-a1b2", rollback, connectionFlags(), stateFlags()),
+			command("rollback", "RUN", "undo a run: nothing of it stays at the destination", "cimimove rollback 20261124-031500-a1b2", rollback, connectionFlags(), stateFlags(), reportFlags()),
+			command("report", "RUN | FILE", "what a run has proved; the signature of a report in a file", "cimimove report RUN --output json\ncimimove report report.json --key signer.pub.pem", report, stateFlags(),
+				[]cli.Flag{str("key", "", "PEM `FILE` of the public key, or certificate, of who signed")}, reportFlags()),
 			command("gc", "", "remove what failed runs have left at their destinations", "cimimove gc --dry-run", gc, connectionFlags(), stateFlags(), []cli.Flag{str("run", "", "this `RUN` only"), boolean("dry-run", "list, remove nothing")}),
 			command("serve", "ENDPOINT", "an endpoint as a CIMI cloud on the network", "cimimove serve local:cloud --listen 127.0.0.1:8780", serve, connectionFlags(), []cli.Flag{
 				str("listen", "127.0.0.1:8780", "`ADDRESS` to listen on"), str("tls-cert", "", "PEM `FILE` of the server's certificate"), str("tls-key", "", "PEM `FILE` of its key"),

@@ -94,6 +94,10 @@ func (c *call) engine(ctx context.Context, events func(migrate.Event)) (e *migra
 		}
 		limits.Bandwidth = int64(n)
 	}
+	signer, err := c.reportSigner()
+	if err != nil {
+		return nil, nil, err
+	}
 	counts, stop, err := c.metricsServer(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -111,7 +115,7 @@ func (c *call) engine(ctx context.Context, events func(migrate.Event)) (e *migra
 	e = &migrate.Engine{
 		Objects: objects, StageOnly: c.Bool("stage-only"),
 		Journal: j, Events: events, StallTimeout: c.Duration("stall-timeout"), StopTimeout: c.Duration("stop-timeout"),
-		Log: c.logger(), Limits: limits,
+		Log: c.logger(), Limits: limits, Signer: signer,
 		Relay: migrate.RelayOptions{Listen: c.String("relay-listen"), URL: c.String("relay-url")},
 		Dial: func(ctx context.Context, name string, side migrate.Side) (migrate.Endpoint, error) {
 			return c.cloud(ctx, name, endpoint.Side(side))

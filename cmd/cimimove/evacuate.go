@@ -214,7 +214,7 @@ func resume(ctx context.Context, c *call) (result, error) {
 	if errors.Is(err, journal.ErrNoBatch) {
 		defer done()
 		rep, err := e.Resume(ctx, c.Args().First(), migrate.ResumeOptions{Properties: values})
-		return reported(rep), resumable(rep, err)
+		return reported(rep), c.keep(rep, resumable(rep, err))
 	}
 	if err == nil {
 		err = evacuate.Control{Journal: e.Journal}.Continue(ctx, c.Args().First())
@@ -248,7 +248,7 @@ func rollback(ctx context.Context, c *call) (result, error) {
 	rep, err := evacuate.Rollback(ctx, e, run)
 	if errors.Is(err, journal.ErrNoBatch) {
 		rep, err := e.Rollback(ctx, run)
-		return reported(rep), err
+		return reported(rep), c.keep(rep, err)
 	}
 	if rep == nil {
 		return result{}, err

@@ -137,6 +137,14 @@ func hookFlags() []cli.Flag {
 	}
 }
 
+// reportFlags are of commands whose result is a report.
+func reportFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "report", Usage: "write the report as JSON to `FILE` too, whatever the outcome"},
+		&cli.StringFlag{Name: "report-sign-key", Usage: "PEM `FILE` of the private key that signs reports (cimimove report FILE --key PUBLIC checks)"},
+	}
+}
+
 func stateFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "state-dir", EnvVars: []string{"CIMIMOVE_STATE_DIR"}, Usage: "`DIR` of the journal (default under XDG_STATE_HOME)"},

@@ -23,7 +23,7 @@ func migrateSystem(ctx context.Context, c *call) (result, error) {
 		fmt.Fprintln(c.err, "cimimove: server certificates are not checked (--insecure)")
 	}
 	rep, err := e.Start(ctx, p)
-	return reported(rep), resumable(rep, err)
+	return reported(rep), c.keep(rep, resumable(rep, err))
 }
 
 // reported is a migration's report, which is there together with an error too.

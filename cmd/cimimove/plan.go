@@ -1,12 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -102,17 +101,12 @@ func (c *call) plannedAgain(ctx context.Context, e *migrate.Engine, file string)
 
 // savePlan replaces file when the plan is written whole. Others than its owner
 // do not read it: it says what is where.
-func savePlan(file string, p *migrate.Plan) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
-	if err != nil {
-		return usage("--save: %v", err)
-	}
-	defer os.Remove(tmp.Name())
-	err = p.Save(tmp)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+func savePlan(file string, p *migrate.Plan) error {
+	var b bytes.Buffer
+	if err := p.Save(&b); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), file)
+	return replaceFile(file, b.Bytes())
 }
 
 func planText(w io.Writer, p *migrate.Plan) error {
