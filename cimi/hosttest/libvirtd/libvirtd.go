@@ -65,15 +65,35 @@ func Pool(t testing.TB) (name, dir string) {
 	}
 	name = filepath.Base(dir)
 	Virsh(t, "pool-create-as", name, "dir", "--target", dir)
+	before := map[string]bool{}
+	for _, id := range strings.Fields(Virsh(t, "list", "--all", "--uuid")) {
+		before[id] = true
+	}
 	t.Cleanup(func() {
-		for _, id := range Domains(t, name) {
-			exec.Command("virsh", "-q", "-c", "qemu:///system", "destroy", id).Run() // it may not run
-			Virsh(t, "undefine", id, "--nvram", "--managed-save", "--snapshots-metadata")
+		for _, id := range append(Domains(t, name), diskless(t, before)...) {
+			exec.Command("virsh", "-q", "-c", "qemu:///system", "destroy", id).Run()                                                       // it may not run
+			exec.Command("virsh", "-q", "-c", "qemu:///system", "undefine", id, "--nvram", "--managed-save", "--snapshots-metadata").Run() // gone meanwhile, with another test
 		}
 		Virsh(t, "pool-destroy", name)
 		os.RemoveAll(dir)
 	})
 	return name, dir
+}
+
+// diskless are the domains of ours without a disk that have come since: no pool
+// tells whose they are.
+func diskless(t testing.TB, before map[string]bool) (out []string) {
+	t.Helper()
+	for _, id := range strings.Fields(Virsh(t, "list", "--all", "--uuid")) {
+		if before[id] {
+			continue
+		}
+		x, err := exec.Command("virsh", "-q", "-c", "qemu:///system", "dumpxml", "--inactive", id).Output()
+		if err == nil && strings.Contains(string(x), "cimimove.github.io/libvirt") && !strings.Contains(string(x), "<disk ") {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // Domains are the UUIDs of the domains that have a disk in a pool.
