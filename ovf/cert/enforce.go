@@ -65,6 +65,12 @@ func (e *enforced) Findings() []ovf.Finding {
 	return append(all, e.findings...)
 }
 
+// OnThisMachine says what the package says: whether reading again costs nothing.
+func (e *enforced) OnThisMachine() bool {
+	here, ok := e.Package.(interface{ OnThisMachine() bool })
+	return ok && here.OnThisMachine()
+}
+
 type enforcedOpener struct {
 	*enforced
 	ovf.Opener
