@@ -56,6 +56,11 @@ func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (
 			return nil, err
 		}
 	}
+	if opts.Descriptor != nil {
+		if s, err = host.Redescribe(s, opts.Descriptor, h.Capabilities()); err != nil {
+			return nil, err
+		}
+	}
 	x, err := host.BuildExport(ctx, s, k, h.Capabilities(), opts)
 	if err != nil {
 		return nil, err

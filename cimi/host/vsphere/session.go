@@ -114,6 +114,10 @@ type renewing struct {
 }
 
 func (r *renewing) RoundTrip(ctx context.Context, req, res soap.HasFault) error {
+	switch req.(type) {
+	case *methods.LoginBody, *methods.LogoutBody:
+		return r.next.RoundTrip(ctx, req, res) // a renewal itself, which holds the lock
+	}
 	r.c.mu.Lock()
 	seen := r.c.renewals
 	r.c.mu.Unlock()
@@ -126,10 +130,6 @@ func (r *renewing) RoundTrip(ctx context.Context, req, res soap.HasFault) error 
 		once = func(ctx context.Context) error { return fetch.Retry(ctx, r.c.opts.Retry, "vCenter", call) }
 	}
 	err := once(ctx)
-	switch req.(type) {
-	case *methods.LoginBody, *methods.LogoutBody:
-		return err
-	}
 	if !isFault[*types.NotAuthenticated](err) {
 		return err
 	}

@@ -45,16 +45,21 @@ func (v *VCenter) before(ctx *simulator.Context, m *simulator.Method) types.Base
 	v.mu.Lock()
 	v.calls[m.Name]++
 	hook, privilege := v.hooks[m.Name], v.denied[m.Name]
-	over := ctx.Session != nil && v.ended[ctx.Session.Key]
-	if v.endNow && ctx.Session != nil && m.Name != "Login" {
-		v.ended[ctx.Session.Key], v.endNow, over = true, false, true
+	over := v.endNow && ctx.Session != nil
+	if over {
+		v.endNow = false
 	}
 	v.mu.Unlock()
+	if over { // as when it has timed out: the next login makes another one
+		sessions := v.model.Map().SessionManager()
+		sessions.Logout(ctx, &types.Logout{This: sessions.Self})
+		ctx.Session = nil
+	}
 	if hook != nil {
 		hook()
 	}
 	switch {
-	case over && m.Name != "Login" && m.Name != "RetrieveServiceContent":
+	case over && m.Name != "RetrieveServiceContent":
 		return &types.NotAuthenticated{NoPermission: types.NoPermission{Object: &m.This, PrivilegeId: "System.View"}}
 	case privilege != "":
 		return &types.NoPermission{Object: &m.This, PrivilegeId: privilege}

@@ -82,7 +82,6 @@ type VCenter struct {
 	hooks  map[string]func()
 	nfc    func(method, file string) int
 	guests map[string]string // behaviour by name
-	ended  map[string]bool   // sessions, by key
 	endNow bool
 }
 
@@ -107,7 +106,7 @@ func Start(opts Options) (*VCenter, error) {
 	}
 	quiet()
 	v := &VCenter{opts: opts, leases: map[string]*lease{}, files: map[string]int64{}, denied: map[string]string{},
-		calls: map[string]int{}, hooks: map[string]func(){}, guests: map[string]string{}, ended: map[string]bool{}}
+		calls: map[string]int{}, hooks: map[string]func(){}, guests: map[string]string{}}
 	v.model = simulator.VPX()
 	v.model.Host, v.model.ClusterHost, v.model.Machine, v.model.Datastore = 0, 1, opts.Machines, opts.Datastores
 	if err := v.model.Create(); err != nil {
