@@ -50,7 +50,7 @@ func parseJSON(b []byte, l Limits) (any, error) {
 		if errors.As(err, &syn) {
 			return nil, decodeErrorf("", "not JSON: %s at byte %d", err, syn.Offset)
 		}
-		return nil, decodeErrorf("", "not JSON: %s", err)
+		return nil, decodeErrorf("", "not JSON: %s at byte %d", err, len(b))
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return nil, decodeErrorf("", "not JSON: more than one value, at byte %d", d.InputOffset())

@@ -75,7 +75,7 @@ func TestRefused(t *testing.T) {
 		is             error
 	}{
 		{"not an object", `[1]`, "expected a JSON object", nil},
-		{"cut off", `{"a":`, "not JSON", nil},
+		{"cut off", `{"a":`, "unexpected EOF at byte 5", nil},
 		{"two values", `{} {}`, "more than one value", nil},
 		{"text for a number", `{"resourceURI":"x/Machine","cpu":"many"}`, "cpu: expected an integer", nil},
 		{"an object for a string", `{"resourceURI":"x/Machine","name":{}}`, "name: expected string, got an object", nil},
