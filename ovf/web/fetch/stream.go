@@ -31,7 +31,12 @@ func (f *File) Stream(ctx context.Context, off, n int64) (io.ReadCloser, error) 
 		r = f.Reader(own, off, -1)
 		r.cancel = cancel
 	}
-	s := &stream{f: f, r: r, left: n}
+	s := &stream{f: f, r: r, left: n, ended: func() error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return nil
+	}}
 	s.untie = context.AfterFunc(ctx, func() { r.cancel(context.Cause(ctx)) })
 	if _, err := io.CopyN(io.Discard, r, off-r.pos); err != nil {
 		s.Close()
@@ -45,12 +50,17 @@ type stream struct {
 	f     *File
 	r     *Reader
 	untie func() bool
+	ended func() error // why its context has ended, nil while it has not
 	left  int64
 }
 
 func (s *stream) Read(p []byte) (int, error) {
 	if s.left <= 0 || s.r == nil {
 		return 0, io.EOF
+	}
+	// What has arrived already must not hide that nobody wants it any more.
+	if err := s.ended(); err != nil {
+		return 0, err
 	}
 	n, err := s.r.Read(p[:min(int64(len(p)), s.left)])
 	s.left -= int64(n)
