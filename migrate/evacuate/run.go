@@ -174,7 +174,9 @@ func (v *Evacuation) claim(ctx context.Context, n int, expect int64) (*claimed, 
 	if err != nil {
 		return nil, err
 	}
+	v.mu.Lock()
 	row := w.row
+	v.mu.Unlock()
 	row.State, row.Error = journal.Running, nil
 	if row.Started.IsZero() {
 		row.Started = v.opts.Now()
