@@ -85,9 +85,14 @@ type VCenter struct {
 	endNow bool
 }
 
-// New starts one, stopped when the test ends.
+// New starts one, stopped when the test ends. Under the race detector the test
+// is skipped: govmomi's simulator races with itself (Datastore.resolve reads
+// what its own DestroyTask and CreateVM write), whoever calls it.
 func New(t testing.TB, opts Options) *VCenter {
 	t.Helper()
+	if raceDetector {
+		t.Skip("govmomi's simulator v0.55.0 races with itself; this test runs without the race detector")
+	}
 	v, err := Start(opts)
 	if err != nil {
 		t.Fatal(err)
