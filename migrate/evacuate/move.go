@@ -51,6 +51,10 @@ func (v *Evacuation) item(ctx context.Context, c *claimed) error {
 		if rep != nil {
 			row.DestinationID = rep.DestinationID
 		}
+	case errors.Is(err, journal.ErrLocked) && v.engine.Journal.Shared():
+		// A worker that lost this item still has its run: it is told of that
+		// within a heartbeat, and gives it up.
+		row.State, row.NotBefore, row.Ended, failure = journal.Interrupted, v.opts.Now().Add(lockedPause), time.Time{}, nil
 	case again(class) && row.Attempts <= c.item.Retries.Count:
 		row.State, row.NotBefore = journal.Pending, v.opts.Now().Add(pause(c.item.Retries, row.Attempts))
 	default:
@@ -84,6 +88,9 @@ func (v *Evacuation) item(ctx context.Context, c *claimed) error {
 func again(c migrate.Class) bool {
 	return c == migrate.ClassTransfer || c == migrate.ClassRemote || c == migrate.ClassOther
 }
+
+// lockedPause is how long a run is left to the worker that still has it.
+const lockedPause = 2 * time.Second
 
 // maxPause bounds the doubling of the wait.
 const maxPause = 30 * time.Minute

@@ -151,7 +151,12 @@ func TestWorkers(t *testing.T) {
 		}
 	}
 	if migrate.ExitCode(err) != 9 || rep.Verified != systems || rep.Failed != 1 || rep.Pending != 0 {
-		t.Errorf("%+v: %v", rep, err)
+		t.Errorf("%d verified, %d failed, %d not begun: %v", rep.Verified, rep.Failed, rep.Pending, err)
+		for _, i := range rep.Items {
+			if i.Error != nil {
+				t.Errorf("%s, attempt %d: %+v", i.System, i.Attempts, *i.Error)
+			}
+		}
 	}
 	if most > 2 {
 		t.Errorf("%d move at a time, the runbook allows 2", most)
