@@ -121,7 +121,6 @@ type Item struct {
 
 // Cutover says how the source's machines are stopped and what becomes of the source.
 type Cutover struct {
-	Warm     bool     `yaml:"warm,omitempty" jsonschema:"description=Copy in bulk while the machines run and only what changed after they are stopped"`
 	Stop     string   `yaml:"stop,omitempty" jsonschema:"enum=graceful,enum=force,enum=never,description=How running machines come to rest: they are asked to stop and one that does not in time fails (graceful) or is switched off (force); never refuses Systems that run"`
 	Deadline Duration `yaml:"deadline,omitempty" jsonschema:"description=How long machines may take to stop (default 5m)"`
 	Source   string   `yaml:"source,omitempty" jsonschema:"enum=keep,enum=start,enum=stop,enum=delete,description=What becomes of the source when all is verified"`

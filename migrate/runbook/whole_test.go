@@ -32,7 +32,7 @@ waves:
     window: night
     limits: {systems: 1}
     onFailure: stop-wave
-    defaults: {cutover: {warm: true, stop: graceful, deadline: 10m, source: stop}}
+    defaults: {cutover: {stop: graceful, deadline: 10m, source: stop}}
     systems:
       - {system: DB-1, net: {lan: prod}}
       - {system: DB-2, after: [DB-1]}
@@ -88,7 +88,7 @@ func TestWhole(t *testing.T) {
 		t.Errorf("waves %+v", rb.Waves)
 	}
 	db := rb.Items[0]
-	if db.Name != "db-1-prod" || db.Net["*"] != "vlan7" || db.Net["lan"] != "prod" || db.Wave != "db" || !db.Cutover.Warm ||
+	if db.Name != "db-1-prod" || db.Net["*"] != "vlan7" || db.Net["lan"] != "prod" || db.Wave != "db" ||
 		time.Duration(db.Cutover.Deadline) != 10*time.Minute || db.Retries.Count != 2 || len(db.Hooks) != 2 || db.Hooks[0].URL != "https://gw-1.example/done" {
 		t.Errorf("%+v", db)
 	}
