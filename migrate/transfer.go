@@ -263,10 +263,12 @@ func (t *transfer) followImport(ctx context.Context, in importNotes, acc *cimi.A
 		// A Job tells percents, and one of a large disk takes long.
 		patience *= 30
 	}
+	// The watchdog may look once more while the server is being closed.
+	server := t.server
 	w := newWatchdog(patience, func() int64 {
 		n := t.moved.Load()
-		if t.server != nil {
-			n += t.server.Sent()
+		if server != nil {
+			n += server.Sent()
 		}
 		return n
 	})
