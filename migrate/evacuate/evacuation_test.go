@@ -248,10 +248,10 @@ func TestWindowCloses(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	v := evacuation(t, e, rb, Options{Now: clock})
-	ended := make(chan struct{})
+	ended := make(chan error, 1)
 	go func() {
-		defer close(ended)
-		v.Run(ctx)
+		_, err := v.Run(ctx)
+		ended <- err
 	}()
 	var rep *Report
 	for rep = v.Report(); rep.Items[0].State != "pending" || rep.Items[0].Error == nil; rep = v.Report() {
@@ -262,6 +262,11 @@ func TestWindowCloses(t *testing.T) {
 	}
 	morning.Store(true)
 	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(v.Report().Items[0].Reason, "window"); {
+		select {
+		case err := <-ended:
+			t.Fatalf("the run ended: %v", err)
+		default:
+		}
 		if time.Now().After(deadline) {
 			t.Fatalf("%+v", v.Report().Items[0])
 		}

@@ -217,7 +217,10 @@ func (c *claimed) ctx(parent context.Context) context.Context {
 		}()
 	}
 	a := &agenda{rb: v.rb, now: v.opts.Now()}
-	if at, closes := a.closes(v.rb.Wave(c.item.Wave)); closes {
+	wave := v.rb.Wave(c.item.Wave)
+	if open, _ := a.open(wave); !open {
+		cancel(errWindow) // it closed since this was decided
+	} else if at, closes := a.closes(wave); closes {
 		t := time.AfterFunc(at.Sub(v.opts.Now()), func() { cancel(errWindow) })
 		context.AfterFunc(ctx, func() { t.Stop() })
 	}

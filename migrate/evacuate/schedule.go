@@ -76,7 +76,9 @@ func (a *agenda) decide() decision {
 		active++
 	}
 	for _, w := range a.works {
-		if w.row.State == journal.Running && w.held {
+		// Whoever holds a work is not done with it, though its row may already
+		// say how the attempt ended.
+		if w.held {
 			count(w)
 		}
 	}

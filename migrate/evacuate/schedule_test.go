@@ -13,7 +13,8 @@ import (
 )
 
 // TestDecide: what may begin, by the states of all, in a notation: a letter
-// for each item, p pending, r running here, v verified, f failed.
+// for each item, p pending, r running here, v verified, f failed, h recorded as
+// pending while who tried it still holds it.
 func TestDecide(t *testing.T) {
 	night := time.Date(2026, 11, 28, 23, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
@@ -48,6 +49,8 @@ func TestDecide(t *testing.T) {
 		"limit of a wave":      {rest: "waves: [{name: w0, limits: {systems: 1}}, {name: w1, after: []}]", states: "pppp", start: "013"},
 		"window shut":          {rest: "window: n", states: "pp", now: night.Add(-3 * time.Hour), wake: "2026-11-28T22:00:00Z", reason: "opens 2026-11-28T22:00:00Z"},
 		"window open":          {rest: "window: n", states: "pp", now: night, start: "01"},
+		"not over while held":  {states: "vh", over: false},
+		"held counts":          {rest: "limits: {systems: 2}", states: "hpp", start: "1"},
 		"retry waits":          {states: "wp", now: night, start: "1", wake: "2026-11-28T23:01:00Z", reason: "tried again"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,9 +81,9 @@ func TestDecide(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := &agenda{rb: rb, now: c.now, paused: c.paused, parallel: 4}
-			states := map[rune]journal.State{'p': journal.Pending, 'd': journal.Pending, 'w': journal.Pending, 'r': journal.Running, 'v': journal.Verified, 'f': journal.Failed}
+			states := map[rune]journal.State{'p': journal.Pending, 'h': journal.Pending, 'd': journal.Pending, 'w': journal.Pending, 'r': journal.Running, 'v': journal.Verified, 'f': journal.Failed}
 			for n, letter := range c.states {
-				w := &work{item: rb.Items[n], row: journal.Item{State: states[letter]}, held: letter == 'r'}
+				w := &work{item: rb.Items[n], row: journal.Item{State: states[letter]}, held: letter == 'r' || letter == 'h'}
 				switch letter {
 				case 'd':
 					w.row.Disks = 3
