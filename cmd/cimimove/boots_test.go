@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/cimimove/cimimove/cimi/host/vsphere/vctest"
 	"github.com/cimimove/cimimove/cimi/hosttest/bootdisk"
 	"github.com/cimimove/cimimove/cimi/hosttest/libvirtd"
 )
@@ -94,8 +95,21 @@ func moved(t *testing.T, report map[string]any) string {
 	return d["sourceDigest"].(string)
 }
 
-// TestWorkloadBoots takes a machine that boots from cloud to cloud, starts it on
-// each side, and compares the content digests of its disk on every leg.
+// vcenter starts a simulated vCenter for the test, trusted and logged in to by
+// the processes that the test starts, and gives its datacenter as an endpoint.
+func vcenter(t *testing.T, opts vctest.Options) (v *vctest.VCenter, endpoint string, trusted []string) {
+	t.Helper()
+	v = vctest.New(t, opts)
+	for _, side := range []string{"SOURCE", "DESTINATION"} {
+		t.Setenv("CIMIMOVE_"+side+"_USER", vctest.User)
+		t.Setenv("CIMIMOVE_"+side+"_PASSWORD", vctest.Password)
+	}
+	return v, v.Endpoint(), []string{"--tls-pin", v.Pin()}
+}
+
+// TestWorkloadBoots takes a machine that boots from cloud to cloud, out of a
+// vCenter first, starts it wherever there is a hypervisor, and compares the
+// content digests of its disk on every leg.
 func TestWorkloadBoots(t *testing.T) {
 	libvirtd.Need(t)
 	const id = "wl-boots"
@@ -105,12 +119,15 @@ func TestWorkloadBoots(t *testing.T) {
 	kvm := "libvirt:qemu:///system?type=qemu&consoles=" + consoles + "&pool="
 	bootable(t, dir, id, bootdisk.Options{})
 	type leg struct{ what, line, digest string }
-	var legs []leg
+	info := cimimove(t, dir, 0, "disk", "info", "disk.raw", "--digest", "content")
+	legs := []leg{{"as it was built", "(not started)", info["contentDigest"].(string)}}
 
-	cimimove(t, dir, 0, "import", id+".ova", "local:west")
-	report := cimimove(t, dir, 0, "migrate", "local:west", id, kvm+pool, "--power-on")
+	_, vc, trusted := vcenter(t, vctest.Options{})
+	with := func(args ...string) []string { return append(args, trusted...) }
+	cimimove(t, dir, 0, with("import", id+".ova", vc)...)
+	report := cimimove(t, dir, 0, with("migrate", vc, id, kvm+pool, "--power-on")...)
 	machine, _ := machineNamed(t, dir, kvm+pool, "machines", id)
-	legs = append(legs, leg{"local → libvirt", says(t, filepath.Join(consoles, machine+".log"), id), moved(t, report)})
+	legs = append(legs, leg{"vSphere → libvirt", says(t, filepath.Join(consoles, machine+".log"), id), moved(t, report)})
 	stops(t, dir, kvm+pool, id)
 
 	report = cimimove(t, dir, 0, "migrate", kvm+pool, id, "local:east", "--power-on")
@@ -122,7 +139,7 @@ func TestWorkloadBoots(t *testing.T) {
 	if b, err := exec.Command("tar", "xf", filepath.Join(dir, "out.ova"), "-C", dir, "disk1.vmdk").CombinedOutput(); err != nil {
 		t.Fatalf("tar: %v: %s", err, b)
 	}
-	info := cimimove(t, dir, 0, "disk", "info", "disk1.vmdk", "--digest", "content")
+	info = cimimove(t, dir, 0, "disk", "info", "disk1.vmdk", "--digest", "content")
 	legs = append(legs, leg{"local → OVA", "(not started)", info["contentDigest"].(string)})
 
 	cimimove(t, dir, 0, "import", "out.ova", kvm+second, "--power-on")
