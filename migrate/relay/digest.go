@@ -148,23 +148,43 @@ func digestOf(ctx context.Context, c *files.Content, d ovf.Disk, opts DigestOpti
 	if err != nil {
 		capacity = -1
 	}
-	decode := disk.DecodeOptions{Name: c.Name}
+	return digestDecoded(ctx, c.Reader, formats.Source{Name: c.Name, Declared: declaredOf(d)}, d.ID, capacity, opts)
+}
+
+// DigestImage reads the image of one disk, which is all of src, in one pass and
+// gives its content digest. Its format is what its content says, unless one is
+// declared.
+func DigestImage(ctx context.Context, src Content, ranged bool, d Disk, opts DigestOptions) (DiskDigest, error) {
+	from := formats.Source{Name: d.Name, Declared: d.Declared}
+	if ranged {
+		from.At = func(context.Context) (io.ReaderAt, int64, func(), error) { return src, src.Size(), func() {}, nil }
+	}
+	r := io.NopCloser(Ascending(ctx, src))
+	if src.Size() >= 0 {
+		r = newReader(ctx, src)
+	}
+	defer r.Close()
+	return digestDecoded(ctx, r, from, d.ID, d.Capacity, opts)
+}
+
+func digestDecoded(ctx context.Context, r io.Reader, src formats.Source, id string, capacity int64, opts DigestOptions) (DiskDigest, error) {
+	decode := disk.DecodeOptions{Name: src.Name}
 	if opts.Progress != nil {
-		decode.Progress = func(done, total int64) { opts.Progress(d.ID, done, total) }
+		decode.Progress = func(done, total int64) { opts.Progress(id, done, total) }
 	}
 	first := &prefix{}
-	if size, ok := opts.Sizes[d.ID]; ok {
+	if size, ok := opts.Sizes[id]; ok {
 		first = newPrefix(size)
 		decode.OnBlock = first.block
 	}
-	res, err := formats.Decode(ctx, c.Reader, formats.Source{Name: c.Name, Declared: declaredOf(d)}, capacity, nowhere{}, decode)
+	res, err := formats.Decode(ctx, r, src, capacity, nowhere{}, decode)
 	if err != nil {
 		return DiskDigest{}, err
 	}
 	if !res.HasDigest {
-		return DiskDigest{}, fmt.Errorf("%s: its content is not in ascending order, so it has no digest in one pass: %w", c.Name, disk.ErrNotAscending)
+		return DiskDigest{}, fmt.Errorf("%s: its content is not in ascending order, so it has no digest in one pass: %w", src.Name, disk.ErrNotAscending)
 	}
-	out := DiskDigest{ID: d.ID, Digest: res.Digest, Size: res.Info.Size, Rest: true}
+	out := DiskDigest{ID: id, Digest: res.Digest, Size: res.Info.Size, Rest: true}
 	if first.digester != nil && first.size != res.Info.Size {
 		if first.err != nil {
 			return DiskDigest{}, first.err

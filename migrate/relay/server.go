@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -11,7 +12,6 @@ import (
 	"net/url"
 	"path"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -22,27 +22,35 @@ const maxReaders = 8
 // mediaType is what a package answers as (DSP0263 Annex A).
 const mediaType = "application/ovf"
 
-// Server offers one package at one URL.
+// ImageType is the media type of an image of a disk.
+const ImageType = "application/octet-stream"
+
+// Server offers files, each at a URL of its own.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
 	base     *url.URL
-	path     string
 	token    string
-	offer    Offer
+	first    string              // path of the first offer
+	offers   map[string]*offered // by path
 	slots    chan struct{}
 	sent     atomic.Int64
 	active   atomic.Int64 // time of the last byte sent, Unix nanoseconds
 	ended    chan struct{}
+}
 
-	mu    sync.Mutex
-	taken bool // a sequential package was asked for
+// offered is an offer and what came of it.
+type offered struct {
+	Offer
+	sent  atomic.Int64
+	taken atomic.Bool // a stream was asked for
 }
 
 // Offer is what a Server serves: Content, which may be asked for in ranges and
 // again, or Stream, which passes once.
 type Offer struct {
-	Name    string  // file name in the URL
+	Name    string  // file name in the URL; no two offers have the same
+	Type    string  // media type; empty: that of a package
 	Version string  // identity of the bytes, for the ETag; may be empty
 	Content Content // nil for a stream
 	// Stream writes the package; it is called for the first GET only. Size is
@@ -62,8 +70,8 @@ type ServerOptions struct {
 	Token string
 }
 
-// Serve offers a package until Close.
-func Serve(opts ServerOptions, offer Offer) (*Server, error) {
+// Serve offers a package, or several files, until Close.
+func Serve(opts ServerOptions, offers ...Offer) (*Server, error) {
 	if len(opts.Token) < 16 {
 		return nil, errors.New("relay: the token is too short to be a secret")
 	}
@@ -71,12 +79,22 @@ func Serve(opts ServerOptions, offer Offer) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("relay: %w", err)
 	}
-	s := &Server{listener: l, token: opts.Token, offer: offer, slots: make(chan struct{}, maxReaders), ended: make(chan struct{})}
+	s := &Server{listener: l, token: opts.Token, offers: map[string]*offered{}, slots: make(chan struct{}, maxReaders), ended: make(chan struct{})}
 	if s.base, err = baseURL(opts.URL, l.Addr()); err != nil {
 		l.Close()
 		return nil, err
 	}
-	s.path = "/" + path.Base("/"+offer.Name)
+	for _, o := range offers {
+		at := pathOf(o.Name)
+		if s.offers[at] != nil {
+			l.Close()
+			return nil, fmt.Errorf("relay: two files are called %s", o.Name)
+		}
+		s.offers[at] = &offered{Offer: o}
+		if s.first == "" {
+			s.first = at
+		}
+	}
 	s.active.Store(time.Now().UnixNano())
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
 	go func() {
@@ -108,11 +126,27 @@ func baseURL(given string, addr net.Addr) (*url.URL, error) {
 // Addr is the address listened on.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// URL is the one-time URL. It holds the token: it is a secret.
-func (s *Server) URL() string { return s.base.JoinPath(s.token, s.path).String() }
+func pathOf(name string) string { return "/" + path.Base("/"+name) }
+
+// URL is the one-time URL of the first offer. It holds the token: it is a secret.
+func (s *Server) URL() string { return s.base.JoinPath(s.token, s.first).String() }
+
+// URLOf is that of the offer of a name.
+func (s *Server) URLOf(name string) string { return s.base.JoinPath(s.token, pathOf(name)).String() }
+
+// Base is what all URLs begin with: it holds the token too.
+func (s *Server) Base() string { return s.base.JoinPath(s.token).String() }
 
 // Sent is how many bytes were sent.
 func (s *Server) Sent() int64 { return s.sent.Load() }
+
+// SentOf is how many bytes of the offer of a name were sent.
+func (s *Server) SentOf(name string) int64 {
+	if o := s.offers[pathOf(name)]; o != nil {
+		return o.sent.Load()
+	}
+	return 0
+}
 
 // Active is when the last byte was sent.
 func (s *Server) Active() time.Time { return time.Unix(0, s.active.Load()) }
@@ -124,11 +158,12 @@ func (s *Server) Close() error {
 	return err
 }
 
-// ServeHTTP answers the one URL; anything else is not found.
+// ServeHTTP answers the URLs of the offers; anything else is not found.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rest := strings.TrimPrefix(r.URL.Path, strings.TrimSuffix(s.base.Path, "/"))
 	token, file, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
-	if subtle.ConstantTimeCompare([]byte(token), []byte(s.token)) != 1 || "/"+file != s.path {
+	offer := s.offers["/"+file]
+	if subtle.ConstantTimeCompare([]byte(token), []byte(s.token)) != 1 || offer == nil {
 		http.NotFound(w, r)
 		return
 	}
@@ -143,19 +178,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return
 	}
-	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Content-Type", cmp.Or(offer.Type, mediaType))
 	w.Header().Set("Cache-Control", "no-store")
-	if s.offer.Content == nil {
-		s.stream(w, r)
+	out := &counted{ResponseWriter: w, s: s, offer: offer}
+	if offer.Content == nil {
+		offer.stream(w, out, r)
 		return
 	}
-	if s.offer.Version != "" {
-		w.Header().Set("ETag", etag(s.offer.Version))
+	if offer.Version != "" {
+		w.Header().Set("ETag", etag(offer.Version))
 	}
-	in := newReader(r.Context(), s.offer.Content)
+	in := newReader(r.Context(), offer.Content)
 	in.end = endOfRange(r.Header.Get("Range"), in.end)
 	defer in.Close()
-	out := &counted{ResponseWriter: w, s: s}
 	http.ServeContent(out, r, "", time.Time{}, in)
 	if in.err != nil {
 		// The answer is shorter than announced; end the connection so that
@@ -174,24 +209,20 @@ func endOfRange(header string, size int64) int64 {
 	return size
 }
 
-// stream answers with a package that passes only once.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
+// stream answers with what passes only once.
+func (o *offered) stream(w http.ResponseWriter, out io.Writer, r *http.Request) {
 	w.Header().Set("Accept-Ranges", "none")
-	if s.offer.Size >= 0 {
-		w.Header().Set("Content-Length", fmt.Sprint(s.offer.Size))
+	if o.Size >= 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(o.Size))
 	}
 	if r.Method == http.MethodHead {
 		return
 	}
-	s.mu.Lock()
-	taken := s.taken
-	s.taken = true
-	s.mu.Unlock()
-	if taken {
-		http.Error(w, "this package passes once, and has", http.StatusGone)
+	if o.taken.Swap(true) {
+		http.Error(w, "this passes once, and has", http.StatusGone)
 		return
 	}
-	if err := s.offer.Stream(r.Context(), &counted{ResponseWriter: w, s: s}); err != nil {
+	if err := o.Stream(r.Context(), out); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -207,12 +238,14 @@ func etag(version string) string {
 // counted counts what is sent. It hides ReadFrom, so that every byte is seen.
 type counted struct {
 	http.ResponseWriter
-	s *Server
+	s     *Server
+	offer *offered
 }
 
 func (c *counted) Write(p []byte) (int, error) {
 	n, err := c.ResponseWriter.Write(p)
 	c.s.sent.Add(int64(n))
+	c.offer.sent.Add(int64(n))
 	c.s.active.Store(time.Now().UnixNano())
 	return n, err
 }
