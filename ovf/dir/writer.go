@@ -158,8 +158,7 @@ func (f *fileWriter) Write(p []byte) (int, error) {
 	if f.w.err != nil {
 		return 0, f.w.err
 	}
-	n, err := f.buf.Write(p)
-	f.h.Write(p[:n])
+	n, err := manifest.Alongside(f.h, p, f.buf.Write)
 	if err != nil {
 		f.w.err = fmt.Errorf("%s: %s: %w", f.w.target, f.name, err)
 	}

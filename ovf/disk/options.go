@@ -15,6 +15,11 @@ type DecodeOptions struct {
 	// ascending; the others are zero. It is called only as long as the content
 	// comes in ascending order, and not with NoDigest.
 	OnBlock func(index int64, sum BlockSum)
+	// OnContent is given the content in ascending order, in pieces that lie
+	// within a block, from one goroutine; gaps are zeros. It may not keep p. An
+	// error ends the conversion, and so does content that comes out of order
+	// (ErrNotAscending). nil: order does not matter.
+	OnContent func(p []byte, off int64) error
 }
 
 // LevelStored asks for no compression at all.

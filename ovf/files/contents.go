@@ -39,7 +39,13 @@ type Content struct {
 	// Reader is the content. It shows end-of-file only when the digests of all
 	// stored bytes match. It is valid until the next step of the iteration.
 	io.Reader
+
+	stored *join
 }
+
+// Prove compares the digests of all stored bytes, in place of reading Reader
+// any further. What no digest is known of is not read where it is at hand.
+func (c *Content) Prove() error { return c.stored.drain() }
 
 // ImageName is the stored file's name without the extension of its compression
 // and the number of its chunk, so that the extension of a disk's format shows.
@@ -230,7 +236,7 @@ func (p *pass) next(ctx context.Context, opts Options) (*Content, error) {
 		}
 	}
 	p.current = &join{reader: m.Reader}
-	return &Content{Unreferenced: true, Name: m.Name, StoredSize: m.Size, Compression: compression.Identity, Reader: m.Reader}, nil
+	return &Content{Unreferenced: true, Name: m.Name, StoredSize: m.Size, Compression: compression.Identity, Reader: m.Reader, stored: p.current}, nil
 }
 
 func (p *pass) expected(i int) int {
@@ -263,6 +269,7 @@ func (p *pass) content(ctx context.Context, opts Options, i int, m *ovf.Member, 
 	p.seen[i] = true
 	c := &Content{File: f, Name: m.Name, StoredSize: m.Size, Compression: compression.Identity}
 	p.current = &join{reader: m.Reader}
+	c.stored = p.current
 	if chunk {
 		c.StoredSize = f.Size
 		p.current.more = p.chunks(ctx, f)

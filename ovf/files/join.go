@@ -42,8 +42,14 @@ func (j *join) drain() error {
 	if j.inflater != nil {
 		j.inflater.close()
 	}
-	_, err := io.Copy(io.Discard, struct{ io.Reader }{j})
-	return err
+	if last, ok := j.reader.(interface{ Drain() error }); ok && j.more == nil && j.err == nil {
+		if j.err = last.Drain(); j.err == nil {
+			j.err = io.EOF
+			return nil
+		}
+		return j.err
+	}
+	return j.drainRest()
 }
 
 // inflater undoes compression. Behind a decode error it reads the stored bytes

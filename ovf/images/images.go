@@ -13,6 +13,8 @@ import (
 	"os"
 	"path"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/compression"
 	"github.com/cimimove/cimimove/ovf/disk"
@@ -32,7 +34,8 @@ type Reader struct {
 type peeked struct {
 	*files.Content
 	r *bufio.Reader
-	// whole: it cannot be read as it passes, or names files beside it.
+	// whole: it cannot be read as it passes, or names files beside it, or is
+	// raw and at hand, where its holes show.
 	whole bool
 }
 
@@ -49,7 +52,7 @@ func peek(c *files.Content, src formats.Source) (*peeked, error) {
 	case f == disk.VMDK:
 		p.whole = kind.Format == disk.VMDK && kind.Variant != "streamOptimized"
 	default:
-		p.whole = f != disk.Raw && f != disk.VMDKSparse
+		p.whole = f != disk.VMDKSparse && (f != disk.Raw || c.At != nil)
 	}
 	return p, nil
 }
@@ -66,12 +69,9 @@ func (r Reader) Decode(ctx context.Context, c *files.Content, src formats.Source
 		src.At = c.At
 		return formats.Decode(ctx, p.r, src, size, sink, opts)
 	}
-	img, err := r.open(ctx, p, src)
-	if err != nil {
-		return disk.Result{}, err
-	}
-	defer img.Close()
-	return disk.Copy(ctx, img, sink, disk.EncodeOptions{Workers: opts.Workers, NoDigest: opts.NoDigest, Progress: opts.Progress, OnBlock: opts.OnBlock})
+	return r.read(ctx, p, src, func(ctx context.Context, img disk.Image) (disk.Result, error) {
+		return disk.Copy(ctx, img, sink, disk.EncodeOptions{Workers: opts.Workers, NoDigest: opts.NoDigest, Progress: opts.Progress, OnBlock: opts.OnBlock})
+	})
 }
 
 // Encode writes a disk to w in another format, in one pass where both formats
@@ -82,12 +82,9 @@ func (r Reader) Encode(ctx context.Context, c *files.Content, src formats.Source
 		return disk.Result{}, err
 	}
 	if p.whole {
-		img, err := r.open(ctx, p, src)
-		if err != nil {
-			return disk.Result{}, err
-		}
-		defer img.Close()
-		return r.encode(ctx, img, w, to, opts)
+		return r.read(ctx, p, src, func(ctx context.Context, img disk.Image) (disk.Result, error) {
+			return r.encode(ctx, img, w, to, opts)
+		})
 	}
 	src.At = c.At
 	if to == disk.Raw || to == disk.VMDK {
@@ -106,6 +103,43 @@ func (r Reader) Encode(ctx context.Context, c *files.Content, src formats.Source
 	img := raw.New(f, decoded.Info.Size)
 	defer img.Close()
 	return r.encode(ctx, img, w, to, opts)
+}
+
+// read calls do with a disk that is read by random access. Where the content is
+// at hand its digests are compared meanwhile, else before; what they say is said
+// rather than what do says, because a wrong digest is the better explanation.
+func (r Reader) read(ctx context.Context, p *peeked, src formats.Source, do func(context.Context, disk.Image) (disk.Result, error)) (res disk.Result, err error) {
+	if p.At == nil {
+		img, err := r.open(ctx, p, src)
+		if err != nil {
+			return res, err
+		}
+		defer img.Close()
+		return do(ctx, img)
+	}
+	var proof errgroup.Group
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	proof.Go(func() error {
+		err := p.Prove()
+		if err != nil {
+			cancel(err)
+		}
+		return err
+	})
+	at, size, done, err := p.At(ctx)
+	if err == nil {
+		defer done()
+		var img disk.Image
+		if img, err = formats.Open(at, size, r.beside(ctx, p, src)); err == nil {
+			defer img.Close()
+			res, err = do(ctx, img)
+		}
+	}
+	if wrong := proof.Wait(); wrong != nil {
+		err = wrong
+	}
+	return res, err
 }
 
 // encode writes an image; what cannot be written front to back, by way of a
@@ -141,14 +175,11 @@ func (r Reader) Open(ctx context.Context, c *files.Content, src formats.Source) 
 }
 
 func (r Reader) open(ctx context.Context, p *peeked, src formats.Source) (disk.Image, error) {
-	if o, ok := r.Package.(ovf.Opener); ok && src.Files == nil {
-		src.Files = beside(ctx, o, path.Dir(p.Name))
-	}
 	f, err := r.keep(ctx, p.Content, p.r)
 	if err != nil {
 		return nil, err
 	}
-	img, err := formats.Open(f, f.Size(), src)
+	img, err := formats.Open(f, f.Size(), r.beside(ctx, p, src))
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -191,6 +222,14 @@ type temporaryFile struct {
 
 func (t *temporaryFile) Size() int64  { return t.size }
 func (t *temporaryFile) Close() error { return t.drop() }
+
+// beside lets an image open the files that lie beside it in the package.
+func (r Reader) beside(ctx context.Context, p *peeked, src formats.Source) formats.Source {
+	if o, ok := r.Package.(ovf.Opener); ok && src.Files == nil {
+		src.Files = beside(ctx, o, path.Dir(p.Name))
+	}
+	return src
+}
 
 // beside opens the files of a folder of the package, by bare name.
 func beside(ctx context.Context, o ovf.Opener, folder string) disk.Files {

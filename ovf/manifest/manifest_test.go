@@ -263,3 +263,26 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// What no digest is known of is not read where it is at hand, and what one is
+// known of is, to the end.
+func TestDrainReadsWhatIsProved(t *testing.T) {
+	for _, c := range []struct {
+		listed string
+		reads  int
+	}{{"a", 5}, {"b", 0}} {
+		ch := NewChecker("pkg", Verify)
+		if err := ch.SetManifest("app.mf", Format([]Entry{entry(SHA256, c.listed, "alpha")})); err != nil {
+			t.Fatal(err)
+		}
+		content := strings.NewReader("alpha")
+		r := ch.Reader("a", 5, content)
+		r.AtHand()
+		if err := r.Drain(); err != nil || 5-content.Len() != c.reads {
+			t.Errorf("manifest of %s: %d bytes read (%v)", c.listed, 5-content.Len(), err)
+		}
+		if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("manifest of %s: then %v", c.listed, err)
+		}
+	}
+}

@@ -72,6 +72,9 @@ func (f *running) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// digested says whether any digest is taken.
+func (f *running) digested() bool { return len(f.hashes) > 0 || f.whole != nil }
+
 func (f *running) endOfChunk() {
 	if f.whole != nil {
 		f.whole.next++

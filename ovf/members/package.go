@@ -272,6 +272,9 @@ func (p *Package) Next(ctx context.Context) (*ovf.Member, error) {
 	}
 	p.body = body
 	p.current = p.checker.Reader(m.Name, m.Size, WithContext(ctx, body))
+	if p.OnThisMachine() {
+		p.current.AtHand()
+	}
 	return &ovf.Member{Name: m.Name, Size: m.Size, Reader: p.current}, nil
 }
 

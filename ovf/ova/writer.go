@@ -258,8 +258,7 @@ func (m *memberWriter) Write(p []byte) (int, error) {
 	if m.closed {
 		return 0, fmt.Errorf("%s: %s: %w", w.target, m.name, os.ErrClosed)
 	}
-	n, err := w.sink.WriteAt(p, w.pos)
-	m.h.Write(p[:n])
+	n, err := manifest.Alongside(m.h, p, func(p []byte) (int, error) { return w.sink.WriteAt(p, w.pos) })
 	w.pos += int64(n)
 	if err != nil {
 		w.err = fmt.Errorf("%s: %s: at byte %d: %w", w.target, m.name, w.pos-m.start, err)

@@ -136,7 +136,19 @@ func (w *whole) release() {
 // decode writes the disk to sink.
 func (w *whole) decode(ctx context.Context, sink disk.Sink, opts disk.DecodeOptions) (disk.Result, error) {
 	defer w.release()
-	res, err := disk.Copy(ctx, w.Image, sink, disk.EncodeOptions{Workers: opts.Workers, NoDigest: opts.NoDigest, Progress: opts.Progress, OnBlock: opts.OnBlock})
+	how := disk.EncodeOptions{Workers: opts.Workers, NoDigest: opts.NoDigest, Progress: opts.Progress, OnBlock: opts.OnBlock}
+	var res disk.Result
+	var err error
+	if opts.OnContent == nil {
+		res, err = disk.Copy(ctx, w.Image, sink, how)
+	} else if err = sink.Begin(w.Image.Info()); err == nil {
+		res, err = disk.Stream(ctx, w.Image, func(p []byte, off int64) error {
+			if _, err := sink.WriteAt(p, off); err != nil {
+				return err
+			}
+			return opts.OnContent(p, off)
+		}, how)
+	}
 	res.Kept = w.kept
 	if err == nil {
 		err = w.rest()

@@ -3,6 +3,7 @@ package formats
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"os"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/internal/pipe"
+	"github.com/cimimove/cimimove/ovf/disk/raw"
 )
 
 // Transcode re-encodes the disk that r streams into w, in one pass that stores
@@ -36,6 +38,9 @@ func Transcode(ctx context.Context, r io.Reader, src Source, size int64, w io.Wr
 	}
 	if !file && to != disk.Raw && to != disk.VMDK {
 		return disk.Result{}, &disk.UnsupportedError{Name: src.Name, Format: to, Feature: "writing the format from a stream to a stream: its map comes first"}
+	}
+	if !file && to == disk.Raw {
+		return decodeInto(ctx, br, src, size, w, opts)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	p := pipe.New(ctx)
@@ -66,6 +71,21 @@ func Transcode(ctx context.Context, r io.Reader, src Source, size int64, w io.Wr
 	}
 	encoded.Digest, encoded.HasDigest = decoded.Digest, decoded.HasDigest
 	return encoded, nil
+}
+
+// decodeInto writes the disk that r streams to w as a raw one: what the decoder
+// has is what is written.
+func decodeInto(ctx context.Context, r io.Reader, src Source, size int64, w io.Writer, opts disk.EncodeOptions) (disk.Result, error) {
+	out := raw.NewStream(w)
+	res, err := Decode(ctx, r, src, size, told{out, src.Begin}, disk.DecodeOptions{Name: src.Name, Workers: opts.Workers,
+		Progress: opts.Progress, OnBlock: opts.OnBlock, OnContent: out.Content})
+	switch {
+	case errors.Is(err, disk.ErrNotAscending):
+		err = pipe.ErrOrder
+	case err == nil:
+		res.StreamBytes, err = out.Finish()
+	}
+	return res, err
 }
 
 // encode writes the image to w, which is out where it is a regular file.

@@ -81,6 +81,11 @@ func Decode(ctx context.Context, r io.Reader, size int64, sink disk.Sink, opts d
 				return nil
 			}
 			res.DataBytes += int64(len(p.data))
+			if opts.OnContent != nil {
+				if err := opts.OnContent(p.data, p.index*disk.BlockSize); err != nil {
+					return err
+				}
+			}
 			if opts.NoDigest {
 				return nil
 			}
@@ -102,6 +107,34 @@ func Encode(ctx context.Context, img disk.Image, w io.Writer, opts disk.EncodeOp
 	}
 	res.StreamBytes = stream.off
 	return res, err
+}
+
+// Stream is a sink of content in ascending order that writes a raw disk front to
+// back, zeros in the gaps. Begin is the Sink's.
+type Stream struct {
+	out  streamSink
+	size int64
+}
+
+// NewStream makes a Stream that writes to w.
+func NewStream(w io.Writer) *Stream { return &Stream{out: streamSink{w: w}} }
+
+func (s *Stream) Begin(info disk.Info) error {
+	s.size = info.Size
+	return nil
+}
+
+// Content writes p, which lies at off; see disk.DecodeOptions.OnContent.
+func (s *Stream) Content(p []byte, off int64) error { return s.out.write(p, off) }
+
+// WriteAt does nothing: the same content comes in order.
+func (s *Stream) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+
+// Finish writes the zeros at the end, and gives the length of the stream in
+// bytes.
+func (s *Stream) Finish() (int64, error) {
+	err := s.out.zeros(s.size)
+	return s.out.off, err
 }
 
 // streamSink turns ascending writes with gaps into a stream with zeros.

@@ -3,7 +3,6 @@ package raw
 import (
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 
 	"github.com/cimimove/cimimove/ovf/disk"
@@ -17,7 +16,7 @@ const (
 
 // nextExtent is the run at off, cut at end, which must lie within the file.
 // It moves the file's position, which nothing here uses.
-func nextExtent(f *os.File, off, end int64) (disk.Extent, error) {
+func nextExtent(f file, off, end int64) (disk.Extent, error) {
 	e := disk.Extent{Offset: off, Length: end - off}
 	data, err := f.Seek(off, seekData)
 	switch {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 
@@ -17,7 +18,13 @@ import (
 type Image struct {
 	r    io.ReaderAt
 	size int64
-	file *os.File // where holes can be asked for, else nil
+	file file // where holes can be asked for, else nil
+}
+
+// file is what an *os.File can tell of itself, whatever it is wrapped in.
+type file interface {
+	io.Seeker
+	Stat() (fs.FileInfo, error)
 }
 
 var _ disk.Image = (*Image)(nil)
@@ -36,10 +43,11 @@ func Open(f *os.File) (*Image, error) {
 }
 
 // New takes the first size bytes of r as a disk, all of it one data extent.
-// When r is a regular *os.File of at least that size, its holes are known.
+// When r is a regular file of at least that size, its holes are known; its
+// position is moved to ask for them.
 func New(r io.ReaderAt, size int64) *Image {
 	img := &Image{r: r, size: size}
-	if f, ok := r.(*os.File); ok {
+	if f, ok := r.(file); ok {
 		if st, err := f.Stat(); err == nil && st.Mode().IsRegular() && st.Size() >= size {
 			img.file = f
 		}

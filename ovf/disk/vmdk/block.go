@@ -38,6 +38,7 @@ type blocks struct {
 
 	digester *disk.Digester // of the delivering goroutine
 	hashing  atomic.Bool    // whether block sums are still of use
+	given    int64          // bytes of content up to which OnContent was called
 	next     func() (*block, error)
 	submit   func(*block)
 	current  *block
@@ -161,6 +162,16 @@ func (bs *blocks) deliver(b *block) error {
 	bs.res.DataBytes += b.carry
 	if bs.opts.Progress != nil {
 		bs.opts.Progress(min((b.index+1)*disk.BlockSize, bs.h.size()), bs.h.size())
+	}
+	if bs.opts.OnContent != nil {
+		at := b.index * disk.BlockSize
+		if at < bs.given {
+			return fmt.Errorf("%s: bytes at %d after those before %d: %w", bs.opts.Name, at, bs.given, disk.ErrNotAscending)
+		}
+		bs.given = min(at+disk.BlockSize, bs.h.size())
+		if err := bs.opts.OnContent(b.data[:bs.given-at], at); err != nil {
+			return err
+		}
 	}
 	if bs.digester == nil {
 		return nil
