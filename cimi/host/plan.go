@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/flatten"
 	"github.com/cimimove/cimimove/ovf/validate"
 )
 
@@ -19,15 +20,16 @@ import (
 type Arrival struct {
 	System *System
 
-	pkg     ovf.Package
+	pkg     ovf.Package    // its disks whole
+	deltas  *flatten.Whole // pkg, where that took something
 	opts    ImportOptions
 	content map[string][]*Disk // by ovf:id of the File
 	sources map[*Disk]ovf.Disk
 }
 
 // PlanImport maps the package and refuses, before anything is read, what could
-// not be held: unknown configurations and properties, delta disks, shared
-// disks where the host has none, too little space. What opts.Finding is told
+// not be held: unknown configurations and properties, shared disks where the
+// host has none, too little space. Delta disks are made whole on the way. What opts.Finding is told
 // of stands in the descriptor. Where the descriptor's own digest is wrong, that
 // is the error, whatever else its text would give.
 func PlanImport(ctx context.Context, pkg ovf.Package, opts ImportOptions, caps Capabilities) (*Arrival, error) {
@@ -60,12 +62,19 @@ func planImport(ctx context.Context, pkg ovf.Package, opts ImportOptions, caps C
 	if err := checkProperties(env, opts.Properties); err != nil {
 		return nil, err
 	}
+	whole, err := wholeDisks(ctx, pkg, opts.Finding)
+	if err != nil {
+		return nil, err
+	}
+	if whole != nil {
+		pkg, env = whole, whole.Envelope()
+	}
 	sys, err := View(env, ViewOptions{Configuration: opts.Configuration, SystemTypes: caps.VirtualSystemTypes,
 		Properties: propertyValues(opts.Properties), NewID: NewID, Finding: opts.Finding})
 	if err != nil {
 		return nil, inPackage(pkg, err)
 	}
-	a := &Arrival{System: sys, pkg: pkg, opts: opts, content: map[string][]*Disk{}, sources: map[*Disk]ovf.Disk{}}
+	a := &Arrival{System: sys, pkg: pkg, deltas: whole, opts: opts, content: map[string][]*Disk{}, sources: map[*Disk]ovf.Disk{}}
 	if opts.ID != "" {
 		sys.ID = opts.ID
 	}
@@ -206,12 +215,7 @@ func (a *Arrival) checkDisks(ctx context.Context, caps Capabilities) error {
 	var need int64
 	for d := range a.System.AllDisks() {
 		od, _ := env.Disk(d.OVFID)
-		switch {
-		case od.ParentRef != "":
-			message := fmt.Sprintf("it holds only what differs from disk %s (parentRef); convert the package so that each disk is whole", od.ParentRef)
-			a.opts.Finding(ovf.Finding{ID: "MAP-DISK-002", Severity: ovf.Error, Object: "disk " + od.ID, Message: message, Clause: "DSP0243 9.1"})
-			return fmt.Errorf("%s: disk %s: %s: delta disks are %w (MAP-DISK-002)", a.pkg.Name(), od.ID, message, ErrUnsupported)
-		case d.Shared && !caps.SharedDisks:
+		if d.Shared && !caps.SharedDisks {
 			return fmt.Errorf("%s: disk %s is shared by machines: %w (MAP-DISK-003)", a.pkg.Name(), od.ID, ErrUnsupported)
 		}
 		if _, err := od.CapacityBytes(); err != nil && d.CapacityBytes == 0 && (od.Blank() || strings.TrimSpace(od.Capacity) != "") {

@@ -33,6 +33,9 @@ type Store interface {
 // When it returns without error every file was there, every digest of the
 // manifest has agreed, and the System is complete.
 func (a *Arrival) Unpack(ctx context.Context, store Store) error {
+	if a.deltas != nil {
+		defer a.deltas.Close() // temporary files; what fails to go has no name any more
+	}
 	for d := range a.System.AllDisks() {
 		if _, ok := a.sources[d]; ok {
 			continue
@@ -78,7 +81,11 @@ func (a *Arrival) Unpack(ctx context.Context, store Store) error {
 	}
 	a.companions()
 	if r, ok := a.pkg.(ovf.Reporter); ok {
-		for _, f := range r.Findings() {
+		findings := r.Findings()
+		if a.deltas != nil {
+			findings = findings[len(a.deltas.Changes()):] // told when it was planned
+		}
+		for _, f := range findings {
 			a.opts.Finding(f)
 		}
 	}

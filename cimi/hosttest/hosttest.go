@@ -33,6 +33,7 @@ func Run(t *testing.T, hosts Hosts) {
 	}{
 		{"Import", testImport},
 		{"ImportStream", testImportStream},
+		{"Deltas", testDeltas},
 		{"Integrity", testIntegrity},
 		{"Truncated", testTruncated},
 		{"Cancelled", testCancelled},

@@ -11,6 +11,7 @@ import (
 	"io"
 	"iter"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/cimimove/cimimove/ovf"
@@ -112,6 +113,9 @@ func chainOf(pkg ovf.Package, d ovf.Disk) (*chain, error) {
 		if len(c.links) > len(env.Disks()) {
 			return nil, broken(pkg, d, "the disk is its own ancestor")
 		}
+		if p.FileRef != "" && slices.ContainsFunc(c.links, func(l ovf.Disk) bool { return l.FileRef == p.FileRef }) {
+			return nil, broken(pkg, d, fmt.Sprintf("it and its ancestor %s have one file, %s", p.ID, p.FileRef))
+		}
 		c.links = append(c.links, p)
 		at = p
 	}
@@ -167,7 +171,8 @@ func (w *Whole) edit() {
 		w.find(RuleFlattened, ovf.Info, "disk "+d.ID, "no device has it, and the disks that build on it are whole: it is left out")
 		f, _ := d.File()
 		d.Remove()
-		if f.Exists() {
+		still := slices.ContainsFunc(w.env.Disks(), func(o ovf.Disk) bool { return o.FileRef == f.ID })
+		if f.Exists() && !still {
 			f.Remove()
 		}
 	}
@@ -231,9 +236,12 @@ func (w *Whole) Manifest() []byte { return nil }
 // Certificate is nil.
 func (w *Whole) Certificate() []byte { return nil }
 
-// Findings are what was made whole, and what the package below noticed.
+// Changes are what was made whole, or left out: known before anything is read.
+func (w *Whole) Changes() []ovf.Finding { return slices.Clone(w.findings) }
+
+// Findings are the Changes, and what the package below noticed.
 func (w *Whole) Findings() []ovf.Finding {
-	out := w.findings[:len(w.findings):len(w.findings)]
+	out := w.Changes()
 	if r, ok := w.below.(ovf.Reporter); ok {
 		out = append(out, r.Findings()...)
 	}

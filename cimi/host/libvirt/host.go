@@ -120,7 +120,7 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 		}
 	}
 	// What libvirt would refuse after the upload is better refused before.
-	machines, err := h.machines(ctx, s, pkg.Envelope(), in.places, opts.Finding)
+	machines, err := h.machines(ctx, s, arrival.Package().Envelope(), in.places, opts.Finding)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 		return nil, err
 	}
 	s := arrival.System
-	planned, err := h.plan(ctx, pkg.Envelope(), s, opts.Finding)
+	planned, err := h.plan(ctx, arrival.Package().Envelope(), s, opts.Finding)
 	if err != nil {
 		return nil, host.Explain(ctx, pkg, err)
 	}
@@ -38,7 +38,7 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 			err = errors.Join(err, h.undo(clean, s.ID, note))
 		}
 	}()
-	in := &incoming{h: h, planned: planned, total: total(pkg), stored: storedSizes(pkg), finding: opts.Finding}
+	in := &incoming{h: h, planned: planned, total: total(arrival.Package()), stored: storedSizes(arrival.Package()), finding: opts.Finding}
 	if err := in.open(ctx, &note); err != nil {
 		return nil, err
 	}
