@@ -17,6 +17,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/dir"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/object"
+	"github.com/cimimove/cimimove/ovf/remote"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
@@ -72,6 +73,7 @@ func ClassOf(err error) Class {
 		cloud      *cimi.Error
 		stored     *object.Error
 		setting    *object.SettingError
+		elsewhere  *remote.RefusedError
 		status     *fetch.StatusError
 		classed    interface{ Class() Class }
 	)
@@ -95,7 +97,7 @@ func ClassOf(err error) Class {
 		errors.Is(err, ovf.ErrNoDescriptor), errors.Is(err, ovf.ErrMultipleDescriptors), errors.Is(err, ovf.ErrUnsafePath),
 		errors.Is(err, disk.ErrCorrupt), errors.Is(err, disk.ErrWrongFormat):
 		return ClassInvalid
-	case errors.Is(err, disk.ErrUnsupported), errors.Is(err, dir.ErrNotReplaced):
+	case errors.Is(err, disk.ErrUnsupported), errors.Is(err, dir.ErrNotReplaced), errors.As(err, &elsewhere):
 		return ClassRefused
 	case isTLS(err):
 		return ClassAuth

@@ -71,7 +71,11 @@ type MissingFileError struct {
 
 func (e *MissingFileError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: file %q is not in the package", e.Package, e.Href)
+	if RemoteHref(e.Href) {
+		fmt.Fprintf(&b, "%s: file %s lies on a web server and is not in the package", e.Package, e.Href)
+	} else {
+		fmt.Fprintf(&b, "%s: file %q is not in the package", e.Package, e.Href)
+	}
 	if e.FileID != "" {
 		fmt.Fprintf(&b, " (File %s", e.FileID)
 		if len(e.Disks) > 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/host"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/remote"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
@@ -38,12 +39,13 @@ func classOf(err error) int {
 		changed   *fetch.ChangedError
 		security  *cimi.SecurityError
 		tlsError  *tls.CertificateVerificationError
+		elsewhere *remote.RefusedError
 	)
 	switch {
 	case errors.As(err, &integrity):
 		return classIntegrity
 	case errors.Is(err, host.ErrUnsupported), errors.Is(err, host.ErrExists), errors.Is(err, host.ErrNoSpace),
-		errors.Is(err, host.ErrBusy), errors.Is(err, disk.ErrUnsupported), errors.Is(err, errSourceRefused):
+		errors.Is(err, host.ErrBusy), errors.Is(err, disk.ErrUnsupported), errors.Is(err, errSourceRefused), errors.As(err, &elsewhere):
 		return classRefused
 	case errors.As(err, &security), errors.As(err, &tlsError):
 		return classSecurity

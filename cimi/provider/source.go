@@ -20,6 +20,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/dir"
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/ova"
+	"github.com/cimimove/cimimove/ovf/remote"
 	"github.com/cimimove/cimimove/ovf/web"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
@@ -79,13 +80,26 @@ func (p *Provider) openSource(source string, r *importRequest) (opener, error) {
 			return nil, cimi.Errorf(http.StatusForbidden, "source: %w: this cloud fetches from no network", errSourceRefused)
 		}
 		opts := web.Options{Fetch: fetch.Options{Client: p.client, Authorize: r.authorize, StallTimeout: p.opts.StallTimeout}}
-		return func(ctx context.Context) (ovf.Package, error) { return web.Open(ctx, source, opts) }, nil
+		return func(ctx context.Context) (ovf.Package, error) {
+			pkg, err := web.Open(ctx, source, opts)
+			if err != nil {
+				return nil, err
+			}
+			// What a descriptor names elsewhere is fetched from its own server only.
+			return remote.Open(pkg, remote.Options{Origin: source, Fetch: opts.Fetch})
+		}, nil
 	case "file":
 		path, err := p.allowedFile(u)
 		if err != nil {
 			return nil, err
 		}
-		return func(ctx context.Context) (ovf.Package, error) { return openFile(ctx, path) }, nil
+		return func(ctx context.Context) (ovf.Package, error) {
+			pkg, err := openFile(ctx, path)
+			if err != nil {
+				return nil, err
+			}
+			return remote.Open(pkg, remote.Options{})
+		}, nil
 	}
 	return nil, cimi.Errorf(http.StatusBadRequest, "source: scheme %.40q is none of http, https, file", u.Scheme)
 }

@@ -48,6 +48,9 @@ func convertPackage(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	pkg, err := c.pkg(ctx, c.Args().Get(0))
+	if err == nil {
+		pkg, err = c.whole(pkg, c.Args().Get(0))
+	}
 	if err != nil {
 		return result{}, err
 	}

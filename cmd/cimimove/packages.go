@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cimimove/cimimove/migrate"
@@ -14,6 +15,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/manifest"
 	"github.com/cimimove/cimimove/ovf/object"
+	"github.com/cimimove/cimimove/ovf/remote"
 	"github.com/cimimove/cimimove/ovf/web"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
@@ -30,6 +32,54 @@ func (c *call) pkg(ctx context.Context, name string) (ovf.Package, error) {
 		return nil, err
 	}
 	return cert.Enforce(pkg, demand), nil
+}
+
+// whole is pkg, taken over, with the files that its descriptor names on web
+// servers: those on the server that it comes from itself, others where --allow
+// says so.
+func (c *call) whole(pkg ovf.Package, name string) (ovf.Package, error) {
+	if !remote.Needed(pkg.Envelope()) {
+		return pkg, nil
+	}
+	opts, err := c.elsewhere(name)
+	if err != nil {
+		return nil, errors.Join(err, pkg.Close())
+	}
+	pkg, err = remote.Open(pkg, opts)
+	if err != nil {
+		err = &migrate.Error{Step: migrate.StepDiscover, Side: migrate.PackageSide, Object: name, Err: err}
+		var refused *remote.RefusedError
+		if errors.As(err, &refused) {
+			err = hinted{err, "--allow " + remote.Rule + " fetches it"}
+		}
+		return nil, err
+	}
+	return pkg, nil
+}
+
+// hinted is an error with what could be done about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+func (h hinted) Hint() string  { return h.hint }
+
+// elsewhere says what is fetched of the files that the package called name has
+// on web servers.
+func (c *call) elsewhere(name string) (remote.Options, error) {
+	conn, err := c.connection()
+	if err != nil {
+		return remote.Options{}, err
+	}
+	client, err := conn.Client()
+	if err != nil {
+		return remote.Options{}, usageError{err.Error()}
+	}
+	policy, err := c.manifestPolicy()
+	return remote.Options{Manifest: policy, Origin: name, Anywhere: slices.Contains(c.StringSlice("allow"), remote.Rule),
+		Fetch: fetch.Options{Client: client, StallTimeout: c.Duration("stall-timeout")}}, err
 }
 
 // demand reads --signature, --trust and --allow-expired.

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,7 +64,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"package": scriptPackage, "disk": scriptDisk, "serve": scriptServe, "exits": scriptExits, "json": scriptJSON,
-			"capture": scriptCapture, "oneline": scriptOneLine, "empty": scriptEmpty, "objectstore": scriptObjectStore, "mutate": scriptMutate, "flip": scriptFlip, "signer": scriptSigner, "vcenter": scriptVCenter,
+			"capture": scriptCapture, "oneline": scriptOneLine, "empty": scriptEmpty, "objectstore": scriptObjectStore, "mutate": scriptMutate, "flip": scriptFlip, "signer": scriptSigner, "vcenter": scriptVCenter, "webserver": scriptWebServer,
 		},
 	})
 }
@@ -116,6 +118,15 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s cannot be served (%v)", args[1], err)
 	}
 	ts.Setenv(args[0], doc.URL)
+}
+
+func scriptWebServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: webserver NAME DIR")
+	}
+	s := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(args[1]))))
+	ts.Defer(s.Close)
+	ts.Setenv(args[0], s.URL)
 }
 
 func scriptObjectStore(ts *testscript.TestScript, neg bool, args []string) {

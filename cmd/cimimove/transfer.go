@@ -29,6 +29,9 @@ func importPackage(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	pkg, err := c.pkg(ctx, c.Args().Get(0))
+	if err == nil {
+		pkg, err = c.whole(pkg, c.Args().Get(0))
+	}
 	if err != nil {
 		return result{}, err
 	}

@@ -45,6 +45,9 @@ func validatePackage(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	defer pkg.Close()
+	if opts.Remote, err = c.elsewhere(name); err != nil {
+		return result{}, err
+	}
 	findings, err := check.Package(ctx, pkg, opts)
 	doc.Findings = append(doc.Findings, findings...)
 	if err == nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/flatten"
 	"github.com/cimimove/cimimove/ovf/images"
+	"github.com/cimimove/cimimove/ovf/remote"
 	"github.com/cimimove/cimimove/ovf/validate"
 )
 
@@ -64,6 +65,9 @@ type Options struct {
 	Targets []validate.Target
 	// Spool is the folder for temporary files, which some disks need; empty: the system's.
 	Spool string
+	// Remote says which files on web servers are fetched; others are not checked,
+	// which is a finding.
+	Remote remote.Options
 	// Progress is told of each disk's content in bytes; may be nil.
 	Progress func(disk string, done, total int64)
 }
@@ -127,6 +131,19 @@ type reading struct {
 // read reads every file to its end, and every disk's content.
 func (r *reading) read(ctx context.Context) error {
 	pkg := r.pkg
+	if remote.Needed(pkg.Envelope()) {
+		opts := r.opts.Remote
+		opts.Leave = true
+		g, err := remote.Package(pkg, opts)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			g.Close()
+			r.findings = append(r.findings, g.Left()...)
+		}()
+		pkg = g
+	}
 	if flatten.Needed(pkg.Envelope()) {
 		w, err := flatten.Package(ctx, pkg, flatten.Options{Spool: r.opts.Spool, Level: disk.LevelStored})
 		if err != nil {

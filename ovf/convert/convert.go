@@ -59,8 +59,22 @@ func (c *conversion) write(ctx context.Context, w ovf.Writer) error {
 	if err := c.run(ctx, w); err != nil {
 		return err
 	}
+	c.noticed()
 	c.voidSignature()
 	return w.Finish(ctx, c.env.Bytes())
+}
+
+// noticed adds what the package itself has to tell, when all of it has passed.
+func (c *conversion) noticed() {
+	r, ok := c.pkg.(ovf.Reporter)
+	if !ok {
+		return
+	}
+	for _, f := range r.Findings() {
+		if !slices.Contains(c.result.Findings, f) {
+			c.result.Findings = append(c.result.Findings, f)
+		}
+	}
 }
 
 func isDescriptor(target string) bool { return strings.EqualFold(path.Ext(target), ".ovf") }
@@ -108,7 +122,7 @@ func begin(ctx context.Context, pkg ovf.Package, descriptor string, opts Options
 			return c, err
 		}
 		c.pkg, c.closed = f, f.Close
-		c.result.Findings = append(c.result.Findings, f.Findings()...)
+		c.result.Findings = append(c.result.Findings, f.Changes()...)
 	}
 	for _, step := range []func() error{c.edit, c.layOut, c.keep} {
 		if err := step(); err != nil {

@@ -97,6 +97,7 @@ func (c *conversion) stream(ctx context.Context, o ovf.Opener, w io.Writer) erro
 	if err := c.streamCompanions(s); err != nil {
 		return err
 	}
+	c.noticed()
 	c.voidSignature()
 	return s.w.Close()
 }

@@ -107,6 +107,9 @@ func (c *Checker) Finish() error {
 		if c.matched[e.Name] {
 			continue
 		}
+		if ovf.RemoteHref(e.Name) {
+			continue // a file elsewhere (DSP0243 7.1), which who fetches it checks
+		}
 		if e.Name == c.manifestName {
 			c.find(RuleSelf, e.Name, "the manifest lists itself", "")
 			continue
