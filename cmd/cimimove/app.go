@@ -38,6 +38,17 @@ type call struct {
 	show     progress
 }
 
+// written is standard output that knows whether anything was written to it.
+type written struct {
+	w   io.Writer
+	any bool
+}
+
+func (o *written) Write(p []byte) (int, error) {
+	o.any = o.any || len(p) > 0
+	return o.w.Write(p)
+}
+
 // usageError is a command line or configuration that cannot be carried out (exit 2).
 type usageError struct{ message string }
 
@@ -47,6 +58,8 @@ func usage(format string, a ...any) error { return usageError{fmt.Sprintf(format
 
 // run is the whole program but for signals and exit.
 func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) int {
+	said := &written{w: out}
+	out = said
 	p := printer{w: out, form: outputForm(args)}
 	var code int
 	app := newApp(out, stderr, func(command string, act action) cli.ActionFunc {
@@ -58,8 +71,12 @@ func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer
 			err = errors.Join(err, call.clouds.Close())
 			fail := failed(ctx, err)
 			call.show.stop()
-			if printErr := p.result(r.doc, r.text, fail); printErr != nil && err == nil {
-				err, fail = printErr, failed(ctx, printErr)
+			// A command that has written a resource, a package or its document
+			// itself has said all: a second document would spoil the first.
+			if r.doc != nil || !said.any {
+				if printErr := p.result(r.doc, r.text, fail); printErr != nil && err == nil {
+					err, fail = printErr, failed(ctx, printErr)
+				}
 			}
 			if fail != nil {
 				explain(stderr, fail, err)

@@ -78,10 +78,14 @@ func cimimove(t *testing.T, dir string, code int, args ...string) map[string]any
 	return doc
 }
 
-// serving serves a local cloud until the test ends, and gives its URL.
+// serving serves a cloud until the test ends, and gives its URL; name without a
+// colon is a local one's.
 func serving(t *testing.T, dir, name string) (string, *process) {
 	t.Helper()
-	p := &process{Cmd: exec.Command("cimimove", "serve", "local:"+name, "--listen", "127.0.0.1:0", "--output", "json")}
+	if !strings.Contains(name, ":") {
+		name = "local:" + name
+	}
+	p := &process{Cmd: exec.Command("cimimove", "serve", name, "--listen", "127.0.0.1:0", "--output", "json")}
 	p.Dir = dir
 	p.Stderr = &p.diagnostics
 	out, err := p.StdoutPipe()

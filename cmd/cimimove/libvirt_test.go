@@ -168,3 +168,33 @@ func TestE2EAC35Libvirt(t *testing.T) {
 	}
 	nothingIn(t, "after dry runs", pool)
 }
+
+// TestE2ELibvirtServed: a libvirtd is served as a CIMI cloud; who speaks CIMI
+// takes Systems out of it and puts them in, each verified in full.
+func TestE2ELibvirtServed(t *testing.T) {
+	libvirtd.Need(t)
+	dir := t.TempDir()
+	pool, _ := libvirtd.Pool(t)
+	kvm := "libvirt:qemu:///system?type=qemu&pool=" + pool
+	bigPackage(t, dir, 64<<20, 8)
+	id := cimimove(t, dir, 0, "import", "machine.ovf", kvm)["id"].(string)
+	if got := cimimove(t, dir, 0, "get", kvm, id); got["name"] != "web" {
+		t.Errorf("get %s %s: %v", kvm, id, got)
+	}
+	gate, _ := serving(t, dir, kvm)
+	if got := cimimove(t, dir, 0, "get", gate, id); got["name"] != "web" {
+		t.Errorf("get %s %s: %v", gate, id, got)
+	}
+	if _, state := machineNamed(t, dir, gate, "machines", "web"); state != "STOPPED" {
+		t.Errorf("the machine is %s", state)
+	}
+	if rep := cimimove(t, dir, 0, "migrate", gate, "web", "local:east"); rep["verified"] != true {
+		t.Errorf("out through it: %v", rep)
+	}
+	if rep := cimimove(t, dir, 0, "migrate", "local:east", "web", gate, "--name", "again"); rep["verified"] != true {
+		t.Errorf("in through it: %v", rep)
+	}
+	if count(t, dir, kvm, "again") != 1 || count(t, dir, gate, "web") != 1 || len(libvirtd.Domains(t, pool)) != 2 {
+		t.Errorf("domains: %v", libvirtd.Domains(t, pool))
+	}
+}

@@ -99,11 +99,15 @@ func scriptDisk(ts *testscript.TestScript, neg bool, args []string) {
 
 func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: serve NAME DIR [arg…]")
+		ts.Fatalf("usage: serve NAME DIR|ENDPOINT [arg…]")
 	}
-	cmd := exec.Command("cimimove", append([]string{"serve", "local:" + args[1], "--listen", "127.0.0.1:0", "--output", "json"}, args[2:]...)...)
+	endpoint := args[1]
+	if !strings.Contains(endpoint, ":") {
+		endpoint = "local:" + endpoint
+	}
+	cmd := exec.Command("cimimove", append([]string{"serve", endpoint, "--listen", "127.0.0.1:0", "--output", "json"}, args[2:]...)...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "XDG_STATE_HOME"} {
+	for _, name := range []string{"PATH", "HOME", "XDG_STATE_HOME", "CIMIMOVE_SOURCE_USER", "CIMIMOVE_SOURCE_PASSWORD"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	out, err := cmd.StdoutPipe()
