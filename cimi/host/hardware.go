@@ -25,6 +25,9 @@ type Hardware struct {
 	// says nothing and there are properties. cloud-init reads user-data there.
 	// Nil for none.
 	Environment []byte
+	// Strange are the Items that no hypervisor knows the device of: one that is
+	// required cannot be left out (DSP0243 8.3, 8.4).
+	Strange []ovf.Item
 }
 
 // ReadHardware reads what a descriptor says of a machine of s; the zero value
@@ -54,6 +57,7 @@ func ReadHardware(s *System, m *Machine, descriptor *ovf.Envelope, platform env.
 			w.CDs = append(w.CDs, d.File.Href)
 		}
 	}
+	w.Strange = strange(section, s.Configuration)
 	if f, ok := section.NVRAM(); ok && w.EFI {
 		w.NVRAM = f.Href
 	}
@@ -82,6 +86,30 @@ func ReadHardware(s *System, m *Machine, descriptor *ovf.Envelope, platform env.
 	w.Environment, err = env.ISO(document, env.ISOOptions{})
 	return w, err
 }
+
+// strange are the Items of a section but for processors, memory, drives, cards,
+// controllers, and what every machine has or can do without: consoles, sound,
+// USB, serial and parallel ports, VMware's VMCI, a TPM, which has a rule of its own.
+func strange(section ovf.VirtualHardware, configuration string) []ovf.Item {
+	controllers := map[string]bool{}
+	for _, c := range section.Controllers(configuration) {
+		controllers[c.InstanceID] = true
+	}
+	var out []ovf.Item
+	for _, it := range section.EffectiveItems(configuration) {
+		sub := strings.ToLower(it.ResourceSubType)
+		if !controllers[it.InstanceID] && !slices.Contains(familiar, it.ResourceType) && !strings.Contains(sub, "vmci") && !strings.Contains(sub, "vtpm") {
+			out = append(out, it)
+		}
+	}
+	return out
+}
+
+// familiar are the ResourceTypes of devices; 21, 22 and 35 are serial and
+// parallel ports and sound.
+var familiar = []int{ovf.ResourceProcessor, ovf.ResourceMemory, ovf.ResourceIDE, ovf.ResourceSCSI, ovf.ResourceFCHBA, ovf.ResourceISCSIHBA,
+	ovf.ResourceEthernet, ovf.ResourceFloppy, ovf.ResourceCD, ovf.ResourceDVD, ovf.ResourceDisk, ovf.ResourceStorage, ovf.ResourceUSB, ovf.ResourceGraphics,
+	ovf.ResourceLogicalDisk, 21, 22, 35}
 
 // WWN is a world wide name for a disk, the same each time: 16 hexadecimal
 // digits. Linux does not see a disk without one on a SAS controller.

@@ -24,73 +24,6 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 )
 
-// content is n bytes that tell one disk from another.
-func content(seed byte, n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(i>>9)*3 + seed
-	}
-	return b
-}
-
-func number(n uint64) *uint64 { return &n }
-
-// machine is the description of one with the disks, on the controllers given.
-func described(firmware string, more ...ovf.Item) ovf.DraftHardware {
-	items := []ovf.Item{
-		{InstanceID: "1", ElementName: "cpu", ResourceType: ovf.ResourceProcessor, VirtualQuantity: number(1), Required: true, AutomaticAllocation: true},
-		{InstanceID: "2", ElementName: "memory", ResourceType: ovf.ResourceMemory, AllocationUnits: "byte * 2^20", VirtualQuantity: number(128), Required: true, AutomaticAllocation: true}}
-	for i, it := range more {
-		it.Required = true
-		if it.InstanceID == "" {
-			it.InstanceID = fmt.Sprint(100 + i)
-		}
-		if it.ElementName == "" {
-			it.ElementName = "device " + it.InstanceID
-		}
-		items = append(items, it)
-	}
-	return ovf.DraftHardware{SystemType: "vmx-19", Firmware: firmware, Items: items}
-}
-
-func onController(parent string, unit int, diskID string) ovf.Item {
-	return ovf.Item{ResourceType: ovf.ResourceDisk, Parent: parent, AddressOnParent: fmt.Sprint(unit), HostResource: []string{"ovf:/disk/" + diskID}, AutomaticAllocation: true}
-}
-
-// archive packs a description with its files, in the order given.
-func archive(t testing.TB, d ovf.Draft, edit func([]byte) []byte, files ...[2]string) []byte {
-	t.Helper()
-	env, err := ovf.NewEnvelope(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := env.Bytes()
-	if edit != nil {
-		text = edit(text)
-	}
-	var out bytes.Buffer
-	w := tar.NewWriter(&out)
-	for _, f := range append([][2]string{{"app.ovf", string(text)}}, files...) {
-		if err := w.WriteHeader(&tar.Header{Name: f[0], Mode: 0o644, Size: int64(len(f[1])), Format: tar.FormatUSTAR}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(w, f[1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
-}
-
-// one is a package of one machine with that hardware.
-func one(t testing.TB, hw ovf.DraftHardware, disks []ovf.Disk, refs []ovf.File, files ...[2]string) []byte {
-	t.Helper()
-	return archive(t, ovf.Draft{Files: refs, Disks: disks, Networks: []ovf.Network{{Name: "lan"}},
-		Content: ovf.DraftContent{ID: "vm", Name: "vm", Hardware: []ovf.DraftHardware{hw}}}, nil, files...)
-}
-
 type domain struct {
 	OS struct {
 		Firmware string `xml:"firmware,attr"`
@@ -148,32 +81,6 @@ func uuid(id string) string {
 	return id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:]
 }
 
-// importing imports a package and gives what was found.
-func importing(t testing.TB, h host.Host, b []byte, opts host.ImportOptions) (*host.System, []string) {
-	t.Helper()
-	var found []string
-	opts.Finding = func(f ovf.Finding) { found = append(found, f.ID) }
-	s, err := h.Import(context.Background(), hosttest.Package(t, b), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, found
-}
-
-func exported(t testing.TB, h host.Host, id string) []byte {
-	t.Helper()
-	x, err := h.Export(context.Background(), id, host.ExportOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
-	b := make([]byte, x.Size())
-	if err := disk.ReadFull(x, b, 0); err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // cutting is a libvirtd that loses connections: each ends after some bytes.
 func cutting(t testing.TB, after int64) (path string, cuts *atomic.Int64) {
 	t.Helper()
@@ -222,8 +129,8 @@ func TestAC05RenewalE2E(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	data := content(1, 90<<20)
-	b := one(t, described("", ovf.Item{InstanceID: "3", ResourceType: ovf.ResourceSCSI, ResourceSubType: "VirtualSCSI"}, onController("3", 0, "d")),
+	data := hosttest.Content(1, 90<<20)
+	b := hosttest.OneMachine(t, hosttest.Hardware("", ovf.Item{InstanceID: "3", ResourceType: ovf.ResourceSCSI, ResourceSubType: "VirtualSCSI"}, hosttest.OnController("3", 0, "d")),
 		[]ovf.Disk{{ID: "d", FileRef: "f", Capacity: fmt.Sprint(len(data)), PopulatedSize: -1}}, []ovf.File{{ID: "f", Href: "d.img", Size: int64(len(data))}}, [2]string{"d.img", string(data)})
 	last := int64(0)
 	s, err := h.Import(context.Background(), hosttest.Package(t, b), host.ImportOptions{Progress: func(p host.DiskProgress) {
@@ -260,9 +167,9 @@ func TestAC13FilesE2E(t *testing.T) {
 		t.Skip("no OVMF is installed (package ovmf): ", err)
 	}
 	vars[len(vars)-1] = 7 // ours
-	iso := string(content(3, 300<<10))
-	data := string(content(4, 1<<20))
-	hw := described("efi", ovf.Item{InstanceID: "3", ResourceType: ovf.ResourceSCSI, ResourceSubType: "VirtualSCSI"}, onController("3", 0, "d"),
+	iso := string(hosttest.Content(3, 300<<10))
+	data := string(hosttest.Content(4, 1<<20))
+	hw := hosttest.Hardware("efi", ovf.Item{InstanceID: "3", ResourceType: ovf.ResourceSCSI, ResourceSubType: "VirtualSCSI"}, hosttest.OnController("3", 0, "d"),
 		ovf.Item{InstanceID: "5", ResourceType: ovf.ResourceIDE}, ovf.Item{ResourceType: ovf.ResourceCD, Parent: "5", HostResource: []string{"ovf:/file/iso"}, AutomaticAllocation: true})
 	files := [][2]string{{"tools.iso", iso}, {"vm.nvram", string(vars)}, {"d.img", data}, {"notes.txt", "keep me"}}
 	var refs []ovf.File
@@ -270,8 +177,8 @@ func TestAC13FilesE2E(t *testing.T) {
 		id := map[string]string{"tools.iso": "iso", "vm.nvram": "nvram", "d.img": "f", "notes.txt": "notes"}[f[0]]
 		refs = append(refs, ovf.File{ID: id, Href: f[0], Size: int64(len(f[1]))})
 	}
-	b := one(t, hw, []ovf.Disk{{ID: "d", FileRef: "f", Capacity: fmt.Sprint(len(data)), PopulatedSize: -1}}, refs, files...)
-	s, _ := importing(t, h, b, host.ImportOptions{})
+	b := hosttest.OneMachine(t, hw, []ovf.Disk{{ID: "d", FileRef: "f", Capacity: fmt.Sprint(len(data)), PopulatedSize: -1}}, refs, files...)
+	s, _ := hosttest.Importing(t, h, b, host.ImportOptions{})
 	d, text := domainOf(t, s.Machines[0])
 	if d.OS.Firmware != "efi" && !strings.Contains(text, "OVMF") || !strings.Contains(d.OS.Type.Machine, "q35") {
 		t.Errorf("it does not boot by UEFI: %s", text)
@@ -284,7 +191,7 @@ func TestAC13FilesE2E(t *testing.T) {
 	}
 	libvirtd.Virsh(t, "start", "--paused", uuid(s.Machines[0].ID)) // QEMU takes it all
 	libvirtd.Virsh(t, "destroy", uuid(s.Machines[0].ID))
-	again := exported(t, h, s.ID)
+	again := hosttest.Exported(t, h, s.ID)
 	found := map[string]string{}
 	for r := tar.NewReader(bytes.NewReader(again)); ; {
 		head, err := r.Next()
@@ -305,12 +212,22 @@ func TestAC13FilesE2E(t *testing.T) {
 			t.Errorf("%s went out with %d bytes, it came with %d", f[0], len(found[f[0]]), len(f[1]))
 		}
 	}
-	second, _ := importing(t, h, again, host.ImportOptions{Name: "second"})
+	second, _ := hosttest.Importing(t, h, again, host.ImportOptions{Name: "second"})
 	if d, _ := domainOf(t, second.Machines[0]); !strings.Contains(d.OS.NVRAM, "cimimove-nvram-") {
 		t.Error("after a round trip the variables are lost")
 	}
 	if err := h.Delete(context.Background(), s.ID); err != nil {
 		t.Fatal(err)
+	}
+
+	// A device that nobody has is left out with a finding, or refused.
+	odd := hosttest.Hardware("", ovf.Item{ElementName: "a strange device", ResourceType: ovf.ResourceOther, ResourceSubType: "example.strange", AutomaticAllocation: true})
+	if _, notes := hosttest.Importing(t, h, hosttest.NotRequired(t, "a strange device", odd, nil, nil), host.ImportOptions{Name: "odd"}); !slices.Contains(notes, "HOST-HW-001") {
+		t.Errorf("that a device is left out is not told: %v", notes)
+	}
+	_, err = h.Import(context.Background(), hosttest.Package(t, hosttest.OneMachine(t, odd, nil, nil)), host.ImportOptions{Name: "odder"})
+	if !errors.Is(err, host.ErrUnsupported) || !strings.Contains(err.Error(), "a strange device") {
+		t.Errorf("a device that the package demands: %v", err)
 	}
 }
 
@@ -319,14 +236,14 @@ func TestAC13FilesE2E(t *testing.T) {
 func TestAC15Version2E2E(t *testing.T) {
 	libvirtd.Need(t)
 	h := newHosts("").Open(t)
-	data := content(5, 1<<20)
+	data := hosttest.Content(5, 1<<20)
 	d := ovf.Draft{Version: ovf.V2, Files: []ovf.File{{ID: "f", Href: "d.img", Size: int64(len(data))}},
 		Disks: []ovf.Disk{{ID: "d", FileRef: "f", Capacity: fmt.Sprint(len(data)), PopulatedSize: -1}}, Networks: []ovf.Network{{Name: "NAT"}},
-		Content: ovf.DraftContent{ID: "vbox", Name: "vbox", Hardware: []ovf.DraftHardware{described("",
+		Content: ovf.DraftContent{ID: "vbox", Name: "vbox", Hardware: []ovf.DraftHardware{hosttest.Hardware("",
 			ovf.Item{InstanceID: "3", ResourceType: ovf.ResourceStorage, ResourceSubType: "AHCI"},
 			ovf.Item{Kind: "StorageItem", InstanceID: "4", ResourceType: ovf.ResourceLogicalDisk, Parent: "3", AddressOnParent: "0", HostResource: []string{"/disk/d"}, AutomaticAllocation: true},
 			ovf.Item{Kind: "EthernetPortItem", InstanceID: "5", ResourceType: ovf.ResourceEthernet, Connection: []string{"NAT"}, Address: "08:00:27:11:22:33", ResourceSubType: "E1000", AutomaticAllocation: true})}}}
-	s, _ := importing(t, h, archive(t, d, nil, [2]string{"d.img", string(data)}), host.ImportOptions{})
+	s, _ := hosttest.Importing(t, h, hosttest.Archive(t, d, [2]string{"d.img", string(data)}), host.ImportOptions{})
 	x, text := domainOf(t, s.Machines[0])
 	if len(x.Devices.Disks) != 1 || x.Devices.Disks[0].Target.Bus != "sata" || len(x.Devices.Cards) != 1 || x.Devices.Cards[0].Model.Type != "e1000" {
 		t.Errorf("the domain has not what the descriptor says: %s", text)
@@ -354,10 +271,10 @@ func TestAC23ControllersE2E(t *testing.T) {
 		{"15", 7, "sata"}, {"15", 0, "sata"}, {"15", 1, "sata"}, {"15", 2, "sata"}, {"15", 3, "sata"}, {"15", 4, "sata"}, {"15", 5, "sata"}, {"16", 0, "virtio"}, {"17", 0, "usb"}} {
 		id := fmt.Sprintf("d%d", i)
 		disks = append(disks, ovf.Disk{ID: id, Capacity: fmt.Sprint(1<<20 + i*512), PopulatedSize: -1})
-		items = append(items, onController(c.parent, c.unit, id))
+		items = append(items, hosttest.OnController(c.parent, c.unit, id))
 		want = append(want, c.bus)
 	}
-	s, found := importing(t, h, one(t, described("", items...), disks, nil), host.ImportOptions{})
+	s, found := hosttest.Importing(t, h, hosttest.OneMachine(t, hosttest.Hardware("", items...), disks, nil), host.ImportOptions{})
 	x, text := domainOf(t, s.Machines[0])
 	if len(x.Devices.Disks) != len(disks) {
 		t.Fatalf("%d disks of %d: %s", len(x.Devices.Disks), len(disks), text)
@@ -399,9 +316,9 @@ func TestAC23ControllersE2E(t *testing.T) {
 	for i := range 5 {
 		id := fmt.Sprintf("i%d", i)
 		blank = append(blank, ovf.Disk{ID: id, Capacity: "1048576", PopulatedSize: -1})
-		five = append(five, onController("10", i, id))
+		five = append(five, hosttest.OnController("10", i, id))
 	}
-	_, err := h.Import(context.Background(), hosttest.Package(t, one(t, described("", append(items[:1:1], five...)...), blank, nil)), host.ImportOptions{})
+	_, err := h.Import(context.Background(), hosttest.Package(t, hosttest.OneMachine(t, hosttest.Hardware("", append(items[:1:1], five...)...), blank, nil)), host.ImportOptions{})
 	if !errors.Is(err, host.ErrUnsupported) || !strings.Contains(err.Error(), "IDE") {
 		t.Errorf("five disks on IDE: %v", err)
 	}
@@ -413,12 +330,12 @@ func TestAC24FilesOfDisksE2E(t *testing.T) {
 	libvirtd.Need(t)
 	for _, query := range []string{"", "&format=qcow2"} {
 		h := newHosts(query).Open(t)
-		a, b := content(11, 2<<20), content(12, 3<<20)
+		a, b := hosttest.Content(11, 2<<20), hosttest.Content(12, 3<<20)
 		refs := []ovf.File{{ID: "iso", Href: "a.iso", Size: 2048}, {ID: "fb", Href: "b.img", Size: int64(len(b))}, {ID: "orphan", Href: "z.bin", Size: 3}, {ID: "fa", Href: "a.img", Size: int64(len(a))}}
 		disks := []ovf.Disk{{ID: "first", FileRef: "fa", Capacity: fmt.Sprint(len(a)), PopulatedSize: -1}, {ID: "blank", Capacity: "1048576", PopulatedSize: -1},
 			{ID: "second", FileRef: "fb", Capacity: fmt.Sprint(len(b)), PopulatedSize: -1}}
-		hw := described("", ovf.Item{InstanceID: "3", ResourceType: ovf.ResourceSCSI, ResourceSubType: "VirtualSCSI"}, onController("3", 2, "second"), onController("3", 0, "first"), onController("3", 1, "blank"))
-		s, _ := importing(t, h, one(t, hw, disks, refs, [2]string{"a.iso", strings.Repeat("i", 2048)}, [2]string{"b.img", string(b)}, [2]string{"z.bin", "zzz"}, [2]string{"a.img", string(a)}), host.ImportOptions{})
+		hw := hosttest.Hardware("", ovf.Item{InstanceID: "3", ResourceType: ovf.ResourceSCSI, ResourceSubType: "VirtualSCSI"}, hosttest.OnController("3", 2, "second"), hosttest.OnController("3", 0, "first"), hosttest.OnController("3", 1, "blank"))
+		s, _ := hosttest.Importing(t, h, hosttest.OneMachine(t, hw, disks, refs, [2]string{"a.iso", strings.Repeat("i", 2048)}, [2]string{"b.img", string(b)}, [2]string{"z.bin", "zzz"}, [2]string{"a.img", string(a)}), host.ImportOptions{})
 		for d := range s.AllDisks() {
 			want := map[string][]byte{"first": a, "second": b, "blank": make([]byte, 1<<20)}[d.OVFID]
 			img, err := h.OpenDisk(context.Background(), d.ID)
@@ -449,8 +366,8 @@ func TestAC25CardsE2E(t *testing.T) {
 	card := func(id, mac, model string) ovf.Item {
 		return ovf.Item{InstanceID: id, ResourceType: ovf.ResourceEthernet, Connection: []string{"lan"}, Address: mac, ResourceSubType: model, AutomaticAllocation: true}
 	}
-	b := one(t, described("", card("30", "52:54:00:00:25:03", "VmxNet3"), card("20", "52:54:00:00:25:02", "E1000e"), card("10", "", "PCNet32")), nil, nil)
-	s, found := importing(t, h, b, host.ImportOptions{})
+	b := hosttest.OneMachine(t, hosttest.Hardware("", card("30", "52:54:00:00:25:03", "VmxNet3"), card("20", "52:54:00:00:25:02", "E1000e"), card("10", "", "PCNet32")), nil, nil)
+	s, found := hosttest.Importing(t, h, b, host.ImportOptions{})
 	x, text := domainOf(t, s.Machines[0])
 	if len(x.Devices.Cards) != 3 || x.Devices.Cards[0].MAC.Address != "52:54:00:00:25:03" || x.Devices.Cards[0].Model.Type != "vmxnet3" ||
 		x.Devices.Cards[1].MAC.Address != "52:54:00:00:25:02" || x.Devices.Cards[1].Model.Type != "e1000e" || x.Devices.Cards[2].Model.Type != "pcnet" {
@@ -459,13 +376,13 @@ func TestAC25CardsE2E(t *testing.T) {
 	if slices.Contains(found, "LIBVIRT-MAC-001") || !slices.Contains(found, "LIBVIRT-NET-001") {
 		t.Errorf("found %v", found)
 	}
-	_, found = importing(t, h, b, host.ImportOptions{Name: "again", Networks: map[string]string{"lan": "user"}})
+	_, found = hosttest.Importing(t, h, b, host.ImportOptions{Name: "again", Networks: map[string]string{"lan": "user"}})
 	if n := len(slices.DeleteFunc(found, func(id string) bool { return id != "LIBVIRT-MAC-001" })); n != 2 {
 		t.Errorf("%d clashes of addresses are told, want 2 (an empty address is none)", n)
 	}
 	seen := map[string]string{}
 	for i := range 4 {
-		s, found := importing(t, h, b, host.ImportOptions{Name: fmt.Sprint("fresh", i), MAC: "regenerate", Networks: map[string]string{"lan": "user"}})
+		s, found := hosttest.Importing(t, h, b, host.ImportOptions{Name: fmt.Sprint("fresh", i), MAC: "regenerate", Networks: map[string]string{"lan": "user"}})
 		x, _ := domainOf(t, s.Machines[0])
 		for _, c := range x.Devices.Cards {
 			if other, twice := seen[c.MAC.Address]; twice {
@@ -477,10 +394,29 @@ func TestAC25CardsE2E(t *testing.T) {
 			t.Errorf("a clash after new addresses: %v", found)
 		}
 	}
-	stripped, _ := importing(t, h, b, host.ImportOptions{Name: "stripped", MAC: "strip"})
+	stripped, _ := hosttest.Importing(t, h, b, host.ImportOptions{Name: "stripped", MAC: "strip"})
 	if x, _ := domainOf(t, stripped.Machines[0]); x.Devices.Cards[0].MAC.Address == "52:54:00:00:25:03" {
 		t.Error("the address was not stripped")
 	}
+}
+
+// TestAC25BatchE2E: fifty machines of random cards, imported side by side, have
+// the cards of their own descriptors in their order, and no machine another's.
+func TestAC25BatchE2E(t *testing.T) {
+	libvirtd.Need(t)
+	h := newHosts("").Open(t)
+	hosttest.Batch(t, h, func(s *host.System) []hosttest.Card {
+		d, _ := domainOf(t, s.Machines[0])
+		var out []hosttest.Card
+		for _, c := range d.Devices.Cards {
+			model := c.Model.Type
+			if model == "pcnet" {
+				model = "pcnet32"
+			}
+			out = append(out, hosttest.Card{Model: model, MAC: c.MAC.Address})
+		}
+		return out
+	})
 }
 
 // TestAC26FirmwareE2E: BIOS, UEFI and secure boot as the descriptor says, which
@@ -488,7 +424,7 @@ func TestAC25CardsE2E(t *testing.T) {
 func TestAC26FirmwareE2E(t *testing.T) {
 	libvirtd.Need(t)
 	h := newHosts("").Open(t)
-	if s, _ := importing(t, h, one(t, described("bios"), nil, nil), host.ImportOptions{Name: "bios"}); s != nil {
+	if s, _ := hosttest.Importing(t, h, hosttest.OneMachine(t, hosttest.Hardware("bios"), nil, nil), host.ImportOptions{Name: "bios"}); s != nil {
 		if x, _ := domainOf(t, s.Machines[0]); x.OS.Firmware == "efi" || strings.Contains(x.OS.Type.Machine, "q35") {
 			t.Errorf("BIOS: %+v", x.OS)
 		}
@@ -496,10 +432,10 @@ func TestAC26FirmwareE2E(t *testing.T) {
 	if _, err := os.Stat("/usr/share/OVMF/OVMF_CODE_4M.fd"); err != nil {
 		t.Skip("no OVMF is installed (package ovmf): ", err)
 	}
-	secure := described("efi", ovf.Item{ResourceType: ovf.ResourceOther, ResourceSubType: "vmware.vtpm", AutomaticAllocation: true})
+	secure := hosttest.Hardware("efi", ovf.Item{ResourceType: ovf.ResourceOther, ResourceSubType: "vmware.vtpm", AutomaticAllocation: true})
 	secure.SecureBoot = true
-	for name, hw := range map[string]ovf.DraftHardware{"efi": described("efi"), "secure": secure} {
-		s, found := importing(t, h, one(t, hw, nil, nil), host.ImportOptions{Name: name})
+	for name, hw := range map[string]ovf.DraftHardware{"efi": hosttest.Hardware("efi"), "secure": secure} {
+		s, found := hosttest.Importing(t, h, hosttest.OneMachine(t, hw, nil, nil), host.ImportOptions{Name: name})
 		_, text := domainOf(t, s.Machines[0])
 		if !strings.Contains(text, "OVMF") && !strings.Contains(text, "firmware='efi'") || strings.Contains(text, "secure='yes'") != (name == "secure") {
 			t.Errorf("%s: %s", name, text)

@@ -91,10 +91,10 @@ func TestStartOrderBoots(t *testing.T) {
 		d.Files = append(d.Files, ovf.File{ID: "f" + id, Href: id + ".vmdk", Size: int64(len(disk))})
 		d.Disks = append(d.Disks, ovf.Disk{ID: "d" + id, FileRef: "f" + id, Capacity: fmt.Sprint(bootdisk.Size), Format: streamOptimized, PopulatedSize: -1})
 		d.Content.Startup = append(d.Content.Startup, ovf.StartupItem{ID: id, Order: n, StartDelay: delay})
-		hw := described("", ovf.Item{InstanceID: "3", ResourceType: ovf.ResourceSCSI, ResourceSubType: "VirtualSCSI"}, onController("3", 0, "d"+id))
+		hw := hosttest.Hardware("", ovf.Item{InstanceID: "3", ResourceType: ovf.ResourceSCSI, ResourceSubType: "VirtualSCSI"}, hosttest.OnController("3", 0, "d"+id))
 		d.Content.Children = append(d.Content.Children, ovf.DraftContent{ID: id, Name: id, Hardware: []ovf.DraftHardware{hw}})
 	}
-	s, _ := importing(t, h, archive(t, d, nil, files...), host.ImportOptions{})
+	s, _ := hosttest.Importing(t, h, hosttest.Archive(t, d, files...), host.ImportOptions{})
 	ids := map[string]string{}
 	for m := range s.AllMachines() {
 		ids[m.Name] = m.ID
@@ -221,7 +221,7 @@ func TestForeignBoots(t *testing.T) {
 		if err := h.Delete(ctx, s.ID); !errors.Is(err, host.ErrUnsupported) {
 			t.Errorf("%s: deleting what others made: %v", name, err)
 		}
-		b := exported(t, h, s.ID)
+		b := hosttest.Exported(t, h, s.ID)
 		mine, err := h.Import(ctx, hosttest.Package(t, b), host.ImportOptions{Name: "mine-" + name})
 		if err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package libvirt
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -43,6 +44,13 @@ func (h *Host) hardwareOf(s *host.System, m *host.Machine, descriptor *ovf.Envel
 			find("HOST-TPM-002", ovf.Warning, "DSP0243 8.1", "this hypervisor emulates no TPM (package swtpm): the machine has none")
 			w.TPM = false
 		}
+	}
+	for _, it := range w.Strange {
+		what := fmt.Sprintf("%s (ResourceType %d, %s)", cmp.Or(it.ElementName, "an Item"), it.ResourceType, it.ResourceSubType)
+		if it.Required {
+			return w, fmt.Errorf("machine %s: %s is demanded by the package, and is nothing that can be made here: %w", m.Name, what, host.ErrUnsupported)
+		}
+		find("HOST-HW-001", ovf.Warning, "DSP0243 8.3", what+" is left out: the package does not demand it")
 	}
 	for _, sub := range w.SCSI {
 		if model, exact := scsiModel(sub); !exact {

@@ -59,7 +59,7 @@ func through(t *testing.T, uri string, opts libvirt.Options) {
 		}
 		img.Close()
 	}
-	exported(t, h, s.ID)
+	hosttest.Exported(t, h, s.ID)
 	if err := h.Delete(context.Background(), s.ID); err != nil {
 		t.Error(err)
 	}

@@ -231,7 +231,14 @@ func (d *devices) others(ctx context.Context) error {
 			}
 		}
 	}
+	controllers := map[string]bool{}
+	for _, c := range d.hw.Controllers(config) {
+		controllers[c.InstanceID] = c.Bus != "usb"
+	}
 	for _, it := range d.hw.EffectiveItems(config) {
+		if controllers[it.InstanceID] {
+			continue // made with the first drive on it
+		}
 		if err := d.other(ctx, it); err != nil {
 			return err
 		}

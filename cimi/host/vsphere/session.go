@@ -1,6 +1,7 @@
 package vsphere
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -127,7 +128,19 @@ func (r *renewing) RoundTrip(ctx context.Context, req, res soap.HasFault) error 
 	}
 	once := call
 	if repeatable(req) {
-		once = func(ctx context.Context) error { return fetch.Retry(ctx, r.c.opts.Retry, "vCenter", call) }
+		once = func(ctx context.Context) error {
+			var fault error // what the vCenter has answered: it would again
+			err := fetch.Retry(ctx, r.c.opts.Retry, "vCenter", func(ctx context.Context) error {
+				fault = nil
+				err := call(ctx)
+				if faultOf(err) != nil {
+					fault = err
+					return nil
+				}
+				return err
+			})
+			return cmp.Or(fault, err)
+		}
 	}
 	err := once(ctx)
 	if !isFault[*types.NotAuthenticated](err) {

@@ -3,6 +3,7 @@ package vsphere
 import (
 	"context"
 	"fmt"
+	"reflect"
 
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/types"
@@ -40,7 +41,8 @@ func (h *Host) hasKeyProvider(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	res, err := methods.GetDefaultKmsCluster(ctx, h.conn, &types.GetDefaultKmsCluster{This: *m, DefaultsToParent: types.NewBool(true)})
-	if isFault[*types.NotSupported](err) || isFault[*types.MethodNotFound](err) {
+	var general *types.RuntimeFault // and nothing more particular: there is none
+	if isFault[*types.NotSupported](err) || isFault[*types.MethodNotFound](err) || reflect.TypeOf(faultOf(err)) == reflect.TypeOf(general) {
 		return false, nil
 	}
 	if err != nil {
