@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cimimove/cimimove/cimi/providertest/wire"
 	"github.com/cimimove/cimimove/cimi/server"
 )
 
@@ -17,31 +18,31 @@ const ns = "http://schemas.dmtf.org/cimi/2/"
 var shalls = map[string]func(c *cloud){
 	"self-pointer": func(c *cloud) {
 		id := c.config(`"name":"a"`)
-		if got := c.field(c.do("GET", id, ""), "id"); got != id {
+		if got := c.Field(c.Do("GET", id, ""), "id"); got != id {
 			c.Errorf("id %s, want %s", got, id)
 		}
 	},
 	"media-types": func(c *cloud) {
 		for accept, want := range map[string]string{"application/json": "application/json", "application/xml": "application/xml"} {
-			if got := c.do("GET", "/machines", "", "Accept", accept).Header.Get("Content-Type"); got != want {
+			if got := c.Do("GET", "/machines", "", "Accept", accept).Header.Get("Content-Type"); got != want {
 				c.Errorf("Accept %s: %s", accept, got)
 			}
 		}
 	},
 	"resource-uri": func(c *cloud) {
 		id := c.config(`"name":"a"`)
-		c.want(c.do("GET", id+"?$select=name", ""), 200, `"resourceURI": "`+ns+`MachineConfiguration"`)
+		c.Want(c.Do("GET", id+"?$select=name", ""), 200, `"resourceURI": "`+ns+`MachineConfiguration"`)
 	},
 	"collection-uri-xml": func(c *cloud) {
-		c.want(c.do("GET", "/machines", "", "Accept", "application/xml"), 200, `<Collection resourceURI="`+ns+`MachineCollection"`)
+		c.Want(c.Do("GET", "/machines", "", "Accept", "application/xml"), 200, `<Collection resourceURI="`+ns+`MachineCollection"`)
 	},
 	"both-formats": func(c *cloud) {
 		id := c.config(`"name":"a","cpu":3`)
-		c.want(c.do("GET", id, "", "Accept", "application/xml"), 200, "<MachineConfiguration xmlns=", "<cpu>3</cpu>")
-		c.want(c.do("GET", id, "", "Accept", "application/json"), 200, `"cpu": 3`)
+		c.Want(c.Do("GET", id, "", "Accept", "application/xml"), 200, "<MachineConfiguration xmlns=", "<cpu>3</cpu>")
+		c.Want(c.Do("GET", id, "", "Accept", "application/json"), 200, `"cpu": 3`)
 	},
 	"unknown-parameters": func(c *cloud) {
-		c.want(c.do("GET", "/machines?$unheard=1&other=2", ""), 200, `"count": 0`)
+		c.Want(c.Do("GET", "/machines?$unheard=1&other=2", ""), 200, `"count": 0`)
 	},
 	"filter": func(c *cloud) {
 		c.config(`"name":"a","cpu":1,"properties":{"k":"v"}`)
@@ -51,13 +52,13 @@ var shalls = map[string]func(c *cloud){
 			"name='a'": 1, `"a"=name`: 1, "cpu>1": 2, "2<=cpu": 2, "cpu!=2": 2, "name='a' or name='b' and cpu=1": 1, "(name='a' or name='b') and cpu=2": 1,
 			"property['k']='v'": 1, "property['k']='w'": 0, "created>2000-01-01T00:00:00Z": 3, "cpu<1": 0,
 		} {
-			c.want(c.do("GET", "/machineConfigs?$filter="+escape(filter), ""), 200, fmt.Sprintf(`"count": %d`, want))
+			c.Want(c.Do("GET", "/machineConfigs?$filter="+escape(filter), ""), 200, fmt.Sprintf(`"count": %d`, want))
 		}
 	},
 	"filters-and": func(c *cloud) {
 		c.config(`"name":"a","cpu":1`)
 		c.config(`"name":"a","cpu":2`)
-		c.want(c.do("GET", "/machineConfigs?$filter=name='a'&$filter=cpu=2", ""), 200, `"count": 1`)
+		c.Want(c.Do("GET", "/machineConfigs?$filter=name='a'&$filter=cpu=2", ""), 200, `"count": 1`)
 	},
 	"first-last": func(c *cloud) {
 		for _, n := range []string{"a", "b", "c", "d"} {
@@ -65,11 +66,11 @@ var shalls = map[string]func(c *cloud){
 		}
 		for query, want := range map[string]string{"$first=2&$last=3": "bc", "$first=3": "cd", "$last=1": "a", "$first=4&$last=9": "d", "$first=9": "",
 			"$first=3&$last=2": "", "$filter=name!='a'&$first=2": "cd"} {
-			r := c.do("GET", "/machineConfigs?$orderby=name&"+query, "")
-			c.want(r, 200)
+			r := c.Do("GET", "/machineConfigs?$orderby=name&"+query, "")
+			c.Want(r, 200)
 			got := ""
 			for _, n := range []string{"a", "b", "c", "d"} {
-				if strings.Contains(r.body, `"name": "`+n+`"`) {
+				if strings.Contains(r.Text, `"name": "`+n+`"`) {
 					got += n
 				}
 			}
@@ -82,169 +83,169 @@ var shalls = map[string]func(c *cloud){
 		for range 3 {
 			c.config(`"name":"a"`)
 		}
-		c.want(c.do("GET", "/machineConfigs?$first=2&$last=2", ""), 200, `"count": 3`)
-		c.want(c.do("GET", "/machineConfigs?$filter=name='a'&$last=1", ""), 200, `"count": 3`)
+		c.Want(c.Do("GET", "/machineConfigs?$first=2&$last=2", ""), 200, `"count": 3`)
+		c.Want(c.Do("GET", "/machineConfigs?$filter=name='a'&$last=1", ""), 200, `"count": 3`)
 	},
 	"select": func(c *cloud) {
 		id := c.config(`"name":"a","cpu":1,"memory":2`)
-		r := c.do("GET", id+"?$select=name,nonsense,name&$select=cpu", "")
-		c.want(r, 200, `"name"`, `"cpu"`)
-		if strings.Contains(r.body, "memory") || strings.Contains(r.body, `"id"`) || strings.Contains(r.body, "operations") {
-			c.Errorf("more than was selected: %s", r.body)
+		r := c.Do("GET", id+"?$select=name,nonsense,name&$select=cpu", "")
+		c.Want(r, 200, `"name"`, `"cpu"`)
+		if strings.Contains(r.Text, "memory") || strings.Contains(r.Text, `"id"`) || strings.Contains(r.Text, "operations") {
+			c.Errorf("more than was selected: %s", r.Text)
 		}
-		c.want(c.do("GET", id+"?$select=*", ""), 200, `"memory"`, `"operations"`)
+		c.Want(c.Do("GET", id+"?$select=*", ""), 200, `"memory"`, `"operations"`)
 	},
 	"select-collection": func(c *cloud) {
 		c.config(`"name":"a","cpu":1`)
-		r := c.do("GET", "/machineConfigs?$select=count,operations", "")
-		c.want(r, 200, `"count": 1`, `"operations"`)
-		if strings.Contains(r.body, `"name"`) {
-			c.Errorf("entries: %s", r.body)
+		r := c.Do("GET", "/machineConfigs?$select=count,operations", "")
+		c.Want(r, 200, `"count": 1`, `"operations"`)
+		if strings.Contains(r.Text, `"name"`) {
+			c.Errorf("entries: %s", r.Text)
 		}
-		r = c.do("GET", "/machineConfigs?$select=name", "")
-		c.want(r, 200, `"name": "a"`)
-		if strings.Contains(r.body, `"cpu"`) || strings.Contains(r.body, `"id"`) {
-			c.Errorf("more of the entries than their names: %s", r.body)
+		r = c.Do("GET", "/machineConfigs?$select=name", "")
+		c.Want(r, 200, `"name": "a"`)
+		if strings.Contains(r.Text, `"cpu"`) || strings.Contains(r.Text, `"id"`) {
+			c.Errorf("more of the entries than their names: %s", r.Text)
 		}
 	},
 	"expand": func(c *cloud) {
 		machine := c.machine()
-		c.want(c.do("GET", machine+"?$expand=disks,nonsense,name,disks", ""), 200, `"capacity": 7`, `/disks"`)
-		c.want(c.do("GET", machine+"?$expand", ""), 200, `"capacity": 7`)
-		c.want(c.do("GET", "/machines?$expand=disks", ""), 200, `"capacity": 7`)
-		r := c.do("GET", machine+"?$expand=*", "", "Accept", "application/xml")
-		c.want(r, 200, "<capacity>7</capacity>")
-		if strings.Contains(r.body, "<Collection") {
-			c.Errorf("the wrapper element of an expanded reference: %s", r.body)
+		c.Want(c.Do("GET", machine+"?$expand=disks,nonsense,name,disks", ""), 200, `"capacity": 7`, `/disks"`)
+		c.Want(c.Do("GET", machine+"?$expand", ""), 200, `"capacity": 7`)
+		c.Want(c.Do("GET", "/machines?$expand=disks", ""), 200, `"capacity": 7`)
+		r := c.Do("GET", machine+"?$expand=*", "", "Accept", "application/xml")
+		c.Want(r, 200, "<capacity>7</capacity>")
+		if strings.Contains(r.Text, "<Collection") {
+			c.Errorf("the wrapper element of an expanded reference: %s", r.Text)
 		}
 	},
 	"format": func(c *cloud) {
-		c.want(c.do("GET", "/machines?$format=XmL&$format=json", "", "Accept", "application/json"), 200, "<Collection")
+		c.Want(c.Do("GET", "/machines?$format=XmL&$format=json", "", "Accept", "application/json"), 200, "<Collection")
 	},
 	"orderby": func(c *cloud) {
 		for _, n := range []string{"b", "a", "c"} {
 			c.config(`"name":"` + n + `","cpu":1`)
 		}
 		for query, want := range map[string]string{"name": "abc", "name:asc": "abc", "name:desc": "cba", "cpu:desc,name:desc": "cba"} {
-			r := c.do("GET", "/machineConfigs?$orderby="+query, "")
-			at := func(n byte) int { return strings.Index(r.body, `"name": "`+string(n)+`"`) }
+			r := c.Do("GET", "/machineConfigs?$orderby="+query, "")
+			at := func(n byte) int { return strings.Index(r.Text, `"name": "`+string(n)+`"`) }
 			if !slices.IsSorted([]int{at(want[0]), at(want[1]), at(want[2])}) {
-				c.Errorf("%s: want %s in %s", query, want, r.body)
+				c.Errorf("%s: want %s in %s", query, want, r.Text)
 			}
 		}
 	},
 	"job-header": func(c *cloud) {
 		id := c.config(`"name":"a"`)
-		for _, r := range []reply{c.do("PUT", id+"?$select=name", c.body("MachineConfiguration", `"name":"b"`)), c.do("DELETE", id, "")} {
+		for _, r := range []wire.Reply{c.Do("PUT", id+"?$select=name", c.body("MachineConfiguration", `"name":"b"`)), c.Do("DELETE", id, "")} {
 			job := r.Header.Get("CIMI-Job-URI")
-			if !strings.HasPrefix(job, c.url) {
+			if !strings.HasPrefix(job, c.URL) {
 				c.Fatalf("%s: CIMI-Job-URI %q", r.Request.Method, job)
 			}
-			c.want(c.do("GET", job, ""), 200, `"state": "SUCCESS"`, `"progress": 100`)
+			c.Want(c.Do("GET", job, ""), 200, `"state": "SUCCESS"`, `"progress": 100`)
 		}
 	},
 	"if-match": func(c *cloud) {
 		id := c.config(`"name":"a"`)
-		tag := c.do("GET", id, "").Header.Get("ETag")
+		tag := c.Do("GET", id, "").Header.Get("ETag")
 		if tag == "" {
 			c.Fatal("no ETag")
 		}
 		body := c.body("MachineConfiguration", `"name":"b"`)
-		c.want(c.do("PUT", id, body, "If-Match", tag), 200)
-		c.want(c.do("PUT", id, body, "If-Match", tag), 412, `"state": "FAILED"`)
-		c.want(c.do("DELETE", id, "", "If-Match", tag), 412)
+		c.Want(c.Do("PUT", id, body, "If-Match", tag), 200)
+		c.Want(c.Do("PUT", id, body, "If-Match", tag), 412, `"state": "FAILED"`)
+		c.Want(c.Do("DELETE", id, "", "If-Match", tag), 412)
 	},
 	"operations": func(c *cloud) {
-		r := c.do("GET", c.machine(), "", "Accept", "application/xml")
-		c.want(r, 200, "<operations>", `<operation rel="edit" href="`+c.url, `<operation rel="`+ns+`action/start"`)
+		r := c.Do("GET", c.machine(), "", "Accept", "application/xml")
+		c.Want(r, 200, "<operations>", `<operation rel="edit" href="`+c.URL, `<operation rel="`+ns+`action/start"`)
 	},
 	"overrides": func(c *cloud) {
-		r := c.do("POST", "/machineTemplates", c.body("MachineTemplate", `"initialState":"STARTED","machineConfig":{"cpu":1,"memory":1024}`))
-		c.want(r, 201)
+		r := c.Do("POST", "/machineTemplates", c.body("MachineTemplate", `"initialState":"STARTED","machineConfig":{"cpu":1,"memory":1024}`))
+		c.Want(r, 201)
 		template := r.Header.Get("Location")
-		create := func(over string) reply {
-			return c.do("POST", "/machines", c.body("MachineCreate", `"name":"m","properties":{"k":"v"},"machineTemplate":{"href":"`+template+`"`+over+`}`))
+		create := func(over string) wire.Reply {
+			return c.Do("POST", "/machines", c.body("MachineCreate", `"name":"m","properties":{"k":"v"},"machineTemplate":{"href":"`+template+`"`+over+`}`))
 		}
-		c.want(create(`,"initialState":"STOPPED"`), 201, `"state": "STOPPED"`, `"k": "v"`)
-		c.want(create(""), 201, `"state": "STARTED"`)
-		c.want(create(`,"initialState":null`), 201, `"state": "STOPPED"`)
-		c.want(c.do("GET", template, ""), 200, `"initialState": "STARTED"`)
-		c.want(c.do("GET", "/machineTemplates", ""), 200, `"count": 1`)
-		c.want(c.do("POST", "/machines", c.body("MachineCreate", `"machineTemplate":{"machineConfig":{"cpu":1}}`)), 201)
-		c.want(c.do("GET", "/machineTemplates", ""), 200, `"count": 1`)
+		c.Want(create(`,"initialState":"STOPPED"`), 201, `"state": "STOPPED"`, `"k": "v"`)
+		c.Want(create(""), 201, `"state": "STARTED"`)
+		c.Want(create(`,"initialState":null`), 201, `"state": "STOPPED"`)
+		c.Want(c.Do("GET", template, ""), 200, `"initialState": "STARTED"`)
+		c.Want(c.Do("GET", "/machineTemplates", ""), 200, `"count": 1`)
+		c.Want(c.Do("POST", "/machines", c.body("MachineCreate", `"machineTemplate":{"machineConfig":{"cpu":1}}`)), 201)
+		c.Want(c.Do("GET", "/machineTemplates", ""), 200, `"count": 1`)
 	},
 	"created": func(c *cloud) {
-		r := c.do("POST", "/machineConfigs", c.body("MachineConfiguration", `"name":"a"`))
-		c.want(r, 201)
-		if r.Header.Get("Location") == "" || r.Header.Get("Content-Type") != "application/json" || r.ContentLength != int64(len(r.body)) {
+		r := c.Do("POST", "/machineConfigs", c.body("MachineConfiguration", `"name":"a"`))
+		c.Want(r, 201)
+		if r.Header.Get("Location") == "" || r.Header.Get("Content-Type") != "application/json" || r.ContentLength != int64(len(r.Text)) {
 			c.Errorf("headers %v", r.Header)
 		}
 	},
 	"read-only-ignored": func(c *cloud) {
 		id := c.config(`"name":"a"`)
-		created := c.field(c.do("GET", id, ""), "created")
-		c.want(c.do("PUT", id, c.body("MachineConfiguration", `"id":"other","created":"1999-01-01T00:00:00Z","name":"b"`)), 200)
-		r := c.do("GET", id, "")
-		if c.field(r, "created") != created || c.field(r, "id") != id || c.field(r, "name") != "b" {
-			c.Errorf("after a PUT with other read-only attributes: %s", r.body)
+		created := c.Field(c.Do("GET", id, ""), "created")
+		c.Want(c.Do("PUT", id, c.body("MachineConfiguration", `"id":"other","created":"1999-01-01T00:00:00Z","name":"b"`)), 200)
+		r := c.Do("GET", id, "")
+		if c.Field(r, "created") != created || c.Field(r, "id") != id || c.Field(r, "name") != "b" {
+			c.Errorf("after a PUT with other read-only attributes: %s", r.Text)
 		}
 		machine := c.machine()
-		c.want(c.do("PUT", machine+"?$select=state", c.body("Machine", `"state":"STARTED"`)), 200)
-		c.want(c.do("GET", machine, ""), 200, `"state": "STOPPED"`)
+		c.Want(c.Do("PUT", machine+"?$select=state", c.body("Machine", `"state":"STARTED"`)), 200)
+		c.Want(c.Do("GET", machine, ""), 200, `"state": "STOPPED"`)
 	},
 	"partial-update": func(c *cloud) {
 		id := c.config(`"name":"a","description":"d","cpu":1`)
-		c.want(c.do("PUT", id+"?$select=name,description", c.body("MachineConfiguration", `"name":"b"`)), 200)
-		r := c.do("GET", id, "")
-		c.want(r, 200, `"name": "b"`, `"cpu": 1`)
-		if strings.Contains(r.body, "description") {
-			c.Errorf("the description was listed and not given, and stays: %s", r.body)
+		c.Want(c.Do("PUT", id+"?$select=name,description", c.body("MachineConfiguration", `"name":"b"`)), 200)
+		r := c.Do("GET", id, "")
+		c.Want(r, 200, `"name": "b"`, `"cpu": 1`)
+		if strings.Contains(r.Text, "description") {
+			c.Errorf("the description was listed and not given, and stays: %s", r.Text)
 		}
-		c.want(c.do("PUT", id+"?$select=name", c.body("MachineConfiguration", `"name":"c","cpu":2`)), 400, "cpu")
+		c.Want(c.Do("PUT", id+"?$select=name", c.body("MachineConfiguration", `"name":"c","cpu":2`)), 400, "cpu")
 	},
 	"error-job": func(c *cloud) {
-		c.want(c.do("GET", "/machines/none", ""), 404, `"resourceURI": "`+ns+`Job"`, `"id": ""`, `"state": "FAILED"`, `"statusMessage"`)
-		c.want(c.do("POST", "/machines", "{\"name\": }", "Accept", "application/xml", "Content-Type", "application/json"), 400, "<Job ", "<state>FAILED</state>", "at byte 10")
-		c.want(c.do("POST", "/machines", "<MachineCreate>\n<name></MachineCreate>", "Content-Type", "application/xml"), 400, "line 2")
+		c.Want(c.Do("GET", "/machines/none", ""), 404, `"resourceURI": "`+ns+`Job"`, `"id": ""`, `"state": "FAILED"`, `"statusMessage"`)
+		c.Want(c.Do("POST", "/machines", "{\"name\": }", "Accept", "application/xml", "Content-Type", "application/json"), 400, "<Job ", "<state>FAILED</state>", "at byte 10")
+		c.Want(c.Do("POST", "/machines", "<MachineCreate>\n<name></MachineCreate>", "Content-Type", "application/xml"), 400, "line 2")
 	},
 	"properties-stored": func(c *cloud) {
 		id := c.config(`"name":"a","properties":{"my key":" my value "}`)
-		r := c.do("GET", id, "")
-		c.want(r, 200, `"my key": " my value "`)
-		if n := strings.Count(r.body[strings.Index(r.body, `"properties"`):strings.Index(r.body, "}")], `":`); n != 2 {
-			c.Errorf("properties were added: %s", r.body)
+		r := c.Do("GET", id, "")
+		c.Want(r, 200, `"my key": " my value "`)
+		if n := strings.Count(r.Text[strings.Index(r.Text, `"properties"`):strings.Index(r.Text, "}")], `":`); n != 2 {
+			c.Errorf("properties were added: %s", r.Text)
 		}
 	},
 	"case-sensitive": func(c *cloud) {
-		c.want(c.do("POST", "/machineConfigs", c.body("MachineConfiguration", `"CPU":1`)), 400, "CPU")
+		c.Want(c.Do("POST", "/machineConfigs", c.body("MachineConfiguration", `"CPU":1`)), 400, "CPU")
 	},
 	"unknown-rejected": func(c *cloud) {
-		c.want(c.do("POST", "/machineConfigs", c.body("MachineConfiguration", `"colour":"red"`)), 400, "colour")
-		c.want(c.do("POST", "/machineConfigs", `<MachineConfiguration xmlns="http://schemas.dmtf.org/cimi/2"><colour>red</colour></MachineConfiguration>`, "Content-Type", "application/xml"), 400, "colour")
+		c.Want(c.Do("POST", "/machineConfigs", c.body("MachineConfiguration", `"colour":"red"`)), 400, "colour")
+		c.Want(c.Do("POST", "/machineConfigs", `<MachineConfiguration xmlns="http://schemas.dmtf.org/cimi/2"><colour>red</colour></MachineConfiguration>`, "Content-Type", "application/xml"), 400, "colour")
 	},
 	"data-types": func(c *cloud) {
-		r := c.do("POST", "/volumeImages", c.body("VolumeImage", `"bootable":"true","imageLocation":"http://h/i"`))
-		c.want(r, 201, `"bootable": true`, `"created": "2`)
-		c.want(c.do("GET", r.Header.Get("Location"), "", "Accept", "application/xml"), 200, "<bootable>true</bootable>")
-		c.want(c.do("POST", "/machineConfigs", c.body("MachineConfiguration", `"cpu":"many"`)), 400, "cpu")
+		r := c.Do("POST", "/volumeImages", c.body("VolumeImage", `"bootable":"true","imageLocation":"http://h/i"`))
+		c.Want(r, 201, `"bootable": true`, `"created": "2`)
+		c.Want(c.Do("GET", r.Header.Get("Location"), "", "Accept", "application/xml"), 200, "<bootable>true</bootable>")
+		c.Want(c.Do("POST", "/machineConfigs", c.body("MachineConfiguration", `"cpu":"many"`)), 400, "cpu")
 	},
 	"arrays": func(c *cloud) {
 		id := c.config(`"disks":[{"capacity":1},{"capacity":2}]`)
-		c.want(c.do("GET", id, "", "Accept", "application/xml"), 200, "<disks>", "<disk>", "<capacity>2</capacity>")
+		c.Want(c.Do("GET", id, "", "Accept", "application/xml"), 200, "<disks>", "<disk>", "<capacity>2</capacity>")
 	},
 	"relative-ids": func(c *cloud) {
-		c.want(c.do("GET", "/cloudEntryPoint", ""), 200, `"baseURI": "`+c.url+`/"`)
-		template := c.do("POST", "/machineTemplates", c.body("MachineTemplate", `"machineConfig":{"cpu":1}`)).Header.Get("Location")
-		c.want(c.do("POST", "/machines", c.body("MachineCreate", `"machineTemplate":{"href":"`+strings.TrimPrefix(template, c.url+"/")+`"}`)), 201)
+		c.Want(c.Do("GET", "/cloudEntryPoint", ""), 200, `"baseURI": "`+c.URL+`/"`)
+		template := c.Do("POST", "/machineTemplates", c.body("MachineTemplate", `"machineConfig":{"cpu":1}`)).Header.Get("Location")
+		c.Want(c.Do("POST", "/machines", c.body("MachineCreate", `"machineTemplate":{"href":"`+strings.TrimPrefix(template, c.URL+"/")+`"}`)), 201)
 	},
 	"empty-attributes": func(c *cloud) {
-		r := c.do("GET", c.config(`"name":"a","description":"","disks":[]`), "")
-		if strings.Contains(r.body, "disks") || strings.Contains(r.body, "description") {
-			c.Errorf("empty attributes: %s", r.body)
+		r := c.Do("GET", c.config(`"name":"a","description":"","disks":[]`), "")
+		if strings.Contains(r.Text, "disks") || strings.Contains(r.Text, "description") {
+			c.Errorf("empty attributes: %s", r.Text)
 		}
 	},
 	"body-limit": func(c *cloud) {
-		c.want(c.do("POST", "/machineConfigs", c.body("MachineConfiguration", `"name":"`+strings.Repeat("x", 5<<20)+`"`)), 413, `"state": "FAILED"`)
+		c.Want(c.Do("POST", "/machineConfigs", c.body("MachineConfiguration", `"name":"`+strings.Repeat("x", 5<<20)+`"`)), 413, `"state": "FAILED"`)
 	},
 }
 
@@ -255,16 +256,16 @@ func (c *cloud) body(typeName, attributes string) string {
 // config makes a MachineConfiguration and gives its id.
 func (c *cloud) config(attributes string) string {
 	c.Helper()
-	r := c.do("POST", "/machineConfigs", c.body("MachineConfiguration", attributes))
-	c.want(r, 201)
+	r := c.Do("POST", "/machineConfigs", c.body("MachineConfiguration", attributes))
+	c.Want(r, 201)
 	return r.Header.Get("Location")
 }
 
 // machine makes a Machine with a disk and gives its id.
 func (c *cloud) machine() string {
 	c.Helper()
-	r := c.do("POST", "/machines", c.body("MachineCreate", `"machineTemplate":{"machineConfig":{"cpu":1,"disks":[{"capacity":7}]}}`))
-	c.want(r, 201)
+	r := c.Do("POST", "/machines", c.body("MachineCreate", `"machineTemplate":{"machineConfig":{"cpu":1,"disks":[{"capacity":7}]}}`))
+	c.Want(r, 201)
 	return r.Header.Get("Location")
 }
 

@@ -15,7 +15,7 @@ func TestRebinding(t *testing.T) {
 		"": 200, "localhost:80": 200, "LOCALHOST": 200, "127.0.0.2": 200, "[::1]:8780": 200, "cloud.example:1": 200,
 		"evil.example": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example:8780": 421,
 	} {
-		req, err := http.NewRequest("GET", c.url+"/cloudEntryPoint", nil)
+		req, err := http.NewRequest("GET", c.URL+"/cloudEntryPoint", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

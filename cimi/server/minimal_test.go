@@ -14,13 +14,13 @@ func TestMinimalConformance(t *testing.T) {
 	c := serve(t, server.Options{})
 	get := func(url string) map[string]any {
 		t.Helper()
-		r := c.do("GET", url, "", "Accept", "application/json")
-		c.want(r, 200)
+		r := c.Do("GET", url, "", "Accept", "application/json")
+		c.Want(r, 200)
 		if r.Header.Get("Content-Type") != "application/json" || r.Header.Get("Content-Length") == "" {
 			t.Errorf("%s: headers %v (4.2.1.2)", url, r.Header)
 		}
 		var v map[string]any
-		if err := json.Unmarshal([]byte(r.body), &v); err != nil {
+		if err := json.Unmarshal([]byte(r.Text), &v); err != nil {
 			t.Fatal(err)
 		}
 		if uri, _ := v["resourceURI"].(string); !strings.HasPrefix(uri, "http://schemas.dmtf.org/cimi/2/") {
@@ -57,7 +57,7 @@ func TestMinimalConformance(t *testing.T) {
 		}
 	}
 
-	cep := get(c.url + "/cloudEntryPoint")
+	cep := get(c.URL + "/cloudEntryPoint")
 	has(cep, "id", "baseURI", "resourceMetadata", "machines", "machineImages", "machineConfigs")
 
 	// ResourceMetadata, found from the entry point.
@@ -95,9 +95,9 @@ func TestMinimalConformance(t *testing.T) {
 	} {
 		col := get(href(cep, x.collection))
 		has(col, "id", "count")
-		r := c.do("POST", operation(col, "add"), x.body, "Content-Type", "application/json")
+		r := c.Do("POST", operation(col, "add"), x.body, "Content-Type", "application/json")
 		if r.StatusCode != 201 && r.StatusCode != 202 || r.Header.Get("Location") == "" || r.Header.Get("CIMI-Job-URI") == "" {
-			t.Fatalf("create in %s: %d %v %s", x.collection, r.StatusCode, r.Header, r.body)
+			t.Fatalf("create in %s: %d %v %s", x.collection, r.StatusCode, r.Header, r.Text)
 		}
 		made := get(r.Header.Get("Location"))
 		has(made, append(x.attributes, "id", "name", "description")...)
@@ -110,9 +110,9 @@ func TestMinimalConformance(t *testing.T) {
 		if after := get(href(cep, x.collection)); after["count"] != 1.0 || len(after[x.group].([]any)) != 1 {
 			t.Errorf("%s holds %v", x.collection, after)
 		}
-		if r := c.do("DELETE", operation(made, "delete"), ""); r.StatusCode != 200 && r.StatusCode != 202 {
+		if r := c.Do("DELETE", operation(made, "delete"), ""); r.StatusCode != 200 && r.StatusCode != 202 {
 			t.Errorf("delete in %s: %d", x.collection, r.StatusCode)
 		}
-		c.want(c.do("GET", made["id"].(string), ""), 404, `"http://schemas.dmtf.org/cimi/2/Job"`, `"state": "FAILED"`)
+		c.Want(c.Do("GET", made["id"].(string), ""), 404, `"http://schemas.dmtf.org/cimi/2/Job"`, `"state": "FAILED"`)
 	}
 }

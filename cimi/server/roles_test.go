@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cimimove/cimimove/cimi/providertest/wire"
 	"github.com/cimimove/cimimove/cimi/server"
 )
 
@@ -11,24 +12,24 @@ import (
 func TestRoles(t *testing.T) {
 	c := serve(t, server.Options{Users: []server.User{{Name: "r", Token: "r", Role: server.Reader},
 		{Name: "o", Token: "o", Role: server.Operator}, {Name: "a", Token: "a", Role: server.Administrator}}})
-	as := func(who, method, path, body string) reply {
-		return c.do(method, path, body, "Authorization", "Bearer "+who)
+	as := func(who, method, path, body string) wire.Reply {
+		return c.Do(method, path, body, "Authorization", "Bearer "+who)
 	}
 	config := c.body("MachineConfiguration", `"name":"x"`)
-	c.want(as("r", "POST", "/machineConfigs", config), 403)
+	c.Want(as("r", "POST", "/machineConfigs", config), 403)
 	r := as("o", "POST", "/machineConfigs", config)
-	c.want(r, 201)
+	c.Want(r, 201)
 	id, job := r.Header.Get("Location"), r.Header.Get("CIMI-Job-URI")
-	if r := as("r", "GET", id, ""); strings.Contains(r.body, "operations") {
-		t.Errorf("a reader is shown operations: %s", r.body)
+	if r := as("r", "GET", id, ""); strings.Contains(r.Text, "operations") {
+		t.Errorf("a reader is shown operations: %s", r.Text)
 	}
-	c.want(as("o", "GET", id, ""), 200, `"rel": "delete"`)
-	c.want(as("r", "DELETE", id, ""), 403)
-	c.want(as("o", "DELETE", job, ""), 403, "may not change a Job")
-	c.want(as("o", "PUT", job+"?$select=name", c.body("Job", `"name":"x"`)), 403)
+	c.Want(as("o", "GET", id, ""), 200, `"rel": "delete"`)
+	c.Want(as("r", "DELETE", id, ""), 403)
+	c.Want(as("o", "DELETE", job, ""), 403, "may not change a Job")
+	c.Want(as("o", "PUT", job+"?$select=name", c.body("Job", `"name":"x"`)), 403)
 	if r := as("a", "DELETE", job, ""); r.StatusCode == 403 {
-		t.Errorf("an administrator: %s", r.body)
+		t.Errorf("an administrator: %s", r.Text)
 	}
-	c.want(as("o", "DELETE", id, ""), 200)
-	c.want(as("r", "GET", "/reach/aHR0cDovLzE5Mi4wLjIuMS8", ""), 403, "may not import")
+	c.Want(as("o", "DELETE", id, ""), 200)
+	c.Want(as("r", "GET", "/reach/aHR0cDovLzE5Mi4wLjIuMS8", ""), 403, "may not import")
 }

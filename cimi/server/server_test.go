@@ -19,14 +19,14 @@ import (
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/providertest/memory"
+	"github.com/cimimove/cimimove/cimi/providertest/wire"
 	"github.com/cimimove/cimimove/cimi/server"
 )
 
 // cloud is a server over a cloud in memory, spoken to in plain HTTP.
 type cloud struct {
-	*testing.T
-	url string
-	p   *memory.Provider
+	*wire.Cloud
+	p *memory.Provider
 }
 
 func serve(t *testing.T, o server.Options) *cloud {
@@ -37,62 +37,7 @@ func serve(t *testing.T, o server.Options) *cloud {
 	}
 	srv := httptest.NewServer(h)
 	t.Cleanup(func() { srv.Close(); p.Close() })
-	return &cloud{T: t, url: srv.URL, p: p}
-}
-
-type reply struct {
-	*http.Response
-	body string
-}
-
-func (c *cloud) do(method, path, body string, headers ...string) reply {
-	c.Helper()
-	url := path
-	if !strings.HasPrefix(path, "http") {
-		url = c.url + path
-	}
-	req, err := http.NewRequest(method, url, strings.NewReader(body))
-	if err != nil {
-		c.Fatal(err)
-	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		c.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		c.Fatal(err)
-	}
-	return reply{resp, string(b)}
-}
-
-func (c *cloud) want(r reply, status int, contains ...string) {
-	c.Helper()
-	if r.StatusCode != status {
-		c.Fatalf("status %d, want %d: %s", r.StatusCode, status, r.body)
-	}
-	for _, s := range contains {
-		if !strings.Contains(r.body, s) {
-			c.Fatalf("want %q in\n%s", s, r.body)
-		}
-	}
-}
-
-func (c *cloud) field(r reply, path ...string) string {
-	c.Helper()
-	var v any
-	if err := json.Unmarshal([]byte(r.body), &v); err != nil {
-		c.Fatalf("%v in %s", err, r.body)
-	}
-	for _, p := range path {
-		m, _ := v.(map[string]any)
-		v = m[p]
-	}
-	return fmt.Sprint(v)
+	return &cloud{&wire.Cloud{T: t, URL: srv.URL}, p}
 }
 
 func TestFormats(t *testing.T) {
@@ -108,40 +53,40 @@ func TestFormats(t *testing.T) {
 		{"/cloudEntryPoint?$format=XML", "application/json", "application/xml"},
 		{"/cloudEntryPoint?%24format=json&$format=xml", "application/xml", "application/json"},
 	} {
-		r := c.do("GET", x.path, "", "Accept", x.accept)
+		r := c.Do("GET", x.path, "", "Accept", x.accept)
 		if got := r.Header.Get("Content-Type"); got != x.want || r.StatusCode != 200 {
 			t.Errorf("%s Accept %q: %d %s, want %s", x.path, x.accept, r.StatusCode, got, x.want)
 		}
-		if r.ContentLength != int64(len(r.body)) {
-			t.Errorf("Content-Length %d for %d bytes", r.ContentLength, len(r.body))
+		if r.ContentLength != int64(len(r.Text)) {
+			t.Errorf("Content-Length %d for %d bytes", r.ContentLength, len(r.Text))
 		}
 	}
-	c.want(c.do("GET", "/cloudEntryPoint?$format=yaml", ""), 406, `"state": "FAILED"`)
-	c.want(c.do("POST", "/machineConfigs", "{}", "Accept", "text/plain"), 406)
-	c.want(c.do("POST", "/machineConfigs", "cpu: 1", "Content-Type", "application/yaml"), 415)
+	c.Want(c.Do("GET", "/cloudEntryPoint?$format=yaml", ""), 406, `"state": "FAILED"`)
+	c.Want(c.Do("POST", "/machineConfigs", "{}", "Accept", "text/plain"), 406)
+	c.Want(c.Do("POST", "/machineConfigs", "cpu: 1", "Content-Type", "application/yaml"), 415)
 }
 
 // TestURIs: every id, href and baseURI is absolute, after the request's host or --base-url.
 func TestURIs(t *testing.T) {
 	c := serve(t, server.Options{})
-	r := c.do("GET", "/cloudEntryPoint", "")
-	c.want(r, 200)
-	if got := c.field(r, "baseURI"); got != c.url+"/" {
+	r := c.Do("GET", "/cloudEntryPoint", "")
+	c.Want(r, 200)
+	if got := c.Field(r, "baseURI"); got != c.URL+"/" {
 		t.Errorf("baseURI %s", got)
 	}
-	if got := c.field(r, "machines", "href"); got != c.url+"/machines" {
+	if got := c.Field(r, "machines", "href"); got != c.URL+"/machines" {
 		t.Errorf("machines %s", got)
 	}
-	if got := c.field(r, "id"); got != c.url+"/cloudEntryPoint" {
+	if got := c.Field(r, "id"); got != c.URL+"/cloudEntryPoint" {
 		t.Errorf("id %s", got)
 	}
-	c.want(c.do("GET", "/", ""), 200, "CloudEntryPoint")
+	c.Want(c.Do("GET", "/", ""), 200, "CloudEntryPoint")
 	c = serve(t, server.Options{BaseURL: "https://cloud.example/api"})
-	r = c.do("GET", "/cloudEntryPoint", "")
-	if got := c.field(r, "machines", "href"); got != "https://cloud.example/api/machines" {
+	r = c.Do("GET", "/cloudEntryPoint", "")
+	if got := c.Field(r, "machines", "href"); got != "https://cloud.example/api/machines" {
 		t.Errorf("machines %s", got)
 	}
-	c.want(c.do("GET", "/api/machines", ""), 200, `"https://cloud.example/api/machines"`)
+	c.Want(c.Do("GET", "/api/machines", ""), 200, `"https://cloud.example/api/machines"`)
 	if _, err := server.New(c.p, server.Options{BaseURL: "cloud.example"}); err == nil {
 		t.Error("a base URL without a scheme was taken")
 	}
@@ -155,42 +100,42 @@ func TestChanges(t *testing.T) {
 			media, create = "application/xml", `<MachineCreate><name>a</name><machineTemplate><machineConfig><cpu>2</cpu><memory> 64 </memory></machineConfig></machineTemplate></MachineCreate>`
 		}
 		h := []string{"Accept", media, "Content-Type", media + "; charset=utf-8"}
-		r := c.do("POST", "/machines", create, h...)
-		c.want(r, 201)
+		r := c.Do("POST", "/machines", create, h...)
+		c.Want(r, 201)
 		id := r.Header.Get("Location")
-		if !strings.HasPrefix(id, c.url+"/") || !strings.HasPrefix(r.Header.Get("CIMI-Job-URI"), c.url+"/jobs/") {
+		if !strings.HasPrefix(id, c.URL+"/") || !strings.HasPrefix(r.Header.Get("CIMI-Job-URI"), c.URL+"/jobs/") {
 			t.Fatalf("Location %q, CIMI-Job-URI %q", id, r.Header.Get("CIMI-Job-URI"))
 		}
-		c.want(c.do("GET", r.Header.Get("CIMI-Job-URI"), "", h...), 200, "SUCCESS")
-		got := c.do("GET", id, "", h...)
-		c.want(got, 200, "STOPPED")
+		c.Want(c.Do("GET", r.Header.Get("CIMI-Job-URI"), "", h...), 200, "SUCCESS")
+		got := c.Do("GET", id, "", h...)
+		c.Want(got, 200, "STOPPED")
 		tag := got.Header.Get("ETag")
-		if r := c.do("GET", id, "", append(h, "If-None-Match", tag)...); r.StatusCode != 304 {
+		if r := c.Do("GET", id, "", append(h, "If-None-Match", tag)...); r.StatusCode != 304 {
 			t.Errorf("If-None-Match: %d", r.StatusCode)
 		}
 		rename := `{"name":"b"}`
 		if xml {
 			rename = `<Machine><name>b</name></Machine>`
 		}
-		c.want(c.do("PUT", id+"?$select=name", rename, append(h, "If-Match", tag)...), 200, "b")
-		c.want(c.do("PUT", id+"?$select=name", rename, append(h, "If-Match", tag)...), 412, "FAILED")
-		c.want(c.do("PUT", id+"?$select=description", rename, h...), 400, "not named in $select: name")
-		c.want(c.do("POST", id, `{"resourceURI":"http://schemas.dmtf.org/cimi/2/Action","action":"http://schemas.dmtf.org/cimi/2/action/start"}`, "Accept", media), 200)
-		c.want(c.do("GET", id+"?$select=state,name", "", "Accept", "application/json"), 200, `"state": "STARTED"`, `"name": "b"`)
-		if r := c.do("GET", id+"?$select=state", "", "Accept", "application/json"); strings.Contains(r.body, `"id"`) {
-			t.Errorf("$select=state shows more: %s", r.body)
+		c.Want(c.Do("PUT", id+"?$select=name", rename, append(h, "If-Match", tag)...), 200, "b")
+		c.Want(c.Do("PUT", id+"?$select=name", rename, append(h, "If-Match", tag)...), 412, "FAILED")
+		c.Want(c.Do("PUT", id+"?$select=description", rename, h...), 400, "not named in $select: name")
+		c.Want(c.Do("POST", id, `{"resourceURI":"http://schemas.dmtf.org/cimi/2/Action","action":"http://schemas.dmtf.org/cimi/2/action/start"}`, "Accept", media), 200)
+		c.Want(c.Do("GET", id+"?$select=state,name", "", "Accept", "application/json"), 200, `"state": "STARTED"`, `"name": "b"`)
+		if r := c.Do("GET", id+"?$select=state", "", "Accept", "application/json"); strings.Contains(r.Text, `"id"`) {
+			t.Errorf("$select=state shows more: %s", r.Text)
 		}
-		c.want(c.do("DELETE", id, "", h...), 200)
-		c.want(c.do("GET", id, "", h...), 404, "FAILED")
+		c.Want(c.Do("DELETE", id, "", h...), 200)
+		c.Want(c.Do("GET", id, "", h...), 404, "FAILED")
 	}
 }
 
 // TestErrorIsJob: an error is a Job whose id is empty (4.2.2).
 func TestErrorIsJob(t *testing.T) {
 	c := serve(t, server.Options{})
-	r := c.do("GET", "/machines/none", "")
-	c.want(r, 404, `"resourceURI": "http://schemas.dmtf.org/cimi/2/Job"`, `"id": ""`, `"progress": 100`)
-	c.want(c.do("GET", "/machines/none", "", "Accept", "application/xml"), 404, "<Job xmlns=", "<id/>")
+	r := c.Do("GET", "/machines/none", "")
+	c.Want(r, 404, `"resourceURI": "http://schemas.dmtf.org/cimi/2/Job"`, `"id": ""`, `"progress": 100`)
+	c.Want(c.Do("GET", "/machines/none", "", "Accept", "application/xml"), 404, "<Job xmlns=", "<id/>")
 	for _, x := range []struct {
 		method, path, body string
 		status             int
@@ -212,33 +157,33 @@ func TestErrorIsJob(t *testing.T) {
 		{"POST", "/machines", strings.Repeat(" ", 5<<20), 413, "larger"},
 		{"POST", "/machines", strings.Repeat("[", 1000), 413, "too large"},
 	} {
-		c.want(c.do(x.method, x.path, x.body, "Content-Type", "application/json"), x.status, `"FAILED"`, x.says)
+		c.Want(c.Do(x.method, x.path, x.body, "Content-Type", "application/json"), x.status, `"FAILED"`, x.says)
 	}
 }
 
 func TestLists(t *testing.T) {
 	c := serve(t, server.Options{PageSize: 3})
 	for i := range 5 {
-		c.want(c.do("POST", "/machineConfigs", fmt.Sprintf(`{"resourceURI":"http://schemas.dmtf.org/cimi/2/MachineConfiguration","name":"c%d","cpu":%d}`, i, i)), 201)
+		c.Want(c.Do("POST", "/machineConfigs", fmt.Sprintf(`{"resourceURI":"http://schemas.dmtf.org/cimi/2/MachineConfiguration","name":"c%d","cpu":%d}`, i, i)), 201)
 	}
-	r := c.do("GET", "/machineConfigs", "")
-	c.want(r, 200, `"count": 5`, `"c2"`)
-	if strings.Contains(r.body, `"c3"`) {
+	r := c.Do("GET", "/machineConfigs", "")
+	c.Want(r, 200, `"count": 5`, `"c2"`)
+	if strings.Contains(r.Text, `"c3"`) {
 		t.Error("the page is longer than PageSize")
 	}
-	c.want(c.do("GET", "/machineConfigs?$first=4", ""), 200, `"count": 5`, `"c3"`, `"c4"`)
-	c.want(c.do("GET", "/machineConfigs?$filter=cpu%3E3", ""), 200, `"count": 1`, `"c4"`)
-	c.want(c.do("GET", "/machineConfigs?$filter=cpu%3E0&$filter=cpu%3C2", "", "Accept", "application/xml"), 200, "<count>1</count>", "<machineConfigurations>")
-	r = c.do("GET", "/machineConfigs?$last=0", "")
-	c.want(r, 200, `"count": 5`)
-	if strings.Contains(r.body, `"c0"`) {
+	c.Want(c.Do("GET", "/machineConfigs?$first=4", ""), 200, `"count": 5`, `"c3"`, `"c4"`)
+	c.Want(c.Do("GET", "/machineConfigs?$filter=cpu%3E3", ""), 200, `"count": 1`, `"c4"`)
+	c.Want(c.Do("GET", "/machineConfigs?$filter=cpu%3E0&$filter=cpu%3C2", "", "Accept", "application/xml"), 200, "<count>1</count>", "<machineConfigurations>")
+	r = c.Do("GET", "/machineConfigs?$last=0", "")
+	c.Want(r, 200, `"count": 5`)
+	if strings.Contains(r.Text, `"c0"`) {
 		t.Error("$last=0 is an empty range")
 	}
-	if r := c.do("GET", "/machineConfigs?$select=count", ""); strings.Contains(r.body, "machineConfigurations") {
-		t.Errorf("$select=count: %s", r.body)
+	if r := c.Do("GET", "/machineConfigs?$select=count", ""); strings.Contains(r.Text, "machineConfigurations") {
+		t.Errorf("$select=count: %s", r.Text)
 	}
-	c.want(c.do("GET", "/cloudEntryPoint?$expand=machineConfigs", ""), 200, `"c0"`)
-	c.want(c.do("GET", "/machineConfigs?$unknown=1", ""), 200)
+	c.Want(c.Do("GET", "/cloudEntryPoint?$expand=machineConfigs", ""), 200, `"c0"`)
+	c.Want(c.Do("GET", "/machineConfigs?$unknown=1", ""), 200)
 }
 
 func TestUsers(t *testing.T) {
@@ -254,25 +199,25 @@ func TestUsers(t *testing.T) {
 		req.SetBasicAuth(user, pass)
 		return []string{"Authorization", req.Header.Get("Authorization")}
 	}
-	c.want(c.do("GET", "/cloudEntryPoint", ""), 200)
-	r := c.do("GET", "/machines?token=hidden", "")
-	c.want(r, 401, "FAILED")
+	c.Want(c.Do("GET", "/cloudEntryPoint", ""), 200)
+	r := c.Do("GET", "/machines?token=hidden", "")
+	c.Want(r, 401, "FAILED")
 	if len(r.Header.Values("WWW-Authenticate")) == 0 {
 		t.Error("401 without WWW-Authenticate")
 	}
-	c.want(c.do("GET", "/metrics", ""), 401)
-	c.want(c.do("GET", "/healthz", ""), 200)
-	c.want(c.do("GET", "/cloudEntryPoint", "", basic("ann", "wrong")...), 401)
-	r = c.do("GET", "/machineConfigs", "", basic("ann", "a:b")...)
-	c.want(r, 200)
-	if strings.Contains(r.body, "operations") {
+	c.Want(c.Do("GET", "/metrics", ""), 401)
+	c.Want(c.Do("GET", "/healthz", ""), 200)
+	c.Want(c.Do("GET", "/cloudEntryPoint", "", basic("ann", "wrong")...), 401)
+	r = c.Do("GET", "/machineConfigs", "", basic("ann", "a:b")...)
+	c.Want(r, 200)
+	if strings.Contains(r.Text, "operations") {
 		t.Error("a reader is shown operations it may not use")
 	}
-	c.want(c.do("POST", "/machineConfigs", body, basic("ann", "a:b")...), 403)
-	c.want(c.do("POST", "/machineConfigs", body, basic("bob", "secret")...), 201)
-	c.want(c.do("POST", "/machineConfigs", body, "Authorization", "Bearer t0ken"), 201)
-	c.want(c.do("GET", "/machineConfigs", "", "Authorization", "Bearer "), 401)
-	c.want(c.do("GET", "/machineConfigs", "", basic("bot", "")...), 401)
+	c.Want(c.Do("POST", "/machineConfigs", body, basic("ann", "a:b")...), 403)
+	c.Want(c.Do("POST", "/machineConfigs", body, basic("bob", "secret")...), 201)
+	c.Want(c.Do("POST", "/machineConfigs", body, "Authorization", "Bearer t0ken"), 201)
+	c.Want(c.Do("GET", "/machineConfigs", "", "Authorization", "Bearer "), 401)
+	c.Want(c.Do("GET", "/machineConfigs", "", basic("bot", "")...), 401)
 	for _, secret := range []string{"secret", "t0ken", "hidden"} {
 		if strings.Contains(log.String(), secret) {
 			t.Errorf("the log shows %q", secret)
@@ -290,16 +235,16 @@ func TestUsers(t *testing.T) {
 
 func TestCredentialsAreWriteOnly(t *testing.T) {
 	c := serve(t, server.Options{})
-	r := c.do("POST", "/credentials", `{"credentialTemplate":{"userName":"root","password":"s3cret"}}`)
-	c.want(r, 201, "root")
+	r := c.Do("POST", "/credentials", `{"credentialTemplate":{"userName":"root","password":"s3cret"}}`)
+	c.Want(r, 201, "root")
 	for _, path := range []string{r.Header.Get("Location"), "/credentials", "/cloudEntryPoint?$expand=credentials"} {
-		got := c.do("GET", path, "")
-		c.want(got, 200, "root")
-		if strings.Contains(got.body, "s3cret") {
+		got := c.Do("GET", path, "")
+		c.Want(got, 200, "root")
+		if strings.Contains(got.Text, "s3cret") {
 			t.Errorf("%s shows the password", path)
 		}
 	}
-	if strings.Contains(r.body, "s3cret") {
+	if strings.Contains(r.Text, "s3cret") {
 		t.Error("the answer to the add shows the password")
 	}
 }
@@ -341,7 +286,7 @@ func TestBytes(t *testing.T) {
 	}
 	srv := httptest.NewServer(h)
 	defer srv.Close()
-	c := &cloud{T: t, url: srv.URL}
+	c := &wire.Cloud{T: t, URL: srv.URL}
 	p.open = func(href string) (cimi.Content, error) {
 		switch href {
 		case "exports/1.ova":
@@ -357,32 +302,32 @@ func TestBytes(t *testing.T) {
 		}
 		return nil, cimi.Errorf(404, "none")
 	}
-	r := c.do("GET", "/exports/1.ova", "", "Accept", "application/ovf")
-	c.want(r, 200)
-	if r.body != string(data) || r.Header.Get("Content-Type") != "application/ovf" || r.Header.Get("ETag") != `"v1"` || r.Header.Get("Accept-Ranges") != "bytes" {
-		t.Errorf("whole: %d bytes, %v", len(r.body), r.Header)
+	r := c.Do("GET", "/exports/1.ova", "", "Accept", "application/ovf")
+	c.Want(r, 200)
+	if r.Text != string(data) || r.Header.Get("Content-Type") != "application/ovf" || r.Header.Get("ETag") != `"v1"` || r.Header.Get("Accept-Ranges") != "bytes" {
+		t.Errorf("whole: %d bytes, %v", len(r.Text), r.Header)
 	}
-	r = c.do("GET", "/exports/1.ova", "", "Range", "bytes=16-31")
-	c.want(r, 206)
-	if r.body != "0123456789abcdef" || r.Header.Get("Content-Range") != fmt.Sprintf("bytes 16-31/%d", len(data)) {
-		t.Errorf("range: %q %v", r.body, r.Header)
+	r = c.Do("GET", "/exports/1.ova", "", "Range", "bytes=16-31")
+	c.Want(r, 206)
+	if r.Text != "0123456789abcdef" || r.Header.Get("Content-Range") != fmt.Sprintf("bytes 16-31/%d", len(data)) {
+		t.Errorf("range: %q %v", r.Text, r.Header)
 	}
-	c.want(c.do("GET", "/exports/1.ova", "", "Range", "bytes=16-31", "If-Range", `"old"`), 200)
-	c.want(c.do("GET", "/exports/1.ova", "", "Range", "bytes=999999999-"), 416)
-	if r := c.do("HEAD", "/exports/1.ova", ""); r.StatusCode != 200 || r.ContentLength != int64(len(data)) {
+	c.Want(c.Do("GET", "/exports/1.ova", "", "Range", "bytes=16-31", "If-Range", `"old"`), 200)
+	c.Want(c.Do("GET", "/exports/1.ova", "", "Range", "bytes=999999999-"), 416)
+	if r := c.Do("HEAD", "/exports/1.ova", ""); r.StatusCode != 200 || r.ContentLength != int64(len(data)) {
 		t.Errorf("HEAD: %d, %d bytes", r.StatusCode, r.ContentLength)
 	}
-	if r := c.do("GET", "/exports/2.ova", "", "Range", "bytes=16-31"); r.StatusCode != 200 || r.body != string(data) {
-		t.Errorf("without ranges: %d, %d bytes", r.StatusCode, len(r.body))
+	if r := c.Do("GET", "/exports/2.ova", "", "Range", "bytes=16-31"); r.StatusCode != 200 || r.Text != string(data) {
+		t.Errorf("without ranges: %d, %d bytes", r.StatusCode, len(r.Text))
 	}
-	r = c.do("GET", "/exports/3.ova", "")
-	c.want(r, 503, "not ready")
+	r = c.Do("GET", "/exports/3.ova", "")
+	c.Want(r, 503, "not ready")
 	if r.Header.Get("Retry-After") != "7" {
 		t.Errorf("Retry-After %q", r.Header.Get("Retry-After"))
 	}
 	// Content that ends in an error must not look whole.
 	for _, path := range []string{"/exports/4.ova", "/exports/5.ova"} {
-		resp, err := http.Get(c.url + path)
+		resp, err := http.Get(c.URL + path)
 		if err != nil {
 			continue
 		}
@@ -396,8 +341,8 @@ func TestBytes(t *testing.T) {
 // TestNoLostUpdate: writers that say what they read never undo each other.
 func TestNoLostUpdate(t *testing.T) {
 	c := serve(t, server.Options{})
-	r := c.do("POST", "/machineConfigs", `{"resourceURI":"http://schemas.dmtf.org/cimi/2/MachineConfiguration","cpu":0}`)
-	c.want(r, 201)
+	r := c.Do("POST", "/machineConfigs", `{"resourceURI":"http://schemas.dmtf.org/cimi/2/MachineConfiguration","cpu":0}`)
+	c.Want(r, 201)
 	id := r.Header.Get("Location")
 	const writers, each = 8, 5
 	var wg sync.WaitGroup
@@ -405,27 +350,27 @@ func TestNoLostUpdate(t *testing.T) {
 	for range writers {
 		wg.Go(func() {
 			for done := 0; done < each; {
-				got := c.do("GET", id, "")
+				got := c.Do("GET", id, "")
 				var m struct{ CPU int }
-				if err := json.Unmarshal([]byte(got.body), &m); err != nil {
+				if err := json.Unmarshal([]byte(got.Text), &m); err != nil {
 					t.Error(err)
 					return
 				}
-				put := c.do("PUT", id+"?$select=cpu", fmt.Sprintf(`{"cpu":%d}`, m.CPU+1), "If-Match", got.Header.Get("ETag"))
+				put := c.Do("PUT", id+"?$select=cpu", fmt.Sprintf(`{"cpu":%d}`, m.CPU+1), "If-Match", got.Header.Get("ETag"))
 				switch put.StatusCode {
 				case 200:
 					done++
 				case 412:
 					refused.Add(1)
 				default:
-					t.Errorf("PUT: %d %s", put.StatusCode, put.body)
+					t.Errorf("PUT: %d %s", put.StatusCode, put.Text)
 					return
 				}
 			}
 		})
 	}
 	wg.Wait()
-	c.want(c.do("GET", id, ""), 200, fmt.Sprintf(`"cpu": %d`, writers*each))
+	c.Want(c.Do("GET", id, ""), 200, fmt.Sprintf(`"cpu": %d`, writers*each))
 	t.Logf("%d writes were refused and made again", refused.Load())
 }
 
@@ -433,18 +378,18 @@ func TestNoLostUpdate(t *testing.T) {
 func TestCrossOrigin(t *testing.T) {
 	c := serve(t, server.Options{})
 	body := `{"resourceURI":"http://schemas.dmtf.org/cimi/2/MachineConfiguration","cpu":1}`
-	c.want(c.do("POST", "/machineConfigs", body, "Origin", "https://elsewhere.example"), 403)
-	c.want(c.do("POST", "/machineConfigs", body, "Sec-Fetch-Site", "cross-site"), 403)
-	c.want(c.do("POST", "/machineConfigs", body, "Origin", c.url), 201)
-	c.want(c.do("GET", "/machineConfigs", "", "Origin", "https://elsewhere.example"), 200)
+	c.Want(c.Do("POST", "/machineConfigs", body, "Origin", "https://elsewhere.example"), 403)
+	c.Want(c.Do("POST", "/machineConfigs", body, "Sec-Fetch-Site", "cross-site"), 403)
+	c.Want(c.Do("POST", "/machineConfigs", body, "Origin", c.URL), 201)
+	c.Want(c.Do("GET", "/machineConfigs", "", "Origin", "https://elsewhere.example"), 200)
 }
 
 func TestHealthAndMetrics(t *testing.T) {
 	c := serve(t, server.Options{})
-	c.want(c.do("GET", "/healthz", ""), 200, "ok")
-	c.do("GET", "/machines/none", "")
-	r := c.do("GET", "/metrics", "")
-	c.want(r, 200, `cimi_requests_total{method="GET",code="404"} 1`, "cimi_requests_in_flight 1", "# TYPE cimi_requests_total counter")
+	c.Want(c.Do("GET", "/healthz", ""), 200, "ok")
+	c.Do("GET", "/machines/none", "")
+	r := c.Do("GET", "/metrics", "")
+	c.Want(r, 200, `cimi_requests_total{method="GET",code="404"} 1`, "cimi_requests_in_flight 1", "# TYPE cimi_requests_total counter")
 	if !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain; version=0.0.4") {
 		t.Error(r.Header.Get("Content-Type"))
 	}
