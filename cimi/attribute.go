@@ -30,6 +30,7 @@ import (
 //	name1=N     its name in 1.x
 //	std         a URI that may be the standard's own, in the namespace of the version
 //	last        stands after all others
+//	refs        of any type, with references in it (5.5.6)
 //	measure=M   what an integer counts (see Measure)
 type Attribute struct {
 	Name    string
@@ -59,6 +60,7 @@ type Attribute struct {
 	inAttr    bool
 	inText    bool
 	last      bool
+	refs      bool
 
 	measure Measure
 
@@ -227,6 +229,8 @@ func parseTag(tag string, ft reflect.Type) *Attribute {
 			a.inText = true
 		case "last":
 			a.last = true
+		case "refs":
+			a.refs = true
 		case "attr1":
 			a.attr1 = true
 		case "std":

@@ -42,7 +42,7 @@ type Event struct {
 	Timestamp *Time `cimi:"timestamp"`
 	// Type is a URI; it tells the structure of Content (T55).
 	Type     string `cimi:"type,std"`
-	Content  any    `cimi:"content"`
+	Content  any    `cimi:"content,refs"`
 	Outcome  string `cimi:"outcome"`
 	Severity string `cimi:"severity"`
 	Contact  string `cimi:"contact"`

@@ -92,7 +92,34 @@ func MapURIs(r Resource, f func(uri string) string) {
 				*ref.hrefp() = mapURI(*ref.hrefp(), f)
 			}
 		}
+		if a.refs && !v.IsNil() {
+			v.Set(reflect.ValueOf(mapHrefs(v.Interface(), f)))
+		}
 	}, nil)
+}
+
+// mapHrefs is a value of any type with the hrefs in it replaced; the value
+// itself stays as it is, since copies of a resource share it.
+func mapHrefs(v any, f func(string) string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, x := range v {
+			if s, ok := x.(string); ok && k == "href" {
+				out[k] = mapURI(s, f)
+			} else {
+				out[k] = mapHrefs(x, f)
+			}
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, x := range v {
+			out[i] = mapHrefs(x, f)
+		}
+		return out
+	}
+	return v
 }
 
 func mapURI(s string, f func(string) string) string {
