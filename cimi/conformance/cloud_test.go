@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http/httptest"
 	"net/netip"
 	"slices"
@@ -39,7 +40,7 @@ func open(t *testing.T, o server.Options) *cloud {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pl := &player{Host: h, held: map[string]chan struct{}{}, broken: map[string]bool{}}
+	pl := &player{Host: h, held: map[string]chan struct{}{}, broken: map[string]bool{}, states: map[string]host.PowerState{}}
 	p, err := provider.New(context.Background(), pl, provider.Options{Database: dir + "/cimi.db", AllowSources: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	if err != nil {
 		t.Fatal(err)
@@ -53,14 +54,17 @@ func open(t *testing.T, o server.Options) *cloud {
 	return &cloud{&wire.Cloud{T: t, URL: srv.URL}, pl}
 }
 
-// player is a local host whose machines run in its records alone. What it does
+// player is a local host whose machines run in its memory alone. What it does
 // can be held up, so that the states on the way are seen, and can be made to fail.
 type player struct {
 	*local.Host
 
 	mu     sync.Mutex
 	held   map[string]chan struct{} // by operation
-	broken map[string]bool          // machines that start no more
+	broken map[string]bool          // machines that do no more as they are told; "*" is all
+
+	states  map[string]host.PowerState
+	changes int64
 }
 
 // hold makes the next operations of a name wait for release.
@@ -103,31 +107,59 @@ func (p *player) set(ctx context.Context, op, machine string, state host.PowerSt
 		return err
 	}
 	p.mu.Lock()
-	broken := p.broken[machine]
+	broken := p.broken[machine] || p.broken["*"]
 	p.mu.Unlock()
 	if broken {
 		return errors.New("the machine does not do as it is told")
 	}
-	for s, err := range p.Host.Systems(ctx) {
-		if err != nil {
-			return err
-		}
-		for m := range s.AllMachines() {
-			if m.ID != machine {
-				continue
-			}
-			_, err := p.Host.Alter(ctx, s.ID, nil, nil, func(s *host.System) error {
-				for m := range s.AllMachines() {
-					if m.ID == machine {
-						m.State = state
-					}
-				}
-				return nil
-			})
-			return err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.states[machine] = state
+	p.changes++
+	return nil
+}
+
+// Version, Changed, Systems and System tell of the states besides.
+func (p *player) Version() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.Host.Version() + p.changes
+}
+
+func (p *player) Changed(context.Context, int64) (made []*host.System, gone []string, now int64, ok bool, err error) {
+	return nil, nil, 0, false, nil // read all anew
+}
+
+func (p *player) told(s *host.System) *host.System {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for m := range s.AllMachines() {
+		if state, ok := p.states[m.ID]; ok {
+			m.State = state
 		}
 	}
-	return host.ErrNotFound
+	return s
+}
+
+func (p *player) Systems(ctx context.Context) iter.Seq2[*host.System, error] {
+	return func(yield func(*host.System, error) bool) {
+		for s, err := range p.Host.Systems(ctx) {
+			if err == nil {
+				s = p.told(s)
+			}
+			if !yield(s, err) {
+				return
+			}
+		}
+	}
+}
+
+func (p *player) System(ctx context.Context, id string) (*host.System, error) {
+	s, err := p.Host.System(ctx, id)
+	if err == nil {
+		s = p.told(s)
+	}
+	return s, err
 }
 
 func (p *player) Start(ctx context.Context, m string) error {

@@ -17,7 +17,7 @@ func (p *Provider) collectionOperations(w *world, id string) []cimi.Operation {
 		out = append(out, operation(cimi.RelAdd, id))
 	}
 	if p.insertable(w, id) == nil {
-		out = append(out, operation(cimi.ActionInsert, id), operation(cimi.ActionRemove, id))
+		out = append(out, operation(cimi.RelInsert, id), operation(cimi.RelRemove, id))
 	}
 	if id == "systems" || id == "systemTemplates" {
 		out = append(out, operation(cimi.ActionImport, id))

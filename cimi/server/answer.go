@@ -133,10 +133,46 @@ func (q *request) fail(err error) {
 	} else {
 		q.w.Header()[jobHeader] = []string{q.absolute(job.ID)}
 	}
+	if status == http.StatusMethodNotAllowed && q.w.Header().Get("Allow") == "" {
+		q.w.Header().Set("Allow", q.methods())
+	}
 	if e.RetryAfter > 0 {
 		q.w.Header().Set("Retry-After", strconv.Itoa(e.RetryAfter))
 	}
 	if werr := q.write(status, job); werr != nil {
 		q.w.WriteHeader(http.StatusInternalServerError)
 	}
+}
+
+// methods are those that what the request names takes now (RFC 7231 7.4.1).
+func (q *request) methods() string {
+	out := "GET, HEAD"
+	id, err := q.id()
+	if err != nil {
+		return out
+	}
+	r, err := q.current(id)
+	if err != nil {
+		return out
+	}
+	put, post, del := false, false, false
+	for _, o := range r.Base().Operations {
+		switch o.Rel {
+		case cimi.RelEdit:
+			put = true
+		case cimi.RelDelete:
+			del = true
+		default:
+			post = true
+		}
+	}
+	for _, m := range []struct {
+		is   bool
+		name string
+	}{{post, "POST"}, {put, "PUT"}, {del, "DELETE"}} {
+		if m.is {
+			out += ", " + m.name
+		}
+	}
+	return out
 }

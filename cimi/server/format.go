@@ -62,15 +62,14 @@ func (q *request) negotiate() error {
 		}
 		best, found = quality, true
 	}
-	if !found && !q.wantsBytes() {
-		return cimi.Errorf(http.StatusNotAcceptable, "only %s and %s are offered, Accept says %.80q", typeJSON, typeXML, accept)
+	if found {
+		return nil
 	}
-	return nil
-}
-
-// wantsBytes: an export's package is fetched with the media type of the package.
-func (q *request) wantsBytes() bool {
-	return q.Method == http.MethodGet || q.Method == http.MethodHead
+	q.unacceptable = cimi.Errorf(http.StatusNotAcceptable, "only %s and %s are offered, Accept says %.80q", typeJSON, typeXML, accept)
+	if q.Method == http.MethodGet || q.Method == http.MethodHead {
+		return nil // bytes, such as an export's package, have a type of their own
+	}
+	return q.unacceptable
 }
 
 func isXML(contentType string) bool {
@@ -97,6 +96,15 @@ func (q *request) decode(b []byte, typeName string) (cimi.Resource, error) {
 		r, err = cimi.DecodeXMLAs(b, typeName)
 	default:
 		return nil, cimi.Errorf(http.StatusUnsupportedMediaType, "expected %s or %s, got %.80q", typeJSON, typeXML, t)
+	}
+	if err == nil {
+		repeated := cimi.RepeatedJSON
+		if t == typeXML || t == "text/xml" {
+			repeated = cimi.RepeatedXML
+		}
+		if name, twice := repeated(b); twice {
+			return nil, cimi.Errorf(http.StatusBadRequest, "%.80q stands twice in one object (5.5.7)", name)
+		}
 	}
 	if errors.Is(err, cimi.ErrTooLarge) {
 		return nil, cimi.Errorf(http.StatusRequestEntityTooLarge, "%w", err)

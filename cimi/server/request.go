@@ -20,7 +20,9 @@ type request struct {
 	w    *recorder
 	base *url.URL // ends in "/"
 	xml  bool     // the answer's format
-	user User
+	// unacceptable is why no representation can be sent; nil where one can.
+	unacceptable error
+	user         User
 	// version is the dialect: 1.x below cimi/1/, else 2.0.
 	version cimi.Version
 }

@@ -12,12 +12,10 @@ import (
 func (q *request) get(id string) error {
 	ctx := q.Context()
 	if isEntryPath(id) {
-		cep, err := q.p.EntryPoint(ctx)
+		cep, err := q.entryPoint()
 		if err != nil {
 			return err
 		}
-		cep = cimi.Clone(cep)
-		cep.ID, cep.BaseURI = "cloudEntryPoint", q.base.String()
 		return q.represent(cep, q.readOptions())
 	}
 	if v, ok := q.view(id); ok {
@@ -81,6 +79,9 @@ func (q *request) list(id string) (*cimi.Collection, error) {
 
 // represent expands, selects, and answers with an ETag, or 304.
 func (q *request) represent(r cimi.Resource, opts cimi.ReadOptions) error {
+	if q.unacceptable != nil {
+		return q.unacceptable
+	}
 	if len(opts.Expand) > 0 {
 		r = cimi.Clone(r)
 		if err := cimi.Expand(q.Context(), r, opts.Expand, q.target); err != nil {
@@ -90,6 +91,11 @@ func (q *request) represent(r cimi.Resource, opts cimi.ReadOptions) error {
 	r = cimi.Select(r, opts.Select)
 	tag := `"` + q.tag(r) + `"`
 	q.w.Header().Set("ETag", tag)
+	if q.Header.Get("If-Match") != "" {
+		if _, err := q.ifMatch(r, nil); err != nil {
+			return err
+		}
+	}
 	if m := q.Header.Get("If-None-Match"); m == tag || m == "*" {
 		q.w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -136,6 +142,12 @@ func (q *request) post(id string) error {
 		}
 	} else if !cimi.Known(t) {
 		return cimi.Errorf(http.StatusBadRequest, "unknown type of resource: %.80s", t)
+	}
+	if q.Header.Get("If-Match") != "" {
+		defer q.lock(id).Unlock()
+		if err := q.unchanged(id); err != nil {
+			return err
+		}
 	}
 	if a, ok := r.(*cimi.Action); ok {
 		if a.Action == "" {
@@ -184,17 +196,41 @@ func (q *request) decodeFor(id string, b []byte) (cimi.Resource, error) {
 	return nil, first
 }
 
+// current is the resource that a change is about, the entry point too where the
+// cloud lets it be changed (5.12.1).
+func (q *request) current(id string) (cimi.Resource, error) {
+	if !isEntryPath(id) {
+		return q.p.Get(q.Context(), id, cimi.ReadOptions{})
+	}
+	cep, err := q.entryPoint()
+	if err == nil && cep.Operation(cimi.RelEdit) == nil {
+		err = cimi.Errorf(http.StatusMethodNotAllowed, "the Cloud Entry Point cannot be changed")
+	}
+	return cep, err
+}
+
+// entryPoint is the Cloud Entry Point as this request is shown it.
+func (q *request) entryPoint() (*cimi.CloudEntryPoint, error) {
+	cep, err := q.p.EntryPoint(q.Context())
+	if err != nil {
+		return nil, err
+	}
+	cep = cimi.Clone(cep)
+	cep.ID, cep.BaseURI = "cloudEntryPoint", q.base.String()
+	return cep, nil
+}
+
 // put updates a resource (4.2.1.3), wholly or the attributes of $select.
 func (q *request) put(id string) error {
-	if isEntryPath(id) {
-		return cimi.Errorf(http.StatusMethodNotAllowed, "the Cloud Entry Point cannot be changed")
-	}
 	b, err := q.body()
 	if err != nil {
 		return err
 	}
+	if isEntryPath(id) {
+		id = "cloudEntryPoint"
+	}
 	defer q.lock(id).Unlock()
-	current, err := q.p.Get(q.Context(), id, cimi.ReadOptions{})
+	current, err := q.current(id)
 	if err != nil {
 		return err
 	}
@@ -222,8 +258,8 @@ func (q *request) put(id string) error {
 	if err != nil {
 		return err
 	}
-	if acc.Done && acc.Resource == nil {
-		acc.Resource, _ = q.p.Get(q.Context(), id, cimi.ReadOptions{})
+	if acc.Done && (acc.Resource == nil || isEntryPath(id)) {
+		acc.Resource, _ = q.current(id)
 	}
 	if acc.Done && acc.Resource != nil {
 		public := cimi.Clone(acc.Resource)
@@ -231,6 +267,24 @@ func (q *request) put(id string) error {
 		q.w.Header().Set("ETag", `"`+q.tag(public)+`"`)
 	}
 	return q.accepted(acc, false)
+}
+
+// unchanged checks If-Match against what a POST is sent to: a collection that
+// is added to, a resource that is acted on (RFC 7232 3.1).
+func (q *request) unchanged(id string) error {
+	c, err := q.list(id)
+	current := cimi.Resource(c)
+	if cimi.IsNotFound(err) {
+		current, err = q.p.Get(q.Context(), id, cimi.ReadOptions{})
+	}
+	if cimi.IsNotFound(err) {
+		return cimi.Errorf(http.StatusPreconditionFailed, "%s has no representation that could match", id)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = q.ifMatch(current, nil)
+	return err
 }
 
 // ifMatch checks If-Match against the current state and gives the ETag that

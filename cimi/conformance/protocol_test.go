@@ -1,21 +1,15 @@
-package server_test
+package conformance
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/cimimove/cimimove/cimi/providertest/wire"
-	"github.com/cimimove/cimimove/cimi/server"
 )
 
-const ns = "http://schemas.dmtf.org/cimi/2/"
-
-// shalls are the tests of ../testdata/conformance.tsv that need a server.
-var shalls = map[string]func(c *cloud){
+// protocol are the tests of clause 4 and of the data types of 5.5.
+var protocol = map[string]func(c *cloud){
 	"self-pointer": func(c *cloud) {
 		id := c.config(`"name":"a"`)
 		if got := c.Field(c.Do("GET", id, ""), "id"); got != id {
@@ -136,7 +130,7 @@ var shalls = map[string]func(c *cloud){
 	},
 	"job-header": func(c *cloud) {
 		id := c.config(`"name":"a"`)
-		for _, r := range []wire.Reply{c.Do("PUT", id+"?$select=name", c.body("MachineConfiguration", `"name":"b"`)), c.Do("DELETE", id, "")} {
+		for _, r := range []wire.Reply{c.Do("PUT", id+"?$select=name", body("MachineConfiguration", `"name":"b"`)), c.Do("DELETE", id, "")} {
 			job := r.Header.Get("CIMI-Job-URI")
 			if !strings.HasPrefix(job, c.URL) {
 				c.Fatalf("%s: CIMI-Job-URI %q", r.Request.Method, job)
@@ -150,32 +144,60 @@ var shalls = map[string]func(c *cloud){
 		if tag == "" {
 			c.Fatal("no ETag")
 		}
-		body := c.body("MachineConfiguration", `"name":"b"`)
+		body := body("MachineConfiguration", `"name":"b"`)
 		c.Want(c.Do("PUT", id, body, "If-Match", tag), 200)
 		c.Want(c.Do("PUT", id, body, "If-Match", tag), 412, `"state": "FAILED"`)
 		c.Want(c.Do("DELETE", id, "", "If-Match", tag), 412)
+	},
+	"if-match-everywhere": func(c *cloud) {
+		id := c.machine()
+		tag := c.Do("GET", id, "").Header.Get("ETag")
+		c.Want(c.Do("GET", id, "", "If-Match", tag), 200)
+		c.Want(c.Do("GET", id, "", "If-Match", `"old"`), 412)
+		start := body("Action", `"action":"`+ns+`action/start"`)
+		c.Want(c.Do("POST", id, start, "If-Match", `"old"`), 412)
+		if s := c.get(id).s("state"); s != "STOPPED" {
+			c.Errorf("it is %s", s)
+		}
+		c.done(c.Do("POST", id, start, "If-Match", tag))
+		all := c.Do("GET", "/machineConfigs", "").Header.Get("ETag")
+		c.Want(c.Do("POST", "/machineConfigs", body("MachineConfiguration", ""), "If-Match", all), 201)
+		c.Want(c.Do("POST", "/machineConfigs", body("MachineConfiguration", ""), "If-Match", all), 412)
+	},
+	"entry-point": func(c *cloud) {
+		was := c.get("/cloudEntryPoint")
+		edit := was.operation("edit")
+		c.done(c.Do("PUT", edit+"?$select=description,properties", body("CloudEntryPoint", `"description":"ours","properties":{"k":"v"}`)))
+		now := c.get("/cloudEntryPoint")
+		if now.s("description") != "ours" || now.s("properties", "k") != "v" || now.s("baseURI") != was.s("baseURI") || now.href("machines") != was.href("machines") {
+			c.Errorf("the entry point is %v", now)
+		}
+		c.Want(c.Do("PUT", edit+"?$select=baseURI", body("CloudEntryPoint", `"baseURI":"http://elsewhere.example/"`)), 200)
+		if got := c.get("/cloudEntryPoint").s("baseURI"); got != was.s("baseURI") {
+			c.Errorf("baseURI is %s", got)
+		}
 	},
 	"operations": func(c *cloud) {
 		r := c.Do("GET", c.machine(), "", "Accept", "application/xml")
 		c.Want(r, 200, "<operations>", `<operation rel="edit" href="`+c.URL, `<operation rel="`+ns+`action/start"`)
 	},
 	"overrides": func(c *cloud) {
-		r := c.Do("POST", "/machineTemplates", c.body("MachineTemplate", `"initialState":"STARTED","machineConfig":{"cpu":1,"memory":1024}`))
+		r := c.Do("POST", "/machineTemplates", body("MachineTemplate", `"initialState":"STARTED","machineConfig":{"cpu":1,"memory":1024}`))
 		c.Want(r, 201)
 		template := r.Header.Get("Location")
 		create := func(over string) wire.Reply {
-			return c.Do("POST", "/machines", c.body("MachineCreate", `"name":"m","properties":{"k":"v"},"machineTemplate":{"href":"`+template+`"`+over+`}`))
+			return c.Do("POST", "/machines", body("MachineCreate", `"name":"m","properties":{"k":"v"},"machineTemplate":{"href":"`+template+`"`+over+`}`))
 		}
 		c.Want(create(`,"initialState":"STOPPED"`), 201, `"state": "STOPPED"`, `"k": "v"`)
 		c.Want(create(""), 201, `"state": "STARTED"`)
 		c.Want(create(`,"initialState":null`), 201, `"state": "STOPPED"`)
 		c.Want(c.Do("GET", template, ""), 200, `"initialState": "STARTED"`)
 		c.Want(c.Do("GET", "/machineTemplates", ""), 200, `"count": 1`)
-		c.Want(c.Do("POST", "/machines", c.body("MachineCreate", `"machineTemplate":{"machineConfig":{"cpu":1}}`)), 201)
+		c.Want(c.Do("POST", "/machines", body("MachineCreate", `"machineTemplate":{"machineConfig":{"cpu":1}}`)), 201)
 		c.Want(c.Do("GET", "/machineTemplates", ""), 200, `"count": 1`)
 	},
 	"created": func(c *cloud) {
-		r := c.Do("POST", "/machineConfigs", c.body("MachineConfiguration", `"name":"a"`))
+		r := c.Do("POST", "/machineConfigs", body("MachineConfiguration", `"name":"a"`))
 		c.Want(r, 201)
 		if r.Header.Get("Location") == "" || r.Header.Get("Content-Type") != "application/json" || r.ContentLength != int64(len(r.Text)) {
 			c.Errorf("headers %v", r.Header)
@@ -184,24 +206,24 @@ var shalls = map[string]func(c *cloud){
 	"read-only-ignored": func(c *cloud) {
 		id := c.config(`"name":"a"`)
 		created := c.Field(c.Do("GET", id, ""), "created")
-		c.Want(c.Do("PUT", id, c.body("MachineConfiguration", `"id":"other","created":"1999-01-01T00:00:00Z","name":"b"`)), 200)
+		c.Want(c.Do("PUT", id, body("MachineConfiguration", `"id":"other","created":"1999-01-01T00:00:00Z","name":"b"`)), 200)
 		r := c.Do("GET", id, "")
 		if c.Field(r, "created") != created || c.Field(r, "id") != id || c.Field(r, "name") != "b" {
 			c.Errorf("after a PUT with other read-only attributes: %s", r.Text)
 		}
 		machine := c.machine()
-		c.Want(c.Do("PUT", machine+"?$select=state", c.body("Machine", `"state":"STARTED"`)), 200)
+		c.Want(c.Do("PUT", machine+"?$select=state", body("Machine", `"state":"STARTED"`)), 200)
 		c.Want(c.Do("GET", machine, ""), 200, `"state": "STOPPED"`)
 	},
 	"partial-update": func(c *cloud) {
 		id := c.config(`"name":"a","description":"d","cpu":1`)
-		c.Want(c.Do("PUT", id+"?$select=name,description", c.body("MachineConfiguration", `"name":"b"`)), 200)
+		c.Want(c.Do("PUT", id+"?$select=name,description", body("MachineConfiguration", `"name":"b"`)), 200)
 		r := c.Do("GET", id, "")
 		c.Want(r, 200, `"name": "b"`, `"cpu": 1`)
 		if strings.Contains(r.Text, "description") {
 			c.Errorf("the description was listed and not given, and stays: %s", r.Text)
 		}
-		c.Want(c.Do("PUT", id+"?$select=name", c.body("MachineConfiguration", `"name":"c","cpu":2`)), 400, "cpu")
+		c.Want(c.Do("PUT", id+"?$select=name", body("MachineConfiguration", `"name":"c","cpu":2`)), 400, "cpu")
 	},
 	"error-job": func(c *cloud) {
 		c.Want(c.Do("GET", "/machines/none", ""), 404, `"resourceURI": "`+ns+`Job"`, `"id": ""`, `"state": "FAILED"`, `"statusMessage"`)
@@ -212,22 +234,22 @@ var shalls = map[string]func(c *cloud){
 		id := c.config(`"name":"a","properties":{"my key":" my value "}`)
 		r := c.Do("GET", id, "")
 		c.Want(r, 200, `"my key": " my value "`)
-		if n := strings.Count(r.Text[strings.Index(r.Text, `"properties"`):strings.Index(r.Text, "}")], `":`); n != 2 {
-			c.Errorf("properties were added: %s", r.Text)
+		if properties, _ := c.parse(r)["properties"].(map[string]any); len(properties) != 1 {
+			c.Errorf("properties were added: %v", properties)
 		}
 	},
 	"case-sensitive": func(c *cloud) {
-		c.Want(c.Do("POST", "/machineConfigs", c.body("MachineConfiguration", `"CPU":1`)), 400, "CPU")
+		c.Want(c.Do("POST", "/machineConfigs", body("MachineConfiguration", `"CPU":1`)), 400, "CPU")
 	},
 	"unknown-rejected": func(c *cloud) {
-		c.Want(c.Do("POST", "/machineConfigs", c.body("MachineConfiguration", `"colour":"red"`)), 400, "colour")
+		c.Want(c.Do("POST", "/machineConfigs", body("MachineConfiguration", `"colour":"red"`)), 400, "colour")
 		c.Want(c.Do("POST", "/machineConfigs", `<MachineConfiguration xmlns="http://schemas.dmtf.org/cimi/2"><colour>red</colour></MachineConfiguration>`, "Content-Type", "application/xml"), 400, "colour")
 	},
 	"data-types": func(c *cloud) {
-		r := c.Do("POST", "/volumeImages", c.body("VolumeImage", `"bootable":"true","imageLocation":"http://h/i"`))
+		r := c.Do("POST", "/volumeImages", body("VolumeImage", `"bootable":"true","imageLocation":"http://h/i"`))
 		c.Want(r, 201, `"bootable": true`, `"created": "2`)
 		c.Want(c.Do("GET", r.Header.Get("Location"), "", "Accept", "application/xml"), 200, "<bootable>true</bootable>")
-		c.Want(c.Do("POST", "/machineConfigs", c.body("MachineConfiguration", `"cpu":"many"`)), 400, "cpu")
+		c.Want(c.Do("POST", "/machineConfigs", body("MachineConfiguration", `"cpu":"many"`)), 400, "cpu")
 	},
 	"arrays": func(c *cloud) {
 		id := c.config(`"disks":[{"capacity":1},{"capacity":2}]`)
@@ -235,8 +257,8 @@ var shalls = map[string]func(c *cloud){
 	},
 	"relative-ids": func(c *cloud) {
 		c.Want(c.Do("GET", "/cloudEntryPoint", ""), 200, `"baseURI": "`+c.URL+`/"`)
-		template := c.Do("POST", "/machineTemplates", c.body("MachineTemplate", `"machineConfig":{"cpu":1}`)).Header.Get("Location")
-		c.Want(c.Do("POST", "/machines", c.body("MachineCreate", `"machineTemplate":{"href":"`+strings.TrimPrefix(template, c.URL+"/")+`"}`)), 201)
+		template := c.Do("POST", "/machineTemplates", body("MachineTemplate", `"machineConfig":{"cpu":1}`)).Header.Get("Location")
+		c.Want(c.Do("POST", "/machines", body("MachineCreate", `"machineTemplate":{"href":"`+strings.TrimPrefix(template, c.URL+"/")+`"}`)), 201)
 	},
 	"empty-attributes": func(c *cloud) {
 		r := c.Do("GET", c.config(`"name":"a","description":"","disks":[]`), "")
@@ -245,76 +267,6 @@ var shalls = map[string]func(c *cloud){
 		}
 	},
 	"body-limit": func(c *cloud) {
-		c.Want(c.Do("POST", "/machineConfigs", c.body("MachineConfiguration", `"name":"`+strings.Repeat("x", 5<<20)+`"`)), 413, `"state": "FAILED"`)
+		c.Want(c.Do("POST", "/machineConfigs", body("MachineConfiguration", `"name":"`+strings.Repeat("x", 5<<20)+`"`)), 413, `"state": "FAILED"`)
 	},
-}
-
-func (c *cloud) body(typeName, attributes string) string {
-	return `{"resourceURI":"` + ns + typeName + `",` + attributes + `}`
-}
-
-// config makes a MachineConfiguration and gives its id.
-func (c *cloud) config(attributes string) string {
-	c.Helper()
-	r := c.Do("POST", "/machineConfigs", c.body("MachineConfiguration", attributes))
-	c.Want(r, 201)
-	return r.Header.Get("Location")
-}
-
-// machine makes a Machine with a disk and gives its id.
-func (c *cloud) machine() string {
-	c.Helper()
-	r := c.Do("POST", "/machines", c.body("MachineCreate", `"machineTemplate":{"machineConfig":{"cpu":1,"disks":[{"capacity":7}]}}`))
-	c.Want(r, 201)
-	return r.Header.Get("Location")
-}
-
-func escape(s string) string {
-	return strings.NewReplacer(" ", "%20", "<", "%3C", ">", "%3E", `"`, "%22", "+", "%2B").Replace(s)
-}
-
-// TestConformance runs the table of what the standard demands of a provider.
-// Each row names its test: "shall/NAME" is one of the above, "TestName" another.
-func TestConformance(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join("..", "testdata", "conformance.tsv"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	others := ""
-	for _, glob := range []string{"../*_test.go", "../*/*_test.go"} {
-		files, _ := filepath.Glob(glob)
-		for _, f := range files {
-			src, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			others += string(src)
-		}
-	}
-	named := map[string]bool{}
-	for line := range strings.Lines(string(b)) {
-		if line[0] == '#' {
-			continue
-		}
-		f := strings.Split(strings.TrimSpace(line), "\t")
-		if len(f) != 3 || f[0] == "" || f[1] == "" {
-			t.Errorf("expected clause, text, test: %q", line)
-			continue
-		}
-		name, ok := strings.CutPrefix(f[2], "shall/")
-		if ok {
-			named[name] = true
-			if shalls[name] == nil {
-				t.Errorf("%s: no test %s", f[0], f[2])
-			}
-		} else if !strings.Contains(others, "func "+f[2]+"(t *testing.T)") {
-			t.Errorf("%s: no test %s", f[0], f[2])
-		}
-	}
-	for name, run := range shalls {
-		if !named[name] {
-			t.Errorf("shall/%s: not in the table", name)
-		}
-		t.Run(name, func(t *testing.T) { run(serve(t, server.Options{})) })
-	}
 }
