@@ -49,7 +49,7 @@ func corpus(t testing.TB) []descriptor {
 	dir := filepath.Join(repository(t), "..", "shared", "corpus", "ovf")
 	f, err := os.Open(filepath.Join(dir, "INDEX.tsv"))
 	if err != nil {
-		t.Skip("the corpus ../shared/corpus/ovf is not there")
+		missing(t, "the corpus ../shared/corpus/ovf")
 	}
 	defer f.Close()
 	r := csv.NewReader(f)

@@ -101,6 +101,9 @@ func TestDraft(t *testing.T) {
 func xmllint(t *testing.T, e *ovf.Envelope) {
 	dir := filepath.Join(repository(t), "..", "shared", "spec", "ovf-xsd", map[ovf.Version]string{ovf.V1: "1.1.1", ovf.V2: "2.0.1"}[e.Version()])
 	if _, err := os.Stat(dir); err != nil {
+		if os.Getenv("CIMIMOVE_CI") == "1" {
+			t.Fatal("the schemas are missing")
+		}
 		t.Log("the schemas are not there")
 		return
 	}

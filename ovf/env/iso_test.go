@@ -12,6 +12,7 @@ import (
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/env"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // Another implementation finds the document in the image.
@@ -61,12 +62,15 @@ func TestISOTool(t *testing.T) {
 		}
 		return
 	}
-	t.Skip("none of bsdtar, isoinfo, 7z is there")
+	ovftest.Missing(t, "bsdtar, isoinfo or 7z")
 }
 
 // Any descriptor gives documents and images, or an error.
 func FuzzDocument(f *testing.F) {
 	f.Add([]byte(descriptor), "b", "x ${mail}")
+	for _, b := range ovftest.Seeds(f, 16<<10, ".ovf") {
+		f.Add(b, "", "x")
+	}
 	f.Fuzz(func(t *testing.T, b []byte, configuration, value string) {
 		e, err := ovf.Parse(b)
 		if err != nil {

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -238,30 +237,6 @@ func TestReaderWithholdsEOF(t *testing.T) {
 			}
 		}
 	}
-}
-
-func FuzzParse(f *testing.F) {
-	f.Add([]byte("SHA1(a.ovf)= " + hex1 + "\r\nSHA2-256 (b c) = " + hex256 + "\n" + hex256 + " *d\n"))
-	f.Add([]byte("SHA512(a(b)=c)=" + hex512))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := Parse(b)
-		if err != nil {
-			return
-		}
-		for _, e := range m.Entries {
-			if !e.Algorithm.Valid() || len(e.Digest) != e.Algorithm.HexLen() {
-				t.Fatalf("entry %+v", e)
-			}
-		}
-		written := Format(m.Entries)
-		again, err := Parse(written)
-		if err != nil {
-			t.Fatalf("what we write is refused: %v\n%q", err, written)
-		}
-		if !bytes.Equal(Format(again.Entries), written) {
-			t.Fatalf("not stable: %q", written)
-		}
-	})
 }
 
 // What no digest is known of is not read where it is at hand, and what one is

@@ -221,6 +221,9 @@ func FuzzTar(f *testing.F) {
 	for _, b := range seeds(f) {
 		f.Add(b)
 	}
+	for _, b := range ovftest.Seeds(f, 128<<10, ".ova") {
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		// Headers count only with a right checksum; give fuzzed ones a chance.
 		fixed := bytes.Clone(b)

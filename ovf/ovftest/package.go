@@ -266,27 +266,3 @@ func Noise(seed uint64, n int) []byte {
 	}
 	return b
 }
-
-// Corpus is a folder of the shared corpus, beside the folder that holds
-// go.mod; the test is skipped where there is none.
-func Corpus(t testing.TB, name string) string {
-	t.Helper()
-	folder, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
-			break
-		}
-		if filepath.Dir(folder) == folder {
-			t.Fatal("no go.mod above the working folder")
-		}
-		folder = filepath.Dir(folder)
-	}
-	corpus := filepath.Join(filepath.Dir(folder), "shared", "corpus", name)
-	if _, err := os.Stat(corpus); err != nil {
-		t.Skipf("no corpus: %v", err)
-	}
-	return corpus
-}

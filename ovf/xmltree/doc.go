@@ -53,16 +53,29 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line,
 
 // LimitError is a document that exceeds one of the Limits.
 type LimitError struct {
-	What   string // "bytes", "depth", "attributes", "elements"
+	What   string // "bytes", "depth", "attributes", "elements", Entities, ExternalEntities
 	Limit  int
 	Line   int   // 0 when the whole document is meant
 	Offset int64 // in bytes of the original document
 }
 
+// What a LimitError says of a document type that could define or fetch
+// something, of which none is allowed.
+const (
+	Entities         = "entities"
+	ExternalEntities = "external entities"
+)
+
 func (e *LimitError) Error() string {
 	s := fmt.Sprintf("more than %d %s", e.Limit, map[string]string{
 		"bytes": "bytes", "depth": "nested elements", "attributes": "attributes on one element", "elements": "elements",
 	}[e.What])
+	switch e.What {
+	case Entities:
+		s = "document type with an internal subset: entity definitions are refused"
+	case ExternalEntities:
+		s = "document type with an external identifier: external entities are refused"
+	}
 	if e.Line > 0 {
 		return fmt.Sprintf("line %d: %s", e.Line, s)
 	}

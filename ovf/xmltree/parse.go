@@ -171,9 +171,9 @@ func refuseDoctype(t xml.Directive, at int64) error {
 	s := string(t)
 	switch {
 	case strings.Contains(s, "<!ENTITY") || strings.Contains(s, "["):
-		return &SyntaxError{Offset: at, Msg: "document type with an internal subset: entity definitions are refused"}
+		return &LimitError{What: Entities, Offset: at}
 	case len(strings.Fields(s)) > 2:
-		return &SyntaxError{Offset: at, Msg: "document type with an external identifier: external entities are refused"}
+		return &LimitError{What: ExternalEntities, Offset: at}
 	}
 	return nil
 }
@@ -296,7 +296,7 @@ func (p *parser) scan() error {
 		case bytes.HasPrefix(rest, []byte("<!DOCTYPE")):
 			end := bytes.IndexAny(rest, "[>")
 			if end >= 0 && rest[end] == '[' {
-				return &SyntaxError{Offset: int64(i), Msg: "document type with an internal subset: entity definitions are refused"}
+				return &LimitError{What: Entities, Offset: int64(i)}
 			}
 			i += 9
 		default:

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -15,35 +14,14 @@ import (
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/manifest"
 	"github.com/cimimove/cimimove/ovf/ova"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
-
-// corpus is ../shared/corpus beside the repository, empty where there is none.
-func corpus(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the package")
-		}
-	}
-	c := filepath.Join(dir, "..", "shared", "corpus")
-	if _, err := os.Stat(c); err != nil {
-		t.Skip("no corpus of real packages beside the repository")
-	}
-	return c
-}
 
 // TestCorpus imports every archive of the corpus, exports what could be
 // imported, imports that, and compares the disks. A refusal must be one of the
 // classes that a caller can tell.
 func TestCorpus(t *testing.T) {
-	archives, err := filepath.Glob(filepath.Join(corpus(t), "ova", "*.ova"))
+	archives, err := filepath.Glob(filepath.Join(ovftest.Corpus(t, "ova"), "*.ova"))
 	if err != nil || len(archives) == 0 {
 		t.Fatalf("%d archives: %v", len(archives), err)
 	}

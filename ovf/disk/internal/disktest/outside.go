@@ -95,6 +95,9 @@ func Corpus(t testing.TB, folder string) string {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			path := filepath.Join(dir, "..", "shared", "corpus", folder)
 			if _, err := os.Stat(path); err != nil {
+				if os.Getenv("CIMIMOVE_CI") == "1" {
+					t.Fatalf("no corpus at %s, and CI must not do without it", path)
+				}
 				t.Skipf("no corpus at %s", path)
 			}
 			return path
