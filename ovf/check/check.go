@@ -17,6 +17,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/flatten"
 	"github.com/cimimove/cimimove/ovf/images"
+	"github.com/cimimove/cimimove/ovf/manifest"
 	"github.com/cimimove/cimimove/ovf/remote"
 	"github.com/cimimove/cimimove/ovf/validate"
 )
@@ -79,15 +80,16 @@ type Options struct {
 // reader's: the package could not be judged.
 func Package(ctx context.Context, pkg ovf.Package, opts Options) ([]ovf.Finding, error) {
 	findings := described(ctx, pkg)
+	c := &reading{pkg: pkg, opts: opts}
+	err := c.read(ctx)
+	// The manifest of a stream is known when it has passed.
 	for _, target := range opts.Targets {
-		more, err := validate.Portability(pkg.Envelope(), target)
+		more, err := validate.Portability(pkg.Envelope(), target, algorithms(pkg)...)
 		if err != nil {
 			return findings, err
 		}
 		findings = append(findings, more...)
 	}
-	c := &reading{pkg: pkg, opts: opts}
-	err := c.read(ctx)
 	findings = append(append(findings, c.findings...), reported(pkg)...)
 	if judged(err) {
 		_, more, wrong := opts.Signature.Judge(pkg.Name(), cert.ManifestName(pkg), pkg.Manifest(), pkg.Certificate())
@@ -109,6 +111,19 @@ func Package(ctx context.Context, pkg ovf.Package, opts Options) ([]ovf.Finding,
 		}
 	}
 	return findings, err
+}
+
+// algorithms are those of the digests of a package's manifest.
+func algorithms(pkg ovf.Package) []string {
+	m, err := manifest.Parse(pkg.Manifest())
+	if pkg.Manifest() == nil || err != nil {
+		return nil
+	}
+	var out []string
+	for _, a := range m.Algorithms() {
+		out = append(out, string(a))
+	}
+	return out
 }
 
 // judged tells an error about the package, or none, from one of reading it.
