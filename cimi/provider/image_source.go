@@ -167,7 +167,17 @@ func (pl *plan) located(ctx context.Context, name, location string) (*imageDisk,
 		if err != nil {
 			return nil, cimi.Errorf(http.StatusBadRequest, "%s: imageLocation: %w", name, err)
 		}
-		return &imageDisk{what: fetch.Redact(location), size: wholeSectors(img.Size()), fill: host.CopyOf(img, nil)}, nil
+		size := wholeSectors(img.Size())
+		if img.Info().Format == disk.Raw {
+			// It has no map, so all of it is wanted: in one go, which a server that
+			// digests what it sends can follow, not in a request for each block.
+			d, err := p.streamed(name, f, formats.Source{Name: src.Name, Declared: disk.Raw})
+			if err == nil {
+				d.size = size
+			}
+			return d, err
+		}
+		return &imageDisk{what: fetch.Redact(location), size: size, fill: host.CopyOf(img, nil)}, nil
 	case "file":
 		file, err := p.allowedFile(u)
 		if err != nil {
