@@ -8,14 +8,33 @@ import (
 	"github.com/cimimove/cimimove/cimi"
 )
 
-// card is a network interface as far as the interface itself tells.
+// card is a network interface as far as the interface itself tells. In 1.x that
+// is all: its address and network come as an endpoint by value.
 func card(r cimi.Resource) CardShape {
 	c := CardShape{ID: r.Base().ID, Name: r.Base().Name}
 	c.State, _ = cimi.Value(r, "state").(string)
-	// 1.x has the address and the network here (MachineNetworkInterface).
-	c.MAC, _ = cimi.Value(r, "macAddress").(string)
-	c.MAC = strings.ToLower(c.MAC)
+	c.State = cardState(c.State)
+	n, ok := r.(*cimi.NetworkInterface)
+	if !ok || n.Endpoints == nil || n.Endpoints.Value == nil {
+		return c
+	}
+	for _, r := range n.Endpoints.Value.Items {
+		if e, ok := r.(*cimi.ProtocolEndpoint); ok && e.Protocol == "Ethernet" {
+			c.MAC, c.Network = strings.ToLower(e.Address), cimi.HrefOf(e.Parent)
+		}
+	}
 	return c
+}
+
+// cardState says in the words of 2.0 what 1.x calls otherwise.
+func cardState(state string) string {
+	switch strings.ToLower(state) {
+	case "active":
+		return cimi.StateEnabled
+	case "passive", "disabled":
+		return cimi.StateDisabled
+	}
+	return state
 }
 
 // wire fills in the addresses and networks of the cards. In 2.0 they stand

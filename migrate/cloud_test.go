@@ -108,20 +108,22 @@ func (c *cloud) load(s *hosttest.Sample) string {
 	return acc.Location
 }
 
-// clear deletes every System.
+// clear deletes every System, and what stands by itself.
 func (c *cloud) clear() {
 	c.t.Helper()
-	col, err := c.p.List(context.Background(), "systems", cimi.ListOptions{})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	for _, r := range col.Items {
-		acc, err := c.p.Delete(context.Background(), r.Base().ID)
-		if err == nil {
-			_, err = cimi.Wait(context.Background(), c.p, acc, "", cimi.WaitOptions{MinPoll: time.Millisecond})
-		}
-		if err != nil && !cimi.IsNotFound(err) {
+	for _, collection := range []string{"systems", "machines", "volumes", "networks"} {
+		col, err := c.p.List(context.Background(), collection, cimi.ListOptions{})
+		if err != nil {
 			c.t.Fatal(err)
+		}
+		for _, r := range col.Items {
+			acc, err := c.p.Delete(context.Background(), r.Base().ID)
+			if err == nil {
+				_, err = cimi.Wait(context.Background(), c.p, acc, "", cimi.WaitOptions{MinPoll: time.Millisecond})
+			}
+			if err != nil && !cimi.IsNotFound(err) {
+				c.t.Fatal(err)
+			}
 		}
 	}
 }

@@ -36,6 +36,9 @@ func exportSystem(ctx context.Context, p cimi.Provider, id string) (*cimi.Accept
 
 // export asks the source for the package.
 func (r *run) export(ctx context.Context) error {
+	if r.Via == ViaResources {
+		return r.exportImages(ctx)
+	}
 	if err := r.begin(ctx, StepExport, nil, nil); err != nil {
 		return err
 	}
@@ -78,6 +81,9 @@ func (r *run) openSource(ctx context.Context) error {
 	}
 	if err := r.stillAtRest(ctx); err != nil {
 		return err
+	}
+	if r.Via == ViaResources {
+		return r.openImages(ctx)
 	}
 	var want, got exportNotes
 	if err := r.notes(StepExport, &want); err != nil {

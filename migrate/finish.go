@@ -21,6 +21,9 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.begin(ctx, StepStart, nil, nil); err != nil {
 		return err
 	}
+	if r.Assembly.apart() {
+		return r.startParts(ctx)
+	}
 	var in importNotes
 	if err := r.notes(StepImport, &in); err != nil {
 		return err
@@ -75,6 +78,7 @@ func (r *run) finish(ctx context.Context) error {
 	} else if r.staged() {
 		r.findings = append(r.findings, ovf.Finding{ID: RuleLeft, Severity: ovf.Warning, Object: r.Stage, Message: "keeps the package, as the new System could not be verified", Hint: "cimimove gc --run " + r.id + " removes it"})
 	}
+	r.tidy(ctx)
 	if err := r.sourceAfter(ctx, &n, v.Verified); err != nil {
 		return err
 	}

@@ -117,6 +117,18 @@ func TestResumeStagedInStoreAfterKill(t *testing.T) {
 	resumeAfterKill(t, killed{via: migrate.ViaStage, stage: "s3://depot/waits", store: store}, 7)
 }
 
+// TestResumeResourcesAfterKill does so where nothing but resources is read and
+// made; TestResumePartsAfterKill where the destination makes no Systems.
+func TestResumeResourcesAfterKill(t *testing.T) {
+	t.Parallel()
+	resumeAfterKill(t, killed{via: migrate.ViaResources, from: asBare, to: asBare}, 13)
+}
+
+func TestResumePartsAfterKill(t *testing.T) {
+	t.Parallel()
+	resumeAfterKill(t, killed{via: migrate.ViaResources, from: asBare, to: withoutSystems, version: cimi.V1}, 17)
+}
+
 // TestResumeAfterEachKillE2E does so after each of them.
 func TestResumeAfterEachKillE2E(t *testing.T) {
 	if os.Getenv("CIMIMOVE_E2E") == "" {
@@ -124,7 +136,9 @@ func TestResumeAfterEachKillE2E(t *testing.T) {
 	}
 	store := s3test.Start(t, "depot")
 	for name, k := range map[string]killed{
-		"relay": {via: migrate.ViaRelay}, "direct": {via: migrate.ViaDirect},
+		"resources": {via: migrate.ViaResources, from: asBare, to: asBare}, "resources, 1.x": {via: migrate.ViaResources, from: asBare, to: asBare, version: cimi.V1},
+		"resources, no Systems": {via: migrate.ViaResources, from: asBare, to: withoutSystems},
+		"relay":                 {via: migrate.ViaRelay}, "direct": {via: migrate.ViaDirect},
 		"stage": {via: migrate.ViaStage, stage: t.TempDir()}, "stage in a store": {via: migrate.ViaStage, stage: "s3://depot/waits", store: store},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -141,6 +155,18 @@ type killed struct {
 	stage string
 	store *s3test.Server
 	calls bool // after calls of the clouds, not after writes of the journal
+	// from and to show the clouds otherwise than they are, in the dialect of a
+	// version; nil: as they are.
+	from, to func(cimi.Provider) cimi.Provider
+	version  cimi.Version
+}
+
+// endpoints are the clouds as the migration sees them.
+func (k killed) endpoints(a, b *cloud) (src, dst migrate.Endpoint) {
+	if k.from == nil {
+		return a.remote(), b.remote()
+	}
+	return a.bared(k.version, k.from), b.bared(k.version, k.to)
 }
 
 func (k killed) at(n int) string {
@@ -169,11 +195,12 @@ func resumeAfterKill(t *testing.T, k killed, step int) {
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
 	a.load(s)
+	src, dst := k.endpoints(a, b)
 	points := 0
 	for at := 1; ; at += step {
 		state := t.TempDir()
-		killed, where := runChild(t, state, a.url(), b.url(), k, k.at(at))
-		e := engineAt(t, state, a.remote(), b.remote())
+		killed, where := runChild(t, state, src.URL, dst.URL, k, k.at(at))
+		e := engineAt(t, state, src, dst)
 		list, err := e.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -194,6 +221,7 @@ func resumeAfterKill(t *testing.T, k killed, step int) {
 		}
 		checkMoved(t, s, rep, b)
 		k.checkClean(t)
+		checkNoImages(t, a, b)
 		if t.Failed() {
 			t.Fatalf("write %d (%s)", at, where)
 		}

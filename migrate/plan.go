@@ -50,7 +50,8 @@ type Plan struct {
 	shape    *Shape
 	env      *ovf.Envelope // the descriptor that the source keeps; nil for none
 	target   target
-	before   []string // ids of Systems of that name at the destination
+	before   []string  // ids of Systems of that name at the destination
+	assembly *assembly // on the way by resources
 	// refuseEULAs and refuseMissing: the package is deployed for the first time,
 	// so nobody has accepted its licences or given its properties yet.
 	refuseEULAs, refuseMissing bool
@@ -111,8 +112,8 @@ func NewPlan(ctx context.Context, o Options) (*Plan, error) {
 		return p, at(StepPlan, Destination, o.Destination.Name, err)
 	}
 	for _, f := range []func(context.Context, *cimi.System) error{
-		p.planName, p.planNameForm, p.planNetworks, p.planMAC, p.planTwice, p.planPower, p.planDescriptor, p.planWay, p.planCIMI,
-		p.planConfigurations, p.planLimits, p.planSpace, p.planAfter,
+		p.planName, p.planNameForm, p.planNetworks, p.planMAC, p.planTwice, p.planPower, p.planDescriptor, p.planWay, p.planLosses, p.planCIMI,
+		p.planAssembly, p.planConfigurations, p.planLimits, p.planSpace, p.planAfter,
 	} {
 		if err := f(ctx, s); err != nil {
 			return p, at(StepPlan, "", s.Name, err)

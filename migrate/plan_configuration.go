@@ -32,7 +32,15 @@ func (p *Plan) planConfigurations(ctx context.Context, _ *cimi.System) error {
 		if c != nil {
 			m.Configuration = &PlannedConfiguration{ID: c.ID, Name: c.Name, CPU: cimi.IntValue(c.CPU), MemoryKiB: cimi.IntValue(c.Memory)}
 			m.Configuration.Exact = m.Configuration.CPU == m.CPU && m.Configuration.MemoryKiB == m.MemoryKiB
-		} else if p.Via == ViaResources && len(offered) > 0 {
+		}
+		if a := p.assembly; a == nil || !a.ByReference["MachineConfiguration"] {
+			continue
+		} else if c != nil {
+			if a.Configurations == nil {
+				a.Configurations = map[string]string{}
+			}
+			a.Configurations[m.ID] = c.ID
+		} else {
 			p.find(RuleNoFit, ovf.Error, "machine "+m.Name, fmt.Sprintf("none of the %d machine configurations has %d CPUs and %d KiB of memory or more", len(offered), m.CPU, m.MemoryKiB),
 				"create one at the destination")
 		}

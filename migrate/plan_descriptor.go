@@ -70,7 +70,6 @@ func (p *Plan) planDescriptor(ctx context.Context, s *cimi.System) error {
 	p.planFormats()
 	p.planEULAs()
 	p.planHardware()
-	p.planLosses()
 	return nil
 }
 
@@ -114,18 +113,23 @@ func (p *Plan) planEULAs() {
 
 // planLosses lists what the destination keeps neither in the descriptor nor as
 // an extension attribute (mapping.md). What is kept is no loss.
-func (p *Plan) planLosses() {
-	lacks := systemtemplate.Lacks{Extensions: !p.target.keepsDescriptor()}
+func (p *Plan) planLosses(context.Context, *cimi.System) error {
+	if p.env == nil {
+		return nil
+	}
+	// Resource by resource no descriptor goes along.
+	lacks := systemtemplate.Lacks{Extensions: !p.target.keepsDescriptor() || p.Via == ViaResources}
 	_, findings, err := systemtemplate.Read(p.env, systemtemplate.Options{Configuration: p.opts.Configuration, Lacks: lacks})
 	if err != nil {
 		p.find(RuleDescriptor, ovf.Error, p.System, "its descriptor cannot be deployed: "+err.Error(), "")
-		return
+		return nil
 	}
 	for _, f := range findings {
 		if f.Severity != ovf.Info && f.ID != systemtemplate.Licence {
 			p.Findings = append(p.Findings, f)
 		}
 	}
+	return nil
 }
 
 // planCIMI lists what a package cannot carry of a System: its Credentials,

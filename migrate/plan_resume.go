@@ -3,12 +3,16 @@ package migrate
 // Resumption says where an interrupted move goes on.
 type Resumption struct {
 	// Granularity: byte (where the destination's import is still waiting),
-	// package (it is read anew).
+	// package (it is read anew), resource (what is made stays, the rest is made).
 	Granularity string `json:"granularity"`
 	Why         string `json:"why"`
 }
 
 func (p *Plan) planResume() {
+	if p.Via == ViaResources {
+		p.Resume = Resumption{"resource", "what was made is found again and used; a disk that was on its way is sent anew"}
+		return
+	}
 	if p.Via == ViaDirect {
 		p.Resume = Resumption{"package", "the destination fetches by itself and goes on by itself; when it has given up, it fetches the package anew"}
 		return

@@ -27,6 +27,9 @@ func readOnly(e Endpoint) Endpoint {
 
 type reading struct{ cimi.Provider }
 
+// Version is that of the cloud.
+func (r reading) Version() cimi.Version { return versionOf(r.Provider, nil) }
+
 func refuseWrite(verb, id string) error { return fmt.Errorf("%s of %s: %w", verb, id, ErrReadOnly) }
 
 func (reading) Create(_ context.Context, collection string, _ cimi.Resource) (*cimi.Accepted, error) {

@@ -37,6 +37,8 @@ type record struct {
 	Bytes        int64             `json:"bytes"`
 	StopTimeout  time.Duration     `json:"stopTimeout,omitempty"`
 	Hooks        []string          `json:"hooks,omitempty"`
+	// Assembly is how the parts are made, on the way by resources.
+	Assembly *assembly `json:"assembly,omitempty"`
 	// PlanDoc is the plan as hooks get it; empty without hooks.
 	PlanDoc json.RawMessage `json:"plan,omitempty"`
 }
@@ -53,7 +55,7 @@ func (p *Plan) record() record {
 		IfExists: o.IfExists, OnFailure: o.OnFailure, MAC: o.MAC, Nets: o.Nets, Storage: o.Storage,
 		PropertyKeys: slices.Sorted(maps.Keys(o.Properties)), Config: o.Configuration, PowerOn: o.PowerOn, Quiesce: o.Quiesce, SourceAfter: o.SourceAfter,
 		Stage: p.Stage, Relay: o.Relay, Before: p.before, Shape: p.shape, Findings: p.Findings, Bytes: p.Bytes,
-		StopTimeout: o.StopTimeout, Hooks: hookNames(o.Hooks), PlanDoc: doc}
+		StopTimeout: o.StopTimeout, Hooks: hookNames(o.Hooks), Assembly: p.assembly, PlanDoc: doc}
 }
 
 func (r record) encode() json.RawMessage {
@@ -80,6 +82,8 @@ type exportNotes struct {
 	Version    string `json:"version,omitempty"`
 	Size       int64  `json:"size,omitempty"`
 	Descriptor string `json:"descriptor,omitempty"` // SHA-256
+	// Images are where the disks are read, on the way by resources.
+	Images []imageNote `json:"images,omitempty"`
 }
 
 type transferNotes struct {

@@ -90,6 +90,9 @@ func (r *run) report(ctx context.Context, err error) (*Report, error) {
 	}
 	if r.done(StepImport) {
 		rep.DestinationID = in.System
+		if r.Assembly.apart() {
+			rep.DestinationID = strings.Join(r.partIDs(), ", ")
+		}
 	}
 	rep.Bytes = Bytes{Read: tn.Read, Written: tn.Written}
 	for _, d := range tn.Disks {

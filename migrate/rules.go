@@ -35,4 +35,8 @@ const (
 	RuleStageSpace      = "PLAN-STAGE-001"    // the package may not fit where it waits
 	RuleHook            = "HOOK-001"          // a hook failed, and the migration went on
 	RuleAfter           = "PLAN-AFTER-001"    // the source cannot be dealt with as asked
+	RuleLocalDisk       = "PLAN-DISK-001"     // a disk of a machine that is no Volume
+	RuleStorage         = "PLAN-STORAGE-001"  // no such place at the destination
+	RuleNoSystems       = "PLAN-SYSTEM-001"   // the destination offers no Systems: the parts are made by themselves
+	RuleOldImage        = "PLAN-IMAGE-001"    // an image that was there is read, as none can be made
 )

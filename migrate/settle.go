@@ -156,6 +156,9 @@ func systemOfJob(ctx context.Context, p cimi.Provider, job *cimi.Job) (string, e
 
 // abandon ends an import and makes sure that nothing of it is left.
 func (r *run) abandon(ctx context.Context, in *importNotes) error {
+	if r.Assembly.apart() {
+		return nil // its parts are undone one by one
+	}
 	if err := stopJob(ctx, r.dst.Provider, in.Job); err != nil {
 		return err
 	}

@@ -13,10 +13,22 @@ import (
 // Shape is the configuration of a System: what has to be the same on both
 // sides, in CIMI's units.
 type Shape struct {
-	Name     string         `json:"name"`
-	Machines []MachineShape `json:"machines,omitempty"`
-	Disks    []DiskShape    `json:"disks,omitempty"`
-	Networks []NetworkShape `json:"networks,omitempty"`
+	Name        string         `json:"name"`
+	Description string         `json:"description,omitempty"`
+	Machines    []MachineShape `json:"machines,omitempty"`
+	Disks       []DiskShape    `json:"disks,omitempty"`
+	Networks    []NetworkShape `json:"networks,omitempty"`
+	// Systems are those nested in it, outer ones first.
+	Systems []SystemShape `json:"systems,omitempty"`
+}
+
+// SystemShape is a nested System. In is the id of the one that it is in, empty
+// for the outermost.
+type SystemShape struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	In          string `json:"in,omitempty"`
 }
 
 // MachineShape is a Machine. Disks and NICs are how many hang on it.
@@ -34,8 +46,12 @@ type MachineShape struct {
 	Disks      int    `json:"disks"`
 	NICs       int    `json:"nics"`
 	// Attached are the ids of its Volumes, in the order the cloud lists them.
-	Attached []string    `json:"attached,omitempty"`
-	Cards    []CardShape `json:"cards,omitempty"`
+	Attached []string `json:"attached,omitempty"`
+	// Places are their initialLocations, by id, where there are any.
+	Places map[string]string `json:"places,omitempty"`
+	Cards  []CardShape       `json:"cards,omitempty"`
+	// In is the id of the nested System that it is in, empty for the outermost.
+	In string `json:"in,omitempty"`
 }
 
 // CardShape is a network interface. Network is the id of one of the System's;
@@ -67,6 +83,8 @@ type NetworkShape struct {
 	ID    string `json:"id"`
 	OVFID string `json:"ovfId,omitempty"`
 	Name  string `json:"name"`
+	// Description is told by few clouds.
+	Description string `json:"description,omitempty"`
 
 	segments string // href of the collection
 }
@@ -76,14 +94,15 @@ const maxNesting = 32
 
 // readShape reads the configuration of a System and those nested in it.
 func readShape(ctx context.Context, p cimi.Provider, s *cimi.System) (*Shape, error) {
-	shape := &Shape{Name: s.Name}
-	if err := shape.add(ctx, p, s, 0); err != nil {
+	shape := &Shape{Name: s.Name, Description: s.Description}
+	if err := shape.add(ctx, p, s, "", 0); err != nil {
 		return shape, err
 	}
 	return shape, shape.wire(ctx, p)
 }
 
-func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, depth int) error {
+// add adds what is in a System, which is the outermost where in is empty.
+func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, in string, depth int) error {
 	if depth > maxNesting {
 		return fmt.Errorf("system %s: nested more than %d deep", s.ID, maxNesting)
 	}
@@ -96,25 +115,9 @@ func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, de
 		if !ok {
 			continue
 		}
-		ms := MachineShape{ID: m.ID, OVFID: m.ExtraString(cimi.OVFID), Name: m.Name, Description: m.Description, State: m.State,
-			CPU: cimi.IntValue(m.CPU), CPUArch: m.CPUArch, MemoryKiB: cimi.IntValue(m.Memory), StartOrder: startOrder(m.ExtraValue(cimi.OVFStartup))}
-		attached, err := listAll(ctx, p, cimi.HrefOf(m.Volumes))
-		if err != nil {
+		if err := shape.addMachine(ctx, p, m, in); err != nil {
 			return err
 		}
-		for _, r := range attached {
-			ms.Disks++
-			ms.Attached = append(ms.Attached, r.Base().ID)
-		}
-		cards, err := listAll(ctx, p, cimi.HrefOf(m.Interfaces))
-		if err != nil {
-			return err
-		}
-		for _, r := range cards {
-			ms.NICs++
-			ms.Cards = append(ms.Cards, card(r))
-		}
-		shape.Machines = append(shape.Machines, ms)
 	}
 	volumes, err := listAll(ctx, p, cimi.HrefOf(s.Volumes))
 	if err != nil {
@@ -122,9 +125,7 @@ func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, de
 	}
 	for _, r := range volumes {
 		if v, ok := r.(*cimi.Volume); ok {
-			digest, size := cloudDigest(v.ExtraValue(cimi.ContentDigest))
-			shape.Disks = append(shape.Disks, DiskShape{ID: v.ID, OVFID: v.ExtraString(cimi.OVFID), Name: v.Name,
-				Capacity: cimi.IntValue(v.Capacity), Type: v.Type, Bootable: cimi.BoolValue(v.Bootable), Digest: digest, DigestSize: size})
+			shape.Disks = append(shape.Disks, diskShape(v))
 		}
 	}
 	networks, err := listAll(ctx, p, cimi.HrefOf(s.Networks))
@@ -133,7 +134,7 @@ func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, de
 	}
 	for _, r := range networks {
 		if n, ok := r.(*cimi.Network); ok {
-			shape.Networks = append(shape.Networks, NetworkShape{ID: n.ID, OVFID: n.ExtraString(cimi.OVFID), Name: n.Name, segments: cimi.HrefOf(n.Segments)})
+			shape.Networks = append(shape.Networks, networkShape(n))
 		}
 	}
 	nested, err := listAll(ctx, p, cimi.HrefOf(s.Systems))
@@ -142,12 +143,52 @@ func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, de
 	}
 	for _, r := range nested {
 		if n, ok := r.(*cimi.System); ok {
-			if err := shape.add(ctx, p, n, depth+1); err != nil {
+			shape.Systems = append(shape.Systems, SystemShape{ID: n.ID, Name: n.Name, Description: n.Description, In: in})
+			if err := shape.add(ctx, p, n, n.ID, depth+1); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+func (shape *Shape) addMachine(ctx context.Context, p cimi.Provider, m *cimi.Machine, in string) error {
+	ms := MachineShape{ID: m.ID, OVFID: m.ExtraString(cimi.OVFID), Name: m.Name, Description: m.Description, State: m.State,
+		CPU: cimi.IntValue(m.CPU), CPUArch: m.CPUArch, MemoryKiB: cimi.IntValue(m.Memory), StartOrder: startOrder(m.ExtraValue(cimi.OVFStartup)), In: in}
+	attached, err := listAll(ctx, p, cimi.HrefOf(m.Volumes))
+	if err != nil {
+		return err
+	}
+	for _, r := range attached {
+		ms.Disks++
+		ms.Attached = append(ms.Attached, r.Base().ID)
+		if l, ok := r.(*cimi.LocatedVolume); ok && l.InitialLocation != "" {
+			if ms.Places == nil {
+				ms.Places = map[string]string{}
+			}
+			ms.Places[l.ID] = l.InitialLocation
+		}
+	}
+	cards, err := listAll(ctx, p, cimi.HrefOf(m.Interfaces))
+	if err != nil {
+		return err
+	}
+	for _, r := range cards {
+		ms.NICs++
+		ms.Cards = append(ms.Cards, card(r))
+	}
+	shape.Machines = append(shape.Machines, ms)
+	return nil
+}
+
+func networkShape(n *cimi.Network) NetworkShape {
+	return NetworkShape{ID: n.ID, OVFID: n.ExtraString(cimi.OVFID), Name: n.Name, Description: n.Description, segments: cimi.HrefOf(n.Segments)}
+}
+
+func diskShape(v *cimi.Volume) DiskShape {
+	digest, size := cloudDigest(v.ExtraValue(cimi.ContentDigest))
+	return DiskShape{ID: v.ID, OVFID: v.ExtraString(cimi.OVFID), Name: v.Name,
+		Capacity: cimi.IntValue(v.Capacity), Type: v.Type, Bootable: cimi.BoolValue(v.Bootable), Digest: digest, DigestSize: size}
 }
 
 // cloudDigest reads the extension attribute contentDigest: an object with the

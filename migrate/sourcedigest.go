@@ -26,6 +26,9 @@ func (t *transfer) digests(ctx context.Context) error {
 	if t.notes.Disks == nil {
 		t.notes.Disks = map[string]diskNote{}
 	}
+	if t.Via == ViaResources {
+		return t.imageDigests(ctx)
+	}
 	byMember := map[string]disk.Digest{}
 	for _, d := range t.disks {
 		digest, err := t.digest(ctx, d)

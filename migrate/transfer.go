@@ -66,6 +66,8 @@ type transfer struct {
 	tap   *relay.Tap
 	phase Step   // of progress; empty: transfer
 	link  string // a secret: where the destination fetches from, when not from us
+	// images are those of the disks, on the way by resources.
+	images []imageNote
 	// server is nil when the package is handed over in process.
 	server *relay.Server
 	saved  atomic.Int64 // time of the last progress in the journal
@@ -73,6 +75,9 @@ type transfer struct {
 
 // index finds the disks in the package, and how much of each is known.
 func (t *transfer) index(ctx context.Context) error {
+	if t.Via == ViaResources {
+		return t.indexImages(ctx)
+	}
 	if !t.content.Ranged() || t.content.Size() < 0 {
 		return nil
 	}
@@ -126,6 +131,9 @@ func (t *transfer) importing(ctx context.Context) error {
 	if err := t.run.notes(StepImport, &in); err != nil {
 		return err
 	}
+	if t.Assembly.apart() {
+		return t.assembleParts(ctx)
+	}
 	if t.begun(StepImport) {
 		state, err := t.settle(ctx, &in)
 		if err != nil {
@@ -143,6 +151,9 @@ func (t *transfer) importing(ctx context.Context) error {
 		if err := t.end(ctx, StepImport, journal.Dropped, in); err != nil {
 			return err
 		}
+	}
+	if t.Via == ViaResources {
+		return t.assemble(ctx)
 	}
 	return t.importAnew(ctx)
 }
@@ -165,12 +176,21 @@ func (t *transfer) serve(ctx context.Context, listen string) error {
 	if err != nil {
 		return err
 	}
+	t.server, err = relay.Serve(relay.ServerOptions{Listen: listen, URL: reach, Token: token}, t.offers()...)
+	return err
+}
+
+// offers are what the destination may fetch: the package, or an image of each
+// disk.
+func (t *transfer) offers() []relay.Offer {
+	if t.Via == ViaResources {
+		return t.imageOffers()
+	}
 	offer := relay.Offer{Name: "package.ova", Version: t.content.Version(), Content: t.tap, Size: t.content.Size()}
 	if t.x == nil {
 		offer.Content, offer.Stream = nil, t.stream
 	}
-	t.server, err = relay.Serve(relay.ServerOptions{Listen: listen, URL: reach, Token: token}, offer)
-	return err
+	return []relay.Offer{offer}
 }
 
 // stream copies a source that can be read only once, from its start.
@@ -302,6 +322,7 @@ func (t *transfer) followImport(ctx context.Context, in importNotes, acc *cimi.A
 func (t *transfer) importFailed(ctx context.Context, in importNotes, cause error) error {
 	if t.server != nil {
 		cause = mask(cause, t.server.URL(), t.System)
+		cause = mask(cause, t.server.Base(), "relay")
 	}
 	cause = mask(cause, t.link, t.System)
 	err := t.blame(ctx, cause)
@@ -316,7 +337,11 @@ func (t *transfer) importFailed(ctx context.Context, in importNotes, cause error
 	if t.OnFailure == FailureKeep && ClassOf(err) != ClassTransfer && ClassOf(err) != ClassInterrupt {
 		return err
 	}
-	if cleanErr := t.abandon(clean, &in); cleanErr != nil {
+	cleanErr := t.abandon(clean, &in)
+	if cleanErr == nil {
+		cleanErr = t.unmake(clean, func(_ string, m made) bool { return m.Side == Destination })
+	}
+	if cleanErr != nil {
 		t.findings = append(t.findings, leftFinding(t.Name, cleanErr))
 		return also(err, t.note(clean, StepImport, in))
 	}
@@ -333,12 +358,8 @@ func (t *transfer) blame(ctx context.Context, cause error) error {
 	if errors.As(cause, &own) {
 		return cause
 	}
-	if srcErr := t.tap.Err(); srcErr != nil {
-		class := ClassOf(srcErr)
-		if class == ClassOther || class == ClassRemote {
-			class = ClassTransfer
-		}
-		return &Error{Step: StepTransfer, Side: Source, Object: t.System, Class: class, Err: srcErr}
+	if err := t.ofSource(); err != nil {
+		return err
 	}
 	class := ClassOf(cause)
 	var job *cimi.JobError
@@ -349,4 +370,17 @@ func (t *transfer) blame(ctx context.Context, cause error) error {
 		}
 	}
 	return &Error{Step: StepImport, Side: Destination, Object: t.dst.Name, Class: class, Err: cause}
+}
+
+// ofSource is the failure of the source, nil when it has not failed.
+func (t *transfer) ofSource() error {
+	err := t.tap.Err()
+	if err == nil {
+		return nil
+	}
+	class := ClassOf(err)
+	if class == ClassOther || class == ClassRemote {
+		class = ClassTransfer
+	}
+	return &Error{Step: StepTransfer, Side: Source, Object: t.System, Class: class, Err: err}
 }

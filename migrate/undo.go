@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,9 @@ func (r *run) undo(ctx context.Context) error {
 		}
 	}
 	if err := r.leaveStage(ctx); err != nil {
+		errs = append(errs, err)
+	}
+	if err := r.unmake(ctx, func(string, made) bool { return true }); err != nil {
 		errs = append(errs, err)
 	}
 	if st := r.steps[StepQuiesce]; st != nil && st.State != journal.Undone {
@@ -147,7 +151,7 @@ func (e *Engine) GC(ctx context.Context, o GCOptions) ([]Removed, error) {
 		}
 		left, remove := leftBehind(steps), e.rollback
 		if row.State.Ended() {
-			left, remove = leftStaged(steps), e.unstage // what was moved stays
+			left, remove = leftOver(steps), e.clear // what was moved stays
 		}
 		if left == "" {
 			continue
@@ -182,7 +186,13 @@ func leftBehind(steps []journal.Step) string {
 			break
 		}
 	}
-	return leftStaged(steps)
+	return cmp.Or(leftStaged(steps), leftMade(steps, false))
+}
+
+// leftOver says what the steps of a run that has ended well may have left of
+// what was only needed on the way.
+func leftOver(steps []journal.Step) string {
+	return cmp.Or(leftStaged(steps), leftMade(steps, true))
 }
 
 // SourceStopped tells whether a run has stopped machines at its source that
@@ -206,4 +216,28 @@ func (e *Engine) SourceStopped(ctx context.Context, id string) (bool, error) {
 		stopped = len(n.Stopped) > 0 && s.State != journal.Undone
 	}
 	return stopped, nil
+}
+
+// clear removes what a run that has ended well has left of what was only needed
+// on the way.
+func (e *Engine) clear(ctx context.Context, id string) error {
+	steps, err := e.Journal.Steps(ctx, id)
+	if err != nil {
+		return err
+	}
+	if leftStaged(steps) != "" {
+		if err := e.unstage(ctx, id); err != nil {
+			return err
+		}
+	}
+	if leftMade(steps, true) == "" {
+		return nil
+	}
+	r, _, err := e.takeAny(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer r.unlock()
+	defer r.closeEndpoints()
+	return r.unmake(ctx, func(_ string, m made) bool { return m.Temporary })
 }

@@ -56,9 +56,11 @@ type verification struct {
 	system string // at the destination
 	source map[string]diskNote
 	shape  *Shape // of the destination
-	notes  verifyNotes
-	found  map[string]relay.DiskDigest
-	wrong  []string
+	// exports: the destination gives packages to read.
+	exports bool
+	notes   verifyNotes
+	found   map[string]relay.DiskDigest
+	wrong   []string
 }
 
 func (v *verification) find(rule string, severity ovf.Severity, object, message string) {
@@ -67,18 +69,15 @@ func (v *verification) find(rule string, severity ovf.Severity, object, message 
 
 // configuration compares the resources attribute by attribute.
 func (v *verification) configuration(ctx context.Context) error {
-	res, err := v.dst.Provider.Get(ctx, v.system, cimi.ReadOptions{})
-	if err != nil {
+	var err error
+	if v.shape, err = v.destinationShape(ctx); err != nil {
 		return err
 	}
-	s, ok := res.(*cimi.System)
-	if !ok {
-		return fmt.Errorf("%s: expected a System, the cloud answered a %s", v.system, res.TypeName())
+	want := expected{mapped: v.mapped, mac: v.MAC}
+	if a := v.Assembly; a != nil {
+		want.larger, want.noMACs = true, !a.MACs
 	}
-	if v.shape, err = readShape(ctx, v.dst.Provider, s); err != nil {
-		return err
-	}
-	v.notes.Configuration = compareShapes(v.Shape, v.shape, expected{mapped: v.mapped, mac: v.MAC})
+	v.notes.Configuration = compareShapes(v.Shape, v.shape, want)
 	for _, d := range unequal(v.notes.Configuration) {
 		severity := ovf.Error
 		if v.Verify == VerifyNone {
@@ -110,6 +109,9 @@ func (v *verification) byCloud() {
 
 // full exports the destination and reads every disk anew.
 func (v *verification) full(ctx context.Context) error {
+	if v.Via == ViaResources && !v.exports {
+		return v.byImages(ctx)
+	}
 	acc, err := exportSystem(ctx, v.dst.Provider, v.system)
 	if err != nil {
 		return v.unprovable(err)
@@ -136,6 +138,10 @@ func (v *verification) full(ctx context.Context) error {
 // unprovable tells a destination that refuses to be read from one that cannot
 // be reached now.
 func (v *verification) unprovable(err error) error {
+	return v.unprovableBy("gives no export to read", err)
+}
+
+func (v *verification) unprovableBy(what string, err error) error {
 	var cloud *cimi.Error
 	var job *cimi.JobError
 	switch {
@@ -145,7 +151,7 @@ func (v *verification) unprovable(err error) error {
 	default:
 		return err
 	}
-	v.notes.Unprovable = "the destination gives no export to read: " + err.Error()
+	v.notes.Unprovable = "the destination " + what + ": " + err.Error()
 	return nil
 }
 

@@ -45,7 +45,7 @@ func (p *Plan) planWay(ctx context.Context, s *cimi.System) error {
 		may  func(context.Context) (bool, string)
 		auto bool
 	}{
-		{ViaDirect, w.mayDirect, true}, {ViaRelay, w.mayRelay, true}, {ViaStage, w.mayStage, false},
+		{ViaDirect, w.mayDirect, true}, {ViaRelay, w.mayRelay, true}, {ViaStage, w.mayStage, false}, {ViaResources, w.mayResources, true},
 	} {
 		if asked != ViaAuto && asked != way.via {
 			p.Ways = append(p.Ways, Way{Via: way.via, Why: "another was asked for"})
