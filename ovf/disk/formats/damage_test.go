@@ -77,7 +77,9 @@ func FuzzOpen(f *testing.F) {
 		if len(b) > 1<<20 {
 			return
 		}
-		img, err := formats.Open(bytes.NewReader(b), int64(len(b)), formats.Source{})
+		var img disk.Image
+		var err error
+		disktest.Bounded(t, disktest.Bound, func() { img, err = formats.Open(bytes.NewReader(b), int64(len(b)), formats.Source{}) })
 		if err != nil {
 			return
 		}

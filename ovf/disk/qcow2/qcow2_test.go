@@ -245,7 +245,9 @@ func FuzzOpen(f *testing.F) {
 		f.Add(made(f, content, args...))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		img, err := qcow2.Open(bytes.NewReader(b), int64(len(b)), "fuzz")
+		var img *qcow2.Image
+		var err error
+		disktest.Bounded(t, disktest.Bound, func() { img, err = qcow2.Open(bytes.NewReader(b), int64(len(b)), "fuzz") })
 		if err != nil {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
 	"github.com/cimimove/cimimove/ovf/disk/vdi"
 )
@@ -74,5 +75,8 @@ func FuzzOpen(f *testing.F) {
 	copy(tiny[340:], []byte{0, 2, 0, 0, 0, 4, 0, 0})
 	copy(tiny[376:], []byte{0, 16, 0, 0})
 	f.Add(tiny)
-	f.Fuzz(func(t *testing.T, b []byte) { _ = read(b) })
+	f.Fuzz(func(t *testing.T, b []byte) {
+		disktest.Bounded(t, disktest.Bound, func() { _, _ = vdi.Open(bytes.NewReader(b), int64(len(b)), "fuzz") })
+		_ = read(b)
+	})
 }

@@ -115,7 +115,9 @@ func FuzzOpen(f *testing.F) {
 	f.Add(made(f, make([]byte, 4096), "dynamic"))
 	f.Add(made(f, []byte("fixed"), "fixed"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		img, err := vhd.Open(bytes.NewReader(b), int64(len(b)), "fuzz")
+		var img *vhd.Image
+		var err error
+		disktest.Bounded(t, disktest.Bound, func() { img, err = vhd.Open(bytes.NewReader(b), int64(len(b)), "fuzz") })
 		if err != nil {
 			return
 		}

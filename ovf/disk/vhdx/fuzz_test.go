@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/vhdx"
 )
 
@@ -49,7 +50,9 @@ func FuzzOpen(f *testing.F) {
 				copy(part, b)
 				seal(part)
 			}
-			img, err := vhdx.Open(over{image, part, places[i]}, int64(len(image)), "fuzz")
+			var img *vhdx.Image
+			var err error
+			disktest.Bounded(t, disktest.Bound, func() { img, err = vhdx.Open(over{image, part, places[i]}, int64(len(image)), "fuzz") })
 			if err != nil {
 				continue
 			}

@@ -28,7 +28,9 @@ func seeds(f *testing.F) {
 func FuzzOpen(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		img, err := vmdk.Open(bytes.NewReader(b), int64(len(b)), "fuzz")
+		var img *vmdk.Image
+		var err error
+		disktest.Bounded(t, disktest.Bound, func() { img, err = vmdk.Open(bytes.NewReader(b), int64(len(b)), "fuzz") })
 		if err != nil {
 			return
 		}
