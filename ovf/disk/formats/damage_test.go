@@ -63,6 +63,33 @@ func TestTruncatedAnywhere(t *testing.T) {
 	}
 }
 
+// TestTruncatedStream: the same of an image that comes as a stream, and of a raw
+// one whose size was declared.
+func TestTruncatedStream(t *testing.T) {
+	content := disktest.Text(rand.New(rand.NewPCG(1, 9)), 70000)
+	for name, k := range ways() {
+		image := imageOf(t, content, k)
+		size, step := int64(-1), 512
+		if k.to == disk.Raw {
+			size = int64(len(content))
+		}
+		if k.to != disk.Raw && k.to != disk.VMDK {
+			step = 512 * 61 // it is kept as a whole and read as TestTruncatedAnywhere does
+		}
+		for n := 0; n < len(image); n += step {
+			var got disktest.Memory
+			_, err := formats.Decode(context.Background(), bytes.NewReader(image[:n]), formats.Source{Declared: k.to, TempDir: t.TempDir()}, size, &got, disk.DecodeOptions{})
+			switch {
+			case err == nil && k.to != disk.Raw && bytes.Equal(got.Data, disktest.Padded(content)):
+			case errors.Is(err, disk.ErrCorrupt):
+			case errors.Is(err, disk.ErrWrongFormat) && k.to != disk.Raw && (n < 4096 || k.opts.Variant == "fixed" && k.to == disk.VHD):
+			default:
+				t.Fatalf("%s: the first %d bytes of %d: %v", name, n, len(image), err)
+			}
+		}
+	}
+}
+
 // FuzzOpen: whatever the bytes, opening and reading ends without panic and
 // what is read and the extents agree.
 func FuzzOpen(f *testing.F) {

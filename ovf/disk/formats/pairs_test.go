@@ -49,6 +49,7 @@ func TestWrittenAsFileAndStream(t *testing.T) {
 	ctx := context.Background()
 	for way, k := range ways() {
 		t.Run(way, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			for name, content := range disktest.Telling() {
 				plain := raw.New(bytes.NewReader(content), int64(len(content)))
@@ -234,6 +235,7 @@ func TestReadsWhatOracleWrites(t *testing.T) {
 		"vhd, by geometry": {"vhd", "vpc", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for pattern, content := range disktest.Telling() {
 				var args []string
 				if c.options != "" {

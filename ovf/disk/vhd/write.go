@@ -83,7 +83,8 @@ func newWritten(img disk.Image, opts disk.EncodeOptions) (*written, error) {
 		w.kind = typeFixed
 	case opts.Variant != "" && opts.Variant != "dynamic":
 		return nil, unsupported("", "variant %s", opts.Variant)
-	case w.size > maxSize:
+	}
+	if w.size > maxSize {
 		return nil, unsupported("", "a virtual size of %d bytes, above 2040 GiB", w.size)
 	}
 	id, err := uuid.NewRandom()

@@ -30,7 +30,7 @@ func Telling() map[string][]byte {
 		return all
 	}
 	out := map[string][]byte{}
-	for _, name := range []string{"empty", "alternating", "odd size", "first and last", "last sector", "table boundary"} {
+	for _, name := range []string{"empty", "full of text", "alternating", "last partial", "odd size", "first and last", "last sector", "table boundary"} {
 		out[name] = all[name]
 	}
 	return out
