@@ -20,6 +20,13 @@ type DecodeOptions struct {
 	// error ends the conversion, and so does content that comes out of order
 	// (ErrNotAscending). nil: order does not matter.
 	OnContent func(p []byte, off int64) error
+	// OnPlace is told, as the stream is read, that a block begins at this offset
+	// of it: with the start of the stream up to the first place in front, what
+	// comes from there on is a stream of its own, of this block and those behind
+	// it. Only streamOptimized VMDKs with their tables behind the grains have
+	// such places. It is not called before OnBlock was told of earlier blocks,
+	// nor after: Decode reads ahead.
+	OnPlace func(index, offset int64)
 }
 
 // LevelStored asks for no compression at all.

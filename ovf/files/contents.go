@@ -36,6 +36,8 @@ type Content struct {
 	// passes. nil where that costs something: behind a network, of a stream, of
 	// a file that is compressed or in chunks. done releases what it took.
 	At func(context.Context) (r io.ReaderAt, size int64, done func(), err error)
+	// Passage is the stored file as it passes, where Each gives it on its own.
+	Passage ovf.Passage
 	// Reader is the content. It shows end-of-file only when the digests of all
 	// stored bytes match. It is valid until the next step of the iteration.
 	io.Reader
@@ -99,6 +101,9 @@ type Options struct {
 	// which may be nil, asks so for single files.
 	Raw     bool
 	RawFile func(ovf.File) bool
+	// From, which may be nil, says to Each how far a stored file has passed
+	// before: what is given then is the rest of it.
+	From func(name string) ovf.Passed
 }
 
 // Contents goes through a package once, in the order in which its files lie.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/cimimove/cimimove/ovf"
 )
@@ -19,13 +20,16 @@ import (
 // The entry that a manifest may have for the whole of a chunked file
 // (DSP0243 7.1) is checked as well, when the chunks pass in order.
 //
-// A Checker is used by one goroutine at a time.
+// Readers of different files may pass at the same time; everything else is used
+// by one goroutine at a time, and when no Reader passes.
 type Checker struct {
 	pkg    string
 	policy Policy
+	mu     sync.Mutex // of what files share as they pass
 
 	manifestName string
 	manifest     *Manifest          // nil until known
+	expected     []Algorithm        // what it is expected to use; nil: any of unseen
 	absent       bool               // known to have none
 	exact        map[string][]Entry // by name as written
 	alias        map[string][]Entry // by the name decoded and normalised
@@ -79,6 +83,10 @@ func (c *Checker) SetManifest(name string, b []byte) error {
 	return nil
 }
 
+// Expect makes known that a manifest will come that uses this algorithm alone,
+// so that no other is computed until then. One that uses another is an error.
+func (c *Checker) Expect(a Algorithm) { c.expected = []Algorithm{a} }
+
 // NoManifest makes known that there is none.
 func (c *Checker) NoManifest() error {
 	c.absent, c.held = true, nil
@@ -127,7 +135,11 @@ func (c *Checker) Finish() error {
 }
 
 // Findings are the oddities seen so far.
-func (c *Checker) Findings() []ovf.Finding { return slices.Clone(c.findings) }
+func (c *Checker) Findings() []ovf.Finding {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.findings)
+}
 
 func (c *Checker) find(id, object, message, hint string) {
 	c.findings = append(c.findings, ovf.Finding{ID: id, Severity: ovf.Warning, Object: object, Message: message, Hint: hint, Clause: clause})
@@ -146,6 +158,8 @@ func (c *Checker) algorithms(name string) []Algorithm {
 	switch {
 	case c.policy == Ignore || c.absent:
 		return nil
+	case c.manifest == nil && c.expected != nil:
+		return c.expected
 	case c.manifest == nil:
 		return unseen
 	}
@@ -160,6 +174,8 @@ func (c *Checker) algorithms(name string) []Algorithm {
 
 // pass compares a file that was read to its end, or keeps its digests.
 func (c *Checker) pass(name string, f *running) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.policy == Ignore || c.absent {
 		return nil
 	}

@@ -15,6 +15,8 @@ type running struct {
 }
 
 func (c *Checker) start(name string) *running {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	f := &running{hashes: map[Algorithm]hash.Hash{}}
 	for _, a := range c.algorithms(name) {
 		f.hashes[a] = a.New()

@@ -29,6 +29,10 @@ type Source interface {
 type Options struct {
 	Descriptor string          // name of the descriptor; empty: the first .ovf
 	Manifest   manifest.Policy // zero: verify
+	// Late leaves manifest and certificate alone until the files before them
+	// have passed, where they lie behind all of those: of a package that is made
+	// as it is read, asking for the digests first has all of it read for them.
+	Late bool
 }
 
 // Package is an ovf.Opener over a Source.
@@ -40,6 +44,7 @@ type Package struct {
 	descriptor string
 	manifest   string // name; empty when there is none
 	cert       string
+	late       bool // both are read when all files have passed
 	env        *ovf.Envelope
 	bytes      map[string][]byte // of those three
 	checker    *manifest.Checker
@@ -51,10 +56,13 @@ type Package struct {
 	current *manifest.Reader
 	body    io.Closer
 	err     error // what Next answers from now on
+
+	passing passing
 }
 
 var (
 	_ ovf.Arranger = (*Package)(nil)
+	_ ovf.Parallel = (*Package)(nil)
 	_ ovf.Reporter = (*Package)(nil)
 )
 
@@ -94,12 +102,15 @@ func (p *Package) open(ctx context.Context, opts Options) error {
 	}
 	p.manifest = Companion(p.descriptor, ".mf", p.env, names)
 	p.cert = Companion(p.descriptor, ".cert", p.env, names)
+	p.late = opts.Late && p.companionsLast()
 	for _, companion := range []string{p.manifest, p.cert} {
 		if companion == "" {
 			continue
 		}
-		if _, err := p.load(ctx, companion); err != nil {
-			return err
+		if !p.late {
+			if _, err := p.load(ctx, companion); err != nil {
+				return err
+			}
 		}
 		if f, odd := OddlyNamed(p.descriptor, companion); odd {
 			p.findings = append(p.findings, f)
@@ -126,7 +137,7 @@ func (p *Package) passOrder() []int {
 	}
 	var order []int
 	for i, m := range p.list {
-		if _, own := p.bytes[m.Name]; own {
+		if p.own(m.Name) {
 			continue
 		}
 		base, _, ok := manifest.CutChunk(m.Name)
@@ -257,7 +268,7 @@ func (p *Package) Next(ctx context.Context) (*ovf.Member, error) {
 		return nil, p.err
 	}
 	if p.next == len(p.order) {
-		if p.err = p.checker.Finish(); p.err == nil {
+		if p.err = p.finish(ctx); p.err == nil {
 			p.err = io.EOF
 		}
 		return nil, p.err
@@ -292,18 +303,33 @@ func (p *Package) advance(ctx context.Context) error {
 		p.body = nil
 		return err
 	}
+	return p.begin()
+}
+
+// begin compares what was read at Open.
+func (p *Package) begin() error {
 	if p.started {
 		return nil
 	}
 	p.started = true
-	if p.manifest == "" {
+	switch {
+	case p.manifest == "":
 		if err := p.checker.NoManifest(); err != nil {
 			return err
 		}
-	} else if err := p.checker.SetManifest(p.manifest, p.Manifest()); err != nil {
-		return err
+	case p.late:
+		return p.checker.Check(p.descriptor, p.bytes[p.descriptor])
+	default:
+		if err := p.checker.SetManifest(p.manifest, p.Manifest()); err != nil {
+			return err
+		}
 	}
-	for _, name := range []string{p.descriptor, p.cert} {
+	return p.check(p.descriptor, p.cert)
+}
+
+// check compares files that are in memory.
+func (p *Package) check(names ...string) error {
+	for _, name := range names {
 		if name == "" || name == p.cert && !p.checker.Lists(name) {
 			continue
 		}

@@ -30,6 +30,8 @@ type Options struct {
 	// Spool is a folder where Read keeps big files that come before the
 	// descriptor, until Close; empty: they are ErrLateDescriptor.
 	Spool string
+	// Late is for Open, as in members.Options.
+	Late bool
 }
 
 // ErrCompressed: the archive is compressed as a whole, so it cannot be opened
@@ -60,7 +62,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, name string, opts Opti
 	if err := a.rebase(); err != nil {
 		return nil, err
 	}
-	p, err := members.Open(ctx, name, uncloseable{a}, members.Options{Manifest: opts.Manifest})
+	p, err := members.Open(ctx, name, uncloseable{a}, members.Options{Manifest: opts.Manifest, Late: opts.Late})
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +73,14 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, name string, opts Opti
 type opened struct {
 	*members.Package
 	a *archive
+}
+
+// Version is that of the archive's bytes, where who gives them tells it.
+func (o *opened) Version() string {
+	if v, ok := o.a.r.(ovf.Identified); ok {
+		return v.Version()
+	}
+	return ""
 }
 
 func (o *opened) Close() error {
@@ -176,6 +186,12 @@ type ContextReaderAt interface {
 	Stream(ctx context.Context, off, n int64) (io.ReadCloser, error)
 }
 
+// Aparter is an archive behind a network of which n bytes from off can be read
+// in sequence beside others, each with requests of its own.
+type Aparter interface {
+	Apart(ctx context.Context, off, n int64) io.ReadCloser
+}
+
 // Stream reads a member in sequence.
 func (a *archive) Stream(ctx context.Context, i int) (io.ReadCloser, error) {
 	m := a.members[i]
@@ -194,6 +210,19 @@ func (a *archive) Stream(ctx context.Context, i int) (io.ReadCloser, error) {
 		return nil, err
 	}
 	return io.NopCloser(io.NewSectionReader(w, 0, w.Size())), nil
+}
+
+// StreamFrom reads a member from off on, in sequence.
+func (a *archive) StreamFrom(ctx context.Context, i int, off int64) (io.ReadCloser, error) {
+	m := a.members[i]
+	if c, ok := a.r.(Aparter); ok && m.sparse == nil && off <= m.stored {
+		return c.Apart(ctx, m.offset+off, m.stored-off), nil
+	}
+	w, err := a.Open(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(io.NewSectionReader(w, off, max(0, w.Size()-off))), nil
 }
 
 func (a *archive) Close() error { return nil }

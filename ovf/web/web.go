@@ -27,6 +27,7 @@ import (
 type Options struct {
 	Manifest manifest.Policy // zero: verify
 	Fetch    fetch.Options
+	Late     bool // as in members.Options
 }
 
 // Redact gives a URL for messages; see fetch.Redact.
@@ -80,7 +81,7 @@ func looksTar(start []byte) bool {
 // OpenFile opens the OVA that a fetch.File is, and takes the file over: Close,
 // or an error, closes it.
 func OpenFile(ctx context.Context, f *fetch.File, opts Options) (ovf.Package, error) {
-	options := ova.Options{Manifest: opts.Manifest}
+	options := ova.Options{Manifest: opts.Manifest, Late: opts.Late}
 	if f.Ranges() {
 		pkg, err := ova.Open(ctx, f, f.Size(), f.URL(), options)
 		if err == nil {

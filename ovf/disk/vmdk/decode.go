@@ -124,6 +124,7 @@ func decodeMarkers(ctx context.Context, s *stream, bs *blocks) error {
 	}
 	var seen grainSet
 	var sawEnd bool // directory or footer
+	block := int64(-1)
 	return bs.run(ctx, func() error {
 		for {
 			at := s.off
@@ -132,6 +133,11 @@ func decodeMarkers(ctx context.Context, s *stream, bs *blocks) error {
 				return err
 			}
 			if m.size > 0 {
+				if i := int64(m.value) * sector / disk.BlockSize; i != block {
+					if block = i; bs.opts.OnPlace != nil {
+						bs.opts.OnPlace(i, at)
+					}
+				}
 				if err := takeGrain(s, bs, &seen, m, b); err != nil {
 					return err
 				}

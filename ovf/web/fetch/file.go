@@ -235,6 +235,14 @@ func (f *File) Ranges() bool { return f.ranges && f.id.Size >= 0 }
 // Identity is what a journal keeps to recognise the file.
 func (f *File) Identity() Identity { return f.id }
 
+// Version is the strong entity tag, "" where there is none.
+func (f *File) Version() string {
+	if strings.HasPrefix(f.id.ETag, "W/") {
+		return ""
+	}
+	return f.id.ETag
+}
+
 // Header is that of the first answer.
 func (f *File) Header() http.Header { return f.header }
 

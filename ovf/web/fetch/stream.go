@@ -45,6 +45,12 @@ func (f *File) Stream(ctx context.Context, off, n int64) (io.ReadCloser, error) 
 	return s, nil
 }
 
+// Apart reads n bytes from off in sequence, with requests of its own that ask
+// for no more, so that others may read at the same time.
+func (f *File) Apart(ctx context.Context, off, n int64) io.ReadCloser {
+	return f.Reader(ctx, off, n)
+}
+
 // stream is a piece of a Reader, which it parks when it ends.
 type stream struct {
 	f     *File
