@@ -28,10 +28,11 @@ type Named struct {
 	TLSPin       string   `yaml:"tls_pin,omitempty"`
 	Insecure     bool     `yaml:"insecure,omitempty"`
 	Proxy        string   `yaml:"proxy,omitempty"`
-	// Bandwidth such as 50MiB a second, and Transfers at a time, hold back what
-	// is moved from and to it.
+	// Bandwidth such as 50MiB a second, Transfers at a time, and Disks of one
+	// System at a time, hold back what is moved from and to it.
 	Bandwidth string `yaml:"bandwidth,omitempty"`
 	Transfers int    `yaml:"transfers,omitempty"`
+	Disks     int    `yaml:"disks,omitempty"`
 }
 
 // A ConfigError is a configuration file that cannot be used.

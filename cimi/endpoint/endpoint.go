@@ -33,9 +33,11 @@ type Endpoint struct {
 	// Dir of a local cloud, cleaned.
 	Dir string
 	// Bandwidth is how many bytes a second may be moved from and to it together,
-	// Transfers how many at a time; 0: any. A named endpoint says so.
+	// Transfers how many Systems at a time, Disks how many disks of one; 0: any.
+	// A named endpoint says so.
 	Bandwidth int64
 	Transfers int
+	Disks     int
 }
 
 // ErrUserInfo: credentials stood in a URL, where process lists and logs show them.

@@ -82,6 +82,7 @@ func Open(ctx context.Context, name string, o Options) (*Opened, error) {
 		return nil, err
 	}
 	e.Name = name
+	e.Disks = named.Disks
 	if e.Bandwidth, e.Transfers, err = named.limits(); err != nil {
 		return nil, &NameError{name, err}
 	}
@@ -168,6 +169,9 @@ func (n Named) limits() (bandwidth int64, transfers int, err error) {
 			return 0, 0, &ConfigError{"bandwidth", fmt.Errorf("%q is no size such as 50MiB", n.Bandwidth)}
 		}
 		bandwidth = int64(b)
+	}
+	if n.Disks < 0 {
+		return 0, 0, &ConfigError{"disks", errors.New("is not negative")}
 	}
 	if n.Transfers < 0 {
 		return 0, 0, &ConfigError{"transfers", errors.New("is not negative")}

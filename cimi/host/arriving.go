@@ -14,12 +14,16 @@ type arriving struct {
 	disks   []*Disk
 	sinks   []disk.Sink
 	finding func(ovf.Finding)
+	begun   func(disk.Info) // told what the image says of itself; may be nil
 
 	mu  sync.Mutex
 	err error // the first one of the sinks
 }
 
 func (t *arriving) Begin(info disk.Info) error {
+	if t.begun != nil {
+		t.begun(info)
+	}
 	for i, d := range t.disks {
 		size := wholeSectors(info.Size)
 		if d.CapacityBytes == 0 {

@@ -61,6 +61,8 @@ type Capabilities struct {
 	VirtualSystemTypes []string
 	// SharedDisks: a disk can be attached to several machines.
 	SharedDisks bool
+	// ParallelDisks: the disks of one import can be written at the same time.
+	ParallelDisks bool
 	// FreeBytes tells the space left for disks, -1 when unknown.
 	FreeBytes func(ctx context.Context) (int64, error)
 }
@@ -84,7 +86,14 @@ type ImportOptions struct {
 	Properties map[string]string
 	// MAC: keep (default), regenerate, strip.
 	MAC string
-	// Progress is told of each disk as it is written; may be nil.
+	// ParallelDisks is how many disks may be written at the same time, where the
+	// package can be read anywhere; 0 and 1 is one after the other.
+	ParallelDisks int
+	// Resume names what this import and those that go on with it have in common;
+	// empty: none will. See Keeper.
+	Resume string
+	// Progress is told of each disk as it is written; may be nil. It and Finding
+	// are called by one goroutine at a time.
 	Progress func(DiskProgress)
 	// Finding is told of what was noticed or lost on the way; may be nil.
 	Finding func(ovf.Finding)

@@ -25,7 +25,13 @@ type Arrival struct {
 	opts    ImportOptions
 	content map[string][]*Disk // by ovf:id of the File
 	sources map[*Disk]ovf.Disk
+	// parallel is how many contents may pass at the same time.
+	parallel int
 }
+
+// MaxParallelDisks bounds how many disks of an import are written at a time,
+// and with it the memory that an import takes.
+const MaxParallelDisks = 16
 
 // PlanImport maps the package and refuses, before anything is read, what could
 // not be held: unknown configurations and properties, shared disks where the
@@ -75,6 +81,9 @@ func planImport(ctx context.Context, pkg ovf.Package, opts ImportOptions, caps C
 		return nil, inPackage(pkg, err)
 	}
 	a := &Arrival{System: sys, pkg: pkg, deltas: whole, opts: opts, content: map[string][]*Disk{}, sources: map[*Disk]ovf.Disk{}}
+	if a.parallel = 1; caps.ParallelDisks {
+		a.parallel = min(max(1, opts.ParallelDisks), MaxParallelDisks)
+	}
 	if opts.ID != "" {
 		sys.ID = opts.ID
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/cimimove/cimimove/ovf"
@@ -48,36 +50,16 @@ func (a *Arrival) Unpack(ctx context.Context, store Store) error {
 			return noSpace("disk "+d.OVFID, d.CapacityBytes, err)
 		}
 	}
-	var broken error
-	opts := files.Options{MaxSize: a.maxSize, RawFile: func(f ovf.File) bool { return len(a.content[f.ID]) == 0 }}
-	for c, err := range files.Contents(ctx, a.pkg, opts) {
-		if err != nil {
-			var integrity *ovf.IntegrityError
-			if broken != nil && !errors.As(err, &integrity) {
-				return broken
-			}
-			return err
-		}
-		if broken != nil {
-			continue
-		}
-		if disks := a.content[c.File.ID]; !c.Unreferenced && len(disks) > 0 {
-			err = a.unpackDisk(ctx, c, disks, store)
-		} else {
-			err = a.keep(ctx, c, store)
-		}
-		if err == nil {
-			continue
-		}
-		if !isContentError(err) {
-			return err
-		}
-		// Where the bytes are not those of the manifest, that is the better
-		// explanation; only the end of the package tells.
-		broken = err
-	}
-	if broken != nil {
-		return broken
+	a.oneAtATime()
+	u := &unpacking{Arrival: a, store: store}
+	opts := files.Options{MaxSize: a.maxSize, RawFile: func(f ovf.File) bool { return len(a.content[f.ID]) == 0 }, From: u.from()}
+	err := files.Each(ctx, a.pkg, opts, a.parallel, u.take)
+	var integrity *ovf.IntegrityError
+	switch {
+	case u.broken != nil && !errors.As(err, &integrity):
+		return u.broken
+	case err != nil:
+		return err
 	}
 	a.companions()
 	if r, ok := a.pkg.(ovf.Reporter); ok {
@@ -88,6 +70,65 @@ func (a *Arrival) Unpack(ctx context.Context, store Store) error {
 		for _, f := range findings {
 			a.opts.Finding(f)
 		}
+	}
+	return nil
+}
+
+// oneAtATime sees to it that those who are told are told by one goroutine at a
+// time.
+func (a *Arrival) oneAtATime() {
+	var mu sync.Mutex
+	if find := a.opts.Finding; find != nil {
+		a.opts.Finding = func(f ovf.Finding) {
+			mu.Lock()
+			defer mu.Unlock()
+			find(f)
+		}
+	}
+	if progress := a.opts.Progress; progress != nil {
+		a.opts.Progress = func(p DiskProgress) {
+			mu.Lock()
+			defer mu.Unlock()
+			progress(p)
+		}
+	}
+}
+
+// unpacking is an Arrival whose contents pass, several at a time.
+type unpacking struct {
+	*Arrival
+	store Store
+
+	mu     sync.Mutex
+	broken error // what is wrong with content that passed
+	kept   sync.Mutex
+}
+
+// take puts one content into the store.
+func (u *unpacking) take(ctx context.Context, c *files.Content) error {
+	u.mu.Lock()
+	broken := u.broken != nil
+	u.mu.Unlock()
+	if broken {
+		return nil
+	}
+	var err error
+	if disks := u.content[c.File.ID]; !c.Unreferenced && len(disks) > 0 {
+		err = u.unpackDisk(ctx, c, disks, u.store)
+	} else {
+		u.kept.Lock() // their order is that of the System's FileNames
+		err = u.keep(ctx, c, u.store)
+		u.kept.Unlock()
+	}
+	if err == nil || !isContentError(err) {
+		return err
+	}
+	// Where the bytes are not those of the manifest, that is the better
+	// explanation; only the end of the package tells.
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.broken == nil {
+		u.broken = err
 	}
 	return nil
 }
@@ -124,6 +165,9 @@ func (a *Arrival) unpackDisk(ctx context.Context, c *files.Content, disks []*Dis
 	res, streamed, err := a.stream(ctx, c, disks, source, target, store)
 	if !streamed {
 		res, err = a.decode(ctx, c, source, target, store)
+	}
+	if errors.Is(err, errComplete) {
+		return nil
 	}
 	var place *sinkError
 	switch {
@@ -167,12 +211,20 @@ func (a *Arrival) decode(ctx context.Context, c *files.Content, source formats.S
 		}
 		target.sinks[i] = sink
 	}
-	return formats.Decode(ctx, c.Reader, source, c.ImageSize(first.CapacityBytes), target, disk.DecodeOptions{Progress: func(done, total int64) {
+	opts := disk.DecodeOptions{Workers: a.workers(), Progress: func(done, total int64) {
 		if a.opts.Progress != nil {
 			a.opts.Progress(DiskProgress{Disk: first.OVFID, Done: done, Total: total})
 		}
-	}})
+	}}
+	if k, ok := a.keeper(store, target.disks, c); ok {
+		return a.decodeKept(ctx, k, c, source, target, opts)
+	}
+	return formats.Decode(ctx, c.Reader, source, c.ImageSize(first.CapacityBytes), target, opts)
 }
+
+// workers shares the processors between the disks that are decoded at a time,
+// and with them the memory that each takes.
+func (a *Arrival) workers() int { return max(1, runtime.GOMAXPROCS(0)/max(1, a.parallel)) }
 
 // imageName is the file's name without the extension of its compression, so
 // that the extension of the format shows.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/cimimove/cimimove/cimi"
@@ -167,7 +168,14 @@ func parseImport(a *cimi.Action) (*importRequest, error) {
 		case "ovf.configuration":
 			r.options.Configuration = v
 		case runMark:
-			r.run = v
+			// What arrives before it breaks off is kept for the run, too.
+			r.run, r.options.Resume = v, v
+		case cimi.ParallelDisks:
+			n, err := strconv.Atoi(v)
+			if err != nil || n < 1 {
+				return nil, cimi.Errorf(http.StatusBadRequest, "%s: expected a number of disks, got %.40q", key, v)
+			}
+			r.options.ParallelDisks = n
 		case "ovf.mac":
 			if v != "keep" && v != "regenerate" && v != "strip" {
 				return nil, cimi.Errorf(http.StatusBadRequest, "ovf.mac: expected keep, regenerate or strip, got %.40q", v)

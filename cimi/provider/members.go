@@ -24,6 +24,9 @@ func (p *Provider) collectionOperations(w *world, id string) []cimi.Operation {
 	}
 	if id == "systems" {
 		out = append(out, operation(cimi.RelReach, reachID))
+		if _, ok := p.host.(host.Forgetter); ok {
+			out = append(out, operation(cimi.RelForget, id))
+		}
 	}
 	return out
 }
@@ -178,6 +181,8 @@ func (p *Provider) invokeCollection(ctx context.Context, id string, a *cimi.Acti
 			return p.importSystem(ctx, open, r)
 		}
 		return p.importTemplate(ctx, open, r)
+	case cimi.RelForget:
+		return p.forgetArrivals(ctx, id, a)
 	case cimi.ActionInsert, cimi.ActionRemove:
 		if insertable != nil {
 			return nil, insertable

@@ -42,6 +42,9 @@ func (p *Provider) metadata(typeName string) *cimi.ResourceMetadata {
 	switch typeName {
 	case "System", "SystemTemplate":
 		m.Actions = append(m.Actions, action(cimi.ActionImport))
+		if _, ok := p.host.(host.Forgetter); ok && typeName == "System" {
+			m.Actions = append(m.Actions, action(cimi.RelForget))
+		}
 	case "SystemService":
 		m.VScope = []cimi.ValueScope{{"serviceType": {Values: []any{cimi.ServiceReliabilityActive, cimi.ServiceReliabilityPassive, cimi.ServiceDisasterRecovery}}}}
 	case "ProtocolSegment":
@@ -108,7 +111,14 @@ func (p *Provider) capabilities(typeName string) map[string]any {
 		return map[string]any{"ExpandParameter": true, "FilterParameter": true, "FirstParameter": true, "SelectParameter": true, "FormatParameter": true,
 			"OrderByParameter": true, "QueryPathNotation": true, "MaxPropertyItems": maxProperties, "ValueScopes": making}
 	case "System":
-		return map[string]any{"SystemComponentTemplateByValue": true}
+		c := map[string]any{"SystemComponentTemplateByValue": true}
+		if p.host.Capabilities().ParallelDisks {
+			c[cimi.CapabilityParallelDisks] = json.Number(number(host.MaxParallelDisks))
+		}
+		if f, ok := p.host.(host.Forgetter); ok {
+			c[cimi.CapabilityImportChunk] = json.Number(number(int(f.ImportChunk())))
+		}
+		return c
 	case "Machine":
 		c := map[string]any{"MachineTemplateByValue": making, "MachineConfigByValue": making, "MachineImageByValue": making,
 			"MachineCredentialByValue": making, "MachineVolumeTemplatesByValue": making, "RestoreFromImage": making}

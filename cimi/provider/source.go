@@ -79,7 +79,7 @@ func (p *Provider) openSource(source string, r *importRequest) (opener, error) {
 		if len(p.opts.AllowSources) == 0 {
 			return nil, cimi.Errorf(http.StatusForbidden, "source: %w: this cloud fetches from no network", errSourceRefused)
 		}
-		opts := web.Options{Fetch: fetch.Options{Client: p.client, Authorize: r.authorize, StallTimeout: p.opts.StallTimeout}}
+		opts := web.Options{Late: true, Fetch: fetch.Options{Client: p.client, Authorize: r.authorize, StallTimeout: p.opts.StallTimeout}}
 		return func(ctx context.Context) (ovf.Package, error) {
 			pkg, err := web.Open(ctx, source, opts)
 			if err != nil {

@@ -36,10 +36,14 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 		return nil, err
 	}
 	in := &incoming{host: h, files: filesPath(s.ID), disks: map[string]*os.File{}}
+	if err := h.arrivedBefore(ctx, in, arrival, opts.Resume); err != nil {
+		return nil, errors.Join(err, h.removeUnowned(context.WithoutCancel(ctx), paths...))
+	}
+	defer h.arrives(in.key)
 	defer func() {
 		in.close()
 		if err != nil {
-			err = errors.Join(err, h.removeUnowned(context.WithoutCancel(ctx), paths...))
+			err = errors.Join(err, in.leave(context.WithoutCancel(ctx), err, paths))
 		}
 	}()
 	if err := arrival.Unpack(ctx, in); err != nil {
@@ -51,7 +55,7 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 	}
 	keep := kept{manifest: arrival.Manifest(), certificate: arrival.Certificate()}
 	err = transact(ctx, h.db, func(tx *sql.Tx) error {
-		return errors.Join(insertSystem(ctx, tx, s, keep, stamps), own(ctx, tx, paths))
+		return errors.Join(insertSystem(ctx, tx, s, keep, stamps), own(ctx, tx, paths), forgetArrival(ctx, tx, in.key))
 	})
 	if err != nil {
 		return nil, err
@@ -82,16 +86,29 @@ type incoming struct {
 	mu    sync.Mutex
 	disks map[string]*os.File // by id
 	kept  int
+
+	// key is what this import has in common with others that go on with it;
+	// empty: nothing is kept. identity is the package's.
+	key, identity string
+	arrived       map[string]host.Kept // by OVF id
 }
 
 func (in *incoming) Disk(_ context.Context, d *host.Disk) (disk.Sink, error) {
-	f, err := os.OpenFile(filepath.Join(in.host.dir, diskPath(d)), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	was, going := in.Kept(d)
+	flags := os.O_RDWR | os.O_CREATE | os.O_EXCL
+	if going {
+		flags = os.O_RDWR
+	}
+	f, err := os.OpenFile(filepath.Join(in.host.dir, diskPath(d)), flags, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.disks[d.ID] = f
+	if going {
+		return &further{f: f, from: was}, nil
+	}
 	return raw.NewSink(f), nil
 }
 

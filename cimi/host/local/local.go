@@ -42,6 +42,12 @@ type Host struct {
 	follow  sync.Mutex
 	version int64    // counts changes
 	changes []string // ids of the Systems of the last changes
+	// arriving are the keys of imports at work.
+	arriving map[string]bool
+
+	// Chunk is how many bytes of a disk may have to arrive twice after an import
+	// broke off; 0: 16 MiB.
+	Chunk int64
 }
 
 var (
@@ -93,7 +99,7 @@ func (h *Host) Close() error {
 func (h *Host) Dir() string { return h.dir }
 
 func (h *Host) Capabilities() host.Capabilities {
-	return host.Capabilities{SharedDisks: true, FreeBytes: func(context.Context) (int64, error) { return freeBytes(h.dir) }}
+	return host.Capabilities{SharedDisks: true, ParallelDisks: true, FreeBytes: func(context.Context) (int64, error) { return freeBytes(h.dir) }}
 }
 
 // diskPath and filesPath are relative to the folder, as they stand in the

@@ -65,6 +65,10 @@ func openStore(ctx context.Context, path string) (*sql.DB, error) {
 			return nil, fmt.Errorf("state.db: %w", err)
 		}
 	}
+	if _, err := db.ExecContext(ctx, arrivalsSchema); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("state.db: %w", err)
+	}
 	return db, nil
 }
 
@@ -91,7 +95,7 @@ func full(err error) error {
 }
 
 func unowned(ctx context.Context, db *sql.DB) ([]string, error) {
-	rows, err := db.QueryContext(ctx, "SELECT path FROM unowned")
+	rows, err := db.QueryContext(ctx, "SELECT path FROM unowned WHERE path NOT IN (SELECT path FROM arrivals)")
 	if err != nil {
 		return nil, err
 	}
