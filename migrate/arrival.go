@@ -33,6 +33,9 @@ func followPackage(pkg ovf.Package, told func(disk string, done, total int64)) o
 			return false
 		})
 	}
+	if p, ok := pkg.(ovf.Parallel); ok {
+		return &followedParallel{followedOpener{followed: f, opener: p}, p}
+	}
 	if o, ok := pkg.(ovf.Opener); ok {
 		return &followedOpener{followed: f, opener: o}
 	}
@@ -142,3 +145,39 @@ func (c *countedFile) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, err
 }
+
+type followedParallel struct {
+	followedOpener
+	parallel ovf.Parallel
+}
+
+var _ ovf.Parallel = (*followedParallel)(nil)
+
+// Passing, Pass and Finish are the package's; what passes is counted.
+func (f *followedParallel) Passing() []ovf.MemberInfo { return f.parallel.Passing() }
+
+func (f *followedParallel) Finish(ctx context.Context) error { return f.parallel.Finish(ctx) }
+
+func (f *followedParallel) Pass(ctx context.Context, name string, from ovf.Passed) (ovf.Passage, error) {
+	p, err := f.parallel.Pass(ctx, name, from)
+	if err != nil {
+		return nil, err
+	}
+	disk, ok := f.disk(name)
+	if !ok {
+		return p, nil
+	}
+	for _, m := range f.parallel.Passing() {
+		if m.Name == name && m.Size > 0 {
+			return countedPassage{p, &counted{r: p, n: from.Offset, told: func(done int64) { f.told(disk, done, m.Size) }}}, nil
+		}
+	}
+	return p, nil
+}
+
+type countedPassage struct {
+	ovf.Passage
+	counted *counted
+}
+
+func (c countedPassage) Read(p []byte) (int, error) { return c.counted.Read(p) }

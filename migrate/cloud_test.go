@@ -55,6 +55,7 @@ func openLocal(ctx context.Context, dir string) (*provider.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.Chunk = 64 << 10 // the disks of tests are small
 	p, err := provider.New(ctx, h, provider.Options{Database: filepath.Join(dir, "provider.db"),
 		AllowSources: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, StallTimeout: 5 * time.Second})
 	if err != nil {

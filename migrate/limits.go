@@ -29,6 +29,7 @@ type Limits struct {
 type EndpointLimits struct {
 	Bandwidth int64 // bytes a second, read from or written to it
 	Transfers int   // at the same time
+	Disks     int   // of one System at the same time
 }
 
 // pieceOf is how many bytes are let through at once: a quarter of a second's,

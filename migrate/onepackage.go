@@ -34,10 +34,12 @@ type ImportOptions struct {
 	// Template makes a SystemTemplate of the package (5.13.5.1) instead of a System.
 	Template bool
 	// Manifest says what the package's digests are worth; zero: verify.
-	Manifest     manifest.Policy
-	Relay        RelayOptions
-	StallTimeout time.Duration // default 60 s
-	Events       func(Event)
+	Manifest manifest.Policy
+	Relay    RelayOptions
+	// ParallelDisks is as in Options; default 1.
+	ParallelDisks int
+	StallTimeout  time.Duration // default 60 s
+	Events        func(Event)
 }
 
 // ImportResult is the document of the import and export commands.
@@ -89,6 +91,13 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 	choice := importChoice{Nets: o.Nets, Storage: o.Storage, MAC: o.MAC, Configuration: o.Configuration, Properties: o.Properties}
 	if o.Name != "" || o.IfExists == ExistsRename {
 		choice.Name = name
+	}
+	if o.ParallelDisks > 1 {
+		t, err := readTarget(ctx, d)
+		if err != nil {
+			return res, at(StepPlan, Destination, d.Name, err)
+		}
+		choice.ParallelDisks = min(o.ParallelDisks, int(t.importCapability(cimi.CapabilityParallelDisks)))
 	}
 	i := &oneImport{dst: d, opts: o, name: name, feed: newFeed(o.Events)}
 	defer i.feed.close()

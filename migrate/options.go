@@ -80,6 +80,9 @@ type Options struct {
 	Strict      bool
 	// AcceptEULAs records that somebody accepted the licences of the package.
 	AcceptEULAs bool
+	// ParallelDisks is how many disks move at the same time, where the
+	// destination writes several; default 2. Endpoints may allow fewer.
+	ParallelDisks int
 	// Quiesce says how running machines come to rest; default graceful.
 	Quiesce Quiesce
 	// SourceAfter says what becomes of the source; default keep.
@@ -144,6 +147,9 @@ func (o *Options) setDefaults() {
 	def(&o.OnFailure, FailureRollback)
 	def(&o.Quiesce, QuiesceGraceful)
 	def(&o.SourceAfter, SourceKeep)
+	if o.ParallelDisks == 0 {
+		o.ParallelDisks = 2
+	}
 }
 
 func def[T ~string](v *T, d T) {
@@ -155,6 +161,9 @@ func def[T ~string](v *T, d T) {
 func (o *Options) check() error {
 	if o.Source.Provider == nil || o.Destination.Provider == nil {
 		return errors.New("a migration needs a source and a destination")
+	}
+	if o.ParallelDisks < 0 {
+		return fmt.Errorf("%d disks at the same time: it is at least one", o.ParallelDisks)
 	}
 	for _, h := range o.Hooks {
 		if err := h.Check(); err != nil {

@@ -41,9 +41,11 @@ type Plan struct {
 	Quiesce     Quiesce           `json:"quiesce"`
 	SourceAfter SourceAfter       `json:"sourceAfter"`
 	Space       Space             `json:"space"`
-	Estimate    Estimate          `json:"estimate"`
-	Resume      Resumption        `json:"resume"`
-	Findings    []ovf.Finding     `json:"findings"`
+	// ParallelDisks is how many disks move at the same time.
+	ParallelDisks int           `json:"parallelDisks"`
+	Estimate      Estimate      `json:"estimate"`
+	Resume        Resumption    `json:"resume"`
+	Findings      []ovf.Finding `json:"findings"`
 
 	opts     Options // its Providers refuse every change
 	src, dst Endpoint
@@ -119,6 +121,7 @@ func NewPlan(ctx context.Context, o Options) (*Plan, error) {
 			return p, at(StepPlan, "", s.Name, err)
 		}
 	}
+	p.planParallel()
 	p.planResume()
 	p.planEstimate()
 	return p, p.verdict()

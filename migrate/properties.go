@@ -1,6 +1,11 @@
 package migrate
 
-import "errors"
+import (
+	"errors"
+	"strconv"
+
+	"github.com/cimimove/cimimove/cimi"
+)
 
 // properties are those of the import action.
 func (r *run) properties() (map[string]string, error) {
@@ -10,7 +15,7 @@ func (r *run) properties() (map[string]string, error) {
 				Err: errors.New("its value is needed again: values are not kept in the journal"), Advice: "cimimove resume " + r.id + " --prop " + k + "=VALUE"}
 		}
 	}
-	return importProperties(importChoice{Name: r.Name, Nets: r.Nets, Storage: r.Storage, MAC: r.MAC, Configuration: r.Config, Properties: r.values, Run: r.id}), nil
+	return importProperties(importChoice{Name: r.Name, Nets: r.Nets, Storage: r.Storage, MAC: r.MAC, Configuration: r.Config, Properties: r.values, Run: r.id, ParallelDisks: r.ParallelDisks}), nil
 }
 
 // importChoice is what an import may be told.
@@ -21,6 +26,7 @@ type importChoice struct {
 	Configuration string
 	Properties    map[string]string
 	Run           string
+	ParallelDisks int
 }
 
 // runProperty marks the System of a run at the destination.
@@ -49,5 +55,8 @@ func importProperties(c importChoice) map[string]string {
 		out["ovf.property."+k] = v
 	}
 	set(runProperty, c.Run)
+	if c.ParallelDisks > 1 {
+		set(cimi.ParallelDisks, strconv.Itoa(c.ParallelDisks))
+	}
 	return out
 }

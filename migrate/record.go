@@ -35,8 +35,12 @@ type record struct {
 	Shape        *Shape            `json:"shape"`
 	Findings     []ovf.Finding     `json:"findings,omitempty"`
 	Bytes        int64             `json:"bytes"`
-	StopTimeout  time.Duration     `json:"stopTimeout,omitempty"`
-	Hooks        []string          `json:"hooks,omitempty"`
+	// ParallelDisks move at the same time; Chunk is how many bytes of each may
+	// have to be sent twice, 0 where the destination keeps nothing.
+	ParallelDisks int           `json:"parallelDisks,omitempty"`
+	Chunk         int64         `json:"chunk,omitempty"`
+	StopTimeout   time.Duration `json:"stopTimeout,omitempty"`
+	Hooks         []string      `json:"hooks,omitempty"`
 	// Assembly is how the parts are made, on the way by resources.
 	Assembly *assembly `json:"assembly,omitempty"`
 	// PlanDoc is the plan as hooks get it; empty without hooks.
@@ -54,7 +58,7 @@ func (p *Plan) record() record {
 	return record{Version: recordVersion, SystemID: p.ID, System: p.System, Name: p.Name, Via: p.Via, Verify: o.Verify,
 		IfExists: o.IfExists, OnFailure: o.OnFailure, MAC: o.MAC, Nets: o.Nets, Storage: o.Storage,
 		PropertyKeys: slices.Sorted(maps.Keys(o.Properties)), Config: o.Configuration, PowerOn: o.PowerOn, Quiesce: o.Quiesce, SourceAfter: o.SourceAfter,
-		Stage: p.Stage, Relay: o.Relay, Before: p.before, Shape: p.shape, Findings: p.Findings, Bytes: p.Bytes,
+		Stage: p.Stage, Relay: o.Relay, Before: p.before, Shape: p.shape, Findings: p.Findings, Bytes: p.Bytes, ParallelDisks: p.ParallelDisks, Chunk: p.Resume.ChunkBytes,
 		StopTimeout: o.StopTimeout, Hooks: hookNames(o.Hooks), Assembly: p.assembly, PlanDoc: doc}
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/relay"
-	"github.com/cimimove/cimimove/ovf/manifest"
 )
 
 // ErrStalled: nothing has moved for too long.
@@ -243,7 +242,7 @@ func (t *transfer) importAnew(ctx context.Context) error {
 		if !inProcess {
 			return t.dst.Provider.Invoke(ctx, systems, action)
 		}
-		pkg, err := relay.Open(context.WithoutCancel(ctx), t.tap, t.System, manifest.Verify)
+		pkg, err := relay.OpenAnywhere(context.WithoutCancel(ctx), t.tap, t.content.Version(), t.System)
 		if err != nil {
 			return nil, fetching(StepTransfer, Source, t.System, err)
 		}
@@ -356,7 +355,16 @@ func (t *transfer) blame(ctx context.Context, cause error) error {
 	}
 	var own *Error
 	if errors.As(cause, &own) {
-		return cause
+		if !errors.Is(cause, ErrStalled) {
+			return cause
+		}
+		// Who waits for the source stalls because of it.
+		if t.tap.Err() == nil && t.tap.Waiting() {
+			return &Error{Step: StepTransfer, Side: Source, Object: t.System, Class: own.Class, Err: own.Err}
+		}
+		if t.tap.Err() == nil {
+			return cause
+		}
 	}
 	if err := t.ofSource(); err != nil {
 		return err

@@ -23,6 +23,8 @@ func (r *run) undo(ctx context.Context) error {
 		}
 		if err := r.abandon(ctx, &in); err != nil {
 			errs = append(errs, at("", Destination, r.Name, err))
+		} else if err := r.forgetArrivals(ctx); err != nil {
+			errs = append(errs, at("", Destination, r.Name, err))
 		} else if err := r.end(ctx, StepImport, journal.Undone, in); err != nil {
 			return err
 		}
@@ -182,6 +184,8 @@ func leftBehind(steps []journal.Step) string {
 			switch s.State {
 			case journal.Begun, journal.Ended:
 				return "System at the destination"
+			case journal.Broken:
+				return "What has arrived at the destination"
 			}
 			break
 		}

@@ -52,7 +52,7 @@ func (c *call) cloud(ctx context.Context, name string, side endpoint.Side) (migr
 	if err != nil {
 		return migrate.Endpoint{}, err
 	}
-	e := migrate.Endpoint{Name: o.Name, Provider: o.Provider, Limits: migrate.EndpointLimits{Bandwidth: o.Bandwidth, Transfers: o.Transfers}}
+	e := migrate.Endpoint{Name: o.Name, Provider: o.Provider, Limits: migrate.EndpointLimits{Bandwidth: o.Bandwidth, Transfers: o.Transfers, Disks: o.Disks}}
 	switch {
 	case o.Kind == endpoint.CIMI:
 		e.URL = o.URL

@@ -27,6 +27,9 @@ func (c *call) planOptions() (migrate.Options, error) {
 		Stage: c.String("stage"),
 	}
 	var err error
+	if o.ParallelDisks, err = c.parallelDisks(); err != nil {
+		return o, err
+	}
 	if o.Nets, err = c.mapping("net"); err != nil {
 		return o, err
 	}
@@ -135,6 +138,9 @@ func planText(w io.Writer, p *migrate.Plan) error {
 	}
 	for _, d := range p.Disks {
 		fmt.Fprintf(t, "disk\t%s\t%s\n", d.Name, strings.TrimSpace(humanize.IBytes(uint64(d.CapacityBytes))+"  "+d.Storage))
+	}
+	if len(p.Disks) > 1 {
+		fmt.Fprintf(t, "at a time\t%d of the disks\n", p.ParallelDisks)
 	}
 	for _, n := range p.Networks {
 		target := n.Target

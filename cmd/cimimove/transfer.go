@@ -74,6 +74,9 @@ func (c *call) importOptions() (migrate.ImportOptions, error) {
 		Allow:        c.StringSlice("allow"), Deny: c.StringSlice("deny"), Strict: c.Bool("strict"),
 	}
 	var err error
+	if o.ParallelDisks, err = c.parallelDisks(); err != nil {
+		return o, err
+	}
 	if o.Manifest, err = c.manifestPolicy(); err != nil {
 		return o, err
 	}
@@ -94,6 +97,15 @@ func (c *call) importOptions() (migrate.ImportOptions, error) {
 		return o, usage("--as is system or template, not %q", as)
 	}
 	return o, nil
+}
+
+// parallelDisks is how many disks may move at the same time.
+func (c *call) parallelDisks() (int, error) {
+	n := c.Int("parallel-disks")
+	if c.IsSet("parallel-disks") && n < 1 {
+		return 0, usage("--parallel-disks takes a number of disks, at least 1, not %d", n)
+	}
+	return n, nil
 }
 
 // mapping reads a repeatable A=B option.

@@ -32,7 +32,7 @@ func Complete(ctx context.Context, src Content, d Disk, known func(yield func(Bl
 		}
 	}
 	var sumErr error
-	_, err = disk.Stream(ctx, tail{img, d.Known * disk.BlockSize}, func([]byte, int64) error { return sumErr }, disk.EncodeOptions{
+	_, err = disk.Stream(ctx, window{img, d.Known * disk.BlockSize, img.Size()}, func([]byte, int64) error { return sumErr }, disk.EncodeOptions{
 		Progress: progress,
 		OnBlock: func(i int64, sum disk.BlockSum) {
 			if sumErr == nil {
@@ -49,23 +49,37 @@ func Complete(ctx context.Context, src Content, d Disk, known func(yield func(Bl
 	return digester.Sum(), nil
 }
 
-// tail shows an image as if everything before from were zero.
-type tail struct {
+// window shows an image as if everything outside of it were zero.
+type window struct {
 	disk.Image
-	from int64
+	from, to int64
 }
 
-func (t tail) Extents(ctx context.Context, off, n int64) iter.Seq2[disk.Extent, error] {
+func (t window) Extents(ctx context.Context, off, n int64) iter.Seq2[disk.Extent, error] {
 	return func(yield func(disk.Extent, error) bool) {
-		if off < t.from {
-			skip := min(t.from-off, n)
-			if !yield(disk.Extent{Offset: off, Length: skip, Zero: true}, nil) {
+		end := off + n
+		zero := func(to int64) bool {
+			if to = min(to, end); to <= off {
+				return true
+			}
+			at := off
+			off = to
+			return yield(disk.Extent{Offset: at, Length: to - at, Zero: true}, nil)
+		}
+		if !zero(t.from) {
+			return
+		}
+		if inside := min(t.to, end); inside > off {
+			going := true
+			t.Image.Extents(ctx, off, inside-off)(func(e disk.Extent, err error) bool {
+				going = yield(e, err)
+				return going
+			})
+			if !going {
 				return
 			}
-			off, n = off+skip, n-skip
+			off = inside
 		}
-		if n > 0 {
-			t.Image.Extents(ctx, off, n)(yield)
-		}
+		zero(end)
 	}
 }

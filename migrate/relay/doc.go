@@ -61,6 +61,7 @@ type Tap struct {
 	cancel  context.CancelFunc
 	watches []*watch
 	read    atomic.Int64
+	asked   atomic.Int64 // reads that wait for the source
 	mu      sync.Mutex
 	failure error
 }
@@ -70,7 +71,7 @@ func NewTap(ctx context.Context, src Content, disks []Disk, opts TapOptions) *Ta
 	ctx, cancel := context.WithCancel(ctx)
 	t := &Tap{src: src, ctx: ctx, cancel: cancel}
 	for _, d := range disks {
-		t.watches = append(t.watches, newWatch(ctx, d, opts))
+		t.watches = append(t.watches, newWatch(ctx, src, d, opts))
 	}
 	return t
 }
@@ -83,7 +84,9 @@ func (t *Tap) ReadAt(p []byte, off int64) (int, error) {
 	if err := t.ctx.Err(); err != nil {
 		return 0, err
 	}
+	t.asked.Add(1)
 	n, err := t.src.ReadAt(p, off)
+	t.asked.Add(-1)
 	t.passed(p[:n], off, err)
 	return n, err
 }
@@ -116,6 +119,9 @@ func (t *Tap) Err() error {
 	defer t.mu.Unlock()
 	return t.failure
 }
+
+// Waiting tells whether somebody waits for bytes of the source now.
+func (t *Tap) Waiting() bool { return t.asked.Load() > 0 }
 
 // Read is how many bytes were read from the source.
 func (t *Tap) Read() int64 { return t.read.Load() }

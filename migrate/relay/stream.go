@@ -36,7 +36,9 @@ func (r *tapped) Read(p []byte) (int, error) {
 	if err := r.t.ctx.Err(); err != nil {
 		return 0, err
 	}
+	r.t.asked.Add(1)
 	n, err := r.in.Read(p)
+	r.t.asked.Add(-1)
 	r.t.passed(p[:n], r.off, err)
 	r.off += int64(n)
 	return n, err

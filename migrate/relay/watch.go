@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,24 +10,32 @@ import (
 
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/formats"
+	"github.com/cimimove/cimimove/ovf/disk/vmdk"
 )
 
 // batchBlocks is how many block digests are told at once.
-const batchBlocks = 64
+const batchBlocks = 16
 
 // errStopped ends a decoder whose disk will not pass any further.
 var errStopped = errors.New("relay closed")
 
 // watch decodes one disk from the bytes that pass, in ascending order. Bytes
 // seen before are skipped; a gap waits for whoever reads it later, so readers
-// that go over a disk in parallel leave it unfinished.
+// that go over a disk in parallel leave it unfinished. But where a part of the
+// disk is known and next to nothing has passed, a reader that begins in the
+// middle goes on with what another has got before: what is known of the disk is
+// completed from there.
 type watch struct {
 	disk  Disk
 	opts  TapOptions
 	known atomic.Int64
 
+	ctx context.Context
+	src io.ReaderAt // of the package
+
 	mu   sync.Mutex
 	pos  int64 // of the stored file, up to where it was seen
+	late bool  // it was not seen from its start
 	pipe *io.PipeWriter
 	over bool // nothing more is wanted
 
@@ -37,21 +46,83 @@ type watch struct {
 	err   error
 }
 
-func newWatch(ctx context.Context, d Disk, opts TapOptions) *watch {
-	w := &watch{disk: d, opts: opts, done: make(chan struct{})}
+func newWatch(ctx context.Context, src io.ReaderAt, d Disk, opts TapOptions) *watch {
+	w := &watch{disk: d, opts: opts, ctx: ctx, src: src, upto: d.Known}
 	w.known.Store(d.Known)
-	w.upto = d.Known
-	r, pipe := io.Pipe()
-	w.pipe = pipe
-	go func() {
-		defer close(w.done)
-		w.res, w.err = formats.Decode(ctx, r, formats.Source{Name: d.Name, Declared: d.Declared}, d.Capacity, nowhere{},
-			disk.DecodeOptions{Name: d.Name, OnBlock: w.block})
-		w.flush()
-		r.CloseWithError(errStopped)
-	}()
+	w.begin()
 	return w
 }
+
+// begin starts a decoder.
+func (w *watch) begin() {
+	r, pipe := io.Pipe()
+	w.pipe, w.done = pipe, make(chan struct{})
+	go w.decode(r, w.done, w.late)
+}
+
+func (w *watch) decode(r *io.PipeReader, done chan struct{}, late bool) {
+	defer close(done)
+	decode := disk.DecodeOptions{Name: w.disk.Name, OnBlock: w.block}
+	var in io.Reader = r
+	if late {
+		in = w.further(r, &decode)
+	}
+	w.res, w.err = formats.Decode(w.ctx, in, formats.Source{Name: w.disk.Name, Declared: w.disk.Declared}, w.disk.Capacity, nowhere{}, decode)
+	if late {
+		w.res.HasDigest = false // the digests of its blocks make it
+	}
+	w.flush()
+	r.CloseWithError(errStopped)
+}
+
+// further makes a stream of what passes from a place in the middle, where a
+// block begins. What lies between what is known and that place is read now.
+func (w *watch) further(in io.Reader, decode *disk.DecodeOptions) io.Reader {
+	head := make([]byte, min(maxHead, w.disk.Size))
+	n, err := w.src.ReadAt(head, w.disk.Offset)
+	if err != nil && err != io.EOF {
+		return failing{err}
+	}
+	length, ok := vmdk.FrontOfStream(head[:n])
+	if !ok || length > int64(n) {
+		return failing{errStopped}
+	}
+	var gap error
+	begun := false
+	decode.OnBlock = func(index int64, sum disk.BlockSum) {
+		if !begun {
+			begun = true
+			gap = w.fill(index)
+		}
+		if gap == nil { // else the rest is read when it is asked for
+			w.block(index, sum)
+		}
+	}
+	return io.MultiReader(bytes.NewReader(head[:length]), in)
+}
+
+// maxHead bounds what comes before the grains of an image.
+const maxHead = 1 << 20
+
+// fill digests the blocks from what is known up to index.
+func (w *watch) fill(index int64) error {
+	if index <= w.upto {
+		return nil
+	}
+	section := io.NewSectionReader(w.src, w.disk.Offset, w.disk.Size)
+	img, err := formats.Open(section, w.disk.Size, formats.Source{Name: w.disk.Name, Declared: w.disk.Declared})
+	if err != nil {
+		return err
+	}
+	defer img.Close()
+	_, err = disk.Stream(w.ctx, window{img, w.upto * disk.BlockSize, index * disk.BlockSize}, func([]byte, int64) error { return nil },
+		disk.EncodeOptions{Workers: 1, OnBlock: w.block})
+	return err
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // see takes bytes of the package at off.
 func (w *watch) see(p []byte, off int64) {
@@ -61,6 +132,12 @@ func (w *watch) see(p []byte, off int64) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if from > w.pos && w.pos <= maxHead && w.disk.Known > 0 && !w.late {
+		w.pipe.CloseWithError(errStopped)
+		<-w.done
+		w.pos, w.late, w.over = from, true, false
+		w.begin()
+	}
 	if w.over || from > w.pos || to <= w.pos {
 		return
 	}
@@ -113,7 +190,7 @@ func (w *watch) result() (disk.Result, bool) {
 	if !whole {
 		return disk.Result{}, false
 	}
-	<-w.done
+	<-w.done // no other begins once all has passed
 	return w.res, w.err == nil && w.res.HasDigest
 }
 
@@ -123,8 +200,9 @@ func (w *watch) stop() {
 		w.over = true
 		w.pipe.CloseWithError(errStopped)
 	}
+	done := w.done
 	w.mu.Unlock()
-	<-w.done
+	<-done
 }
 
 // nowhere is a sink for content of which only the digest is wanted.
