@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync/atomic"
 
@@ -44,8 +45,33 @@ func followPackage(pkg ovf.Package, told func(disk string, done, total int64)) o
 
 type followed struct {
 	ovf.Package
-	told  func(disk string, done, total int64)
-	disks map[string]string // by stored name
+	told   func(disk string, done, total int64)
+	disks  map[string]string // by stored name
+	failed atomic.Pointer[error]
+}
+
+// failure is why the package could not be read to its end; nil where that is
+// not what went wrong.
+func failure(pkg ovf.Package) error {
+	var f *followed
+	switch p := pkg.(type) {
+	case *followed:
+		f = p
+	case *followedOpener:
+		f = p.followed
+	default:
+		return nil
+	}
+	if err := f.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (f *followed) note(err error) {
+	if err != nil && err != io.EOF && !errors.Is(err, context.Canceled) {
+		f.failed.CompareAndSwap(nil, &err)
+	}
 }
 
 // disk is the disk whose file, or chunk of a file, has that name.
@@ -64,8 +90,10 @@ func (f *followed) disk(name string) (string, bool) {
 func (f *followed) Next(ctx context.Context) (*ovf.Member, error) {
 	m, err := f.Package.Next(ctx)
 	if err != nil {
+		f.note(err)
 		return nil, err
 	}
+	m.Reader = &noting{r: m.Reader, note: f.note}
 	if disk, ok := f.disk(m.Name); ok && m.Size > 0 {
 		m.Reader = &counted{r: m.Reader, told: func(done int64) { f.told(disk, done, m.Size) }}
 	}
@@ -84,6 +112,18 @@ func (f *followed) Findings() []ovf.Finding {
 func (f *followed) OnThisMachine() bool {
 	here, ok := f.Package.(interface{ OnThisMachine() bool })
 	return ok && here.OnThisMachine()
+}
+
+// noting tells of the error that ends reading.
+type noting struct {
+	r    io.Reader
+	note func(error)
+}
+
+func (n *noting) Read(p []byte) (int, error) {
+	k, err := n.r.Read(p)
+	n.note(err)
+	return k, err
 }
 
 type counted struct {

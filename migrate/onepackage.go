@@ -289,6 +289,9 @@ func (i *oneImport) clean(ctx context.Context, acc *cimi.Accepted, cause error) 
 		cause = mask(cause, i.server.URL(), i.pkg.Name())
 	}
 	err := at(StepImport, Destination, i.dst.Name, cause)
+	if i.failed == nil {
+		i.failed = failure(i.pkg)
+	}
 	if i.failed != nil {
 		cause = i.failed
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/flatten"
-	"github.com/cimimove/cimimove/ovf/validate"
 )
 
 // Arrival is a package on its way into a host: mapped, checked, not yet read.
@@ -62,7 +61,7 @@ func planImport(ctx context.Context, pkg ovf.Package, opts ImportOptions, caps C
 		opts.Finding = func(ovf.Finding) {}
 	}
 	env := pkg.Envelope()
-	if err := meaningless(pkg); err != nil {
+	if err := understood(pkg); err != nil {
 		return nil, err
 	}
 	if err := checkProperties(env, opts.Properties); err != nil {
@@ -110,38 +109,6 @@ func planImport(ctx context.Context, pkg ovf.Package, opts ImportOptions, caps C
 		return nil, err
 	}
 	return a, nil
-}
-
-// senseless are the rules of ovf/validate without which a descriptor does not
-// say what to make: whatever were made of it, a disk or a machine would be
-// missing or another one. Of what is merely not as the standard wants, the best
-// is made.
-var senseless = []string{
-	"OVF-XML-005",                  // several contents, of which one only is the package's
-	"OVF-DISK-001", "OVF-DISK-002", // a Disk without id, two of one
-	"OVF-DISK-009", "OVF-DISK-010", // a parent that is none, a circle of parents
-	"OVF-HW-007", // a drive without its disk
-	"OVF-HW-011", // a processor count or memory that is no number
-	"OVF-HW-013", // a circle of Parents
-}
-
-func meaningless(pkg ovf.Package) error {
-	for _, f := range validate.Validate(pkg.Envelope(), validate.Options{}) {
-		if f.Severity == ovf.Error && slices.Contains(senseless, f.ID) {
-			return &ovf.DescriptorError{Package: pkg.Name(), Object: f.Object, Offset: -1,
-				Clause: strings.TrimPrefix(f.Clause, "DSP0243 "), Message: f.Message + " (" + f.ID + ")"}
-		}
-	}
-	hrefs := map[string]string{}
-	for _, f := range pkg.Envelope().Files() {
-		// oVirt's image-uploader lists a file twice; that harms nobody.
-		if other, twice := hrefs[f.ID]; twice && other != f.Href {
-			return &ovf.DescriptorError{Package: pkg.Name(), Object: "File " + f.ID, Offset: -1, Clause: "7.1",
-				Message: fmt.Sprintf("is both %q and %q (OVF-REF-002)", other, f.Href)}
-		}
-		hrefs[f.ID] = f.Href
-	}
-	return nil
 }
 
 func inPackage(pkg ovf.Package, err error) error {

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -64,7 +65,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"package": scriptPackage, "disk": scriptDisk, "serve": scriptServe, "exits": scriptExits, "json": scriptJSON,
-			"capture": scriptCapture, "oneline": scriptOneLine, "empty": scriptEmpty, "objectstore": scriptObjectStore, "mutate": scriptMutate, "flip": scriptFlip, "signer": scriptSigner, "vcenter": scriptVCenter, "webserver": scriptWebServer,
+			"capture": scriptCapture, "oneline": scriptOneLine, "empty": scriptEmpty, "objectstore": scriptObjectStore, "mutate": scriptMutate, "flip": scriptFlip, "signer": scriptSigner, "vcenter": scriptVCenter, "webserver": scriptWebServer, "brokenserver": scriptBrokenServer,
 		},
 	})
 }
@@ -130,6 +131,28 @@ func scriptWebServer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	s := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(args[1]))))
 	ts.Defer(s.Close)
+	ts.Setenv(args[0], s.URL)
+}
+
+// scriptBrokenServer serves the first half of a file, and then is silent, or
+// gone, however often it is asked.
+func scriptBrokenServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 || args[2] != "stall" && args[2] != "drop" {
+		ts.Fatalf("usage: brokenserver NAME FILE stall|drop")
+	}
+	content := ts.ReadFile(args[1])
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+		io.WriteString(w, content[:len(content)/2])
+		if err := http.NewResponseController(w).Flush(); err == nil && args[2] == "stall" {
+			<-r.Context().Done()
+		}
+		panic(http.ErrAbortHandler)
+	}))
+	ts.Defer(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
 	ts.Setenv(args[0], s.URL)
 }
 

@@ -46,7 +46,7 @@ func (i *inventory) DiskCapacity(name string) (int64, bool) {
 	if err != nil || kind.Format == "" || kind.Format == disk.Raw {
 		return 0, false
 	}
-	img, err := formats.Open(f, f.Size(), formats.Source{Name: name})
+	img, err := formats.Open(f, f.Size(), formats.Source{Name: name, Declared: kind.Format})
 	if err != nil {
 		return 0, false
 	}

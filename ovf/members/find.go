@@ -107,6 +107,25 @@ func ParseDescriptor(pkg, name string, b []byte) (*ovf.Envelope, error) {
 	return nil, fmt.Errorf("%s: %s: %w", pkg, name, err)
 }
 
+// ManifestOf is the name of a descriptor's manifest (DSP0243 5.1).
+func ManifestOf(descriptor string) string {
+	return strings.TrimSuffix(descriptor, path.Ext(descriptor)) + ".mf"
+}
+
+// Unproved is the error of a descriptor that cannot be read, or the better
+// explanation: that its manifest has another digest for it.
+func Unproved(pkg string, policy manifest.Policy, name string, descriptor, mf []byte, err error) error {
+	c := manifest.NewChecker(pkg, policy)
+	if c.SetManifest(ManifestOf(name), mf) != nil {
+		return err
+	}
+	var integrity *ovf.IntegrityError
+	if wrong := c.Check(name, descriptor); errors.As(wrong, &integrity) {
+		return integrity
+	}
+	return err
+}
+
 // TooBig is the error for a descriptor, manifest or certificate over MaxDescriptor.
 func TooBig(pkg, name string, size int64) error {
 	return &ovf.DescriptorError{Package: pkg, Object: name, Offset: -1,

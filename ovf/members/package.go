@@ -98,7 +98,7 @@ func (p *Package) open(ctx context.Context, opts Options) error {
 		return err
 	}
 	if p.env, err = ParseDescriptor(p.name, p.descriptor, b); err != nil {
-		return err
+		return p.unproved(ctx, opts, b, err)
 	}
 	p.manifest = Companion(p.descriptor, ".mf", p.env, names)
 	p.cert = Companion(p.descriptor, ".cert", p.env, names)
@@ -123,6 +123,20 @@ func (p *Package) open(ctx context.Context, opts Options) error {
 	}
 	p.order = p.passOrder()
 	return nil
+}
+
+// unproved is the better explanation of a descriptor that cannot be read: that
+// the manifest has another digest for it.
+func (p *Package) unproved(ctx context.Context, opts Options, descriptor []byte, err error) error {
+	name := ManifestOf(p.descriptor)
+	if _, ok := p.index[name]; !ok {
+		return err
+	}
+	mf, loadErr := p.load(ctx, name)
+	if loadErr != nil {
+		return err
+	}
+	return Unproved(p.name, opts.Manifest, p.descriptor, descriptor, mf, err)
 }
 
 // passOrder is the order of Next: as stored, but the chunks of one file

@@ -40,7 +40,7 @@ func Read(ctx context.Context, r io.Reader, name string, opts Options) (ovf.Pack
 	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	s := &stream{name: name, src: r, checker: manifest.NewChecker(name, opts.Manifest), spoolTo: opts.Spool}
+	s := &stream{name: name, src: r, checker: manifest.NewChecker(name, opts.Manifest), policy: opts.Manifest, spoolTo: opts.Spool}
 	var in io.Reader = b
 	if f := compression.Detect(start); f != compression.Identity {
 		if s.inflate, err = compression.Reader(f, b); err != nil {
@@ -76,6 +76,7 @@ type stream struct {
 	in      *streamBlocks
 	scan    *scanner
 	checker *manifest.Checker
+	policy  manifest.Policy
 
 	folder                             string // of the descriptor, to which names are relative
 	descriptor, manifestName, certName string
@@ -124,7 +125,7 @@ func (s *stream) open(ctx context.Context) error {
 			s.folder = path.Dir(m.name)
 			s.descriptor = members.Within(s.folder, m.name)
 			if s.env, err = members.ParseDescriptor(s.name, s.descriptor, s.descriptorBytes); err != nil {
-				return err
+				return s.unproved(ctx, err)
 			}
 			break
 		}
@@ -165,6 +166,26 @@ func (s *stream) open(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// unproved is the better explanation of a descriptor that cannot be read, where
+// its manifest came before it or follows: that it has another digest.
+func (s *stream) unproved(ctx context.Context, err error) error {
+	name := members.ManifestOf(s.descriptor)
+	for _, f := range s.early {
+		if members.Within(s.folder, f.m.name) == name && f.r == nil {
+			return members.Unproved(s.name, s.policy, s.descriptor, s.descriptorBytes, f.b, err)
+		}
+	}
+	m, headerErr := s.header(ctx)
+	if headerErr != nil || members.Within(s.folder, m.name) != name {
+		return err
+	}
+	mf, readErr := s.small(m)
+	if readErr != nil {
+		return err
+	}
+	return members.Unproved(s.name, s.policy, s.descriptor, s.descriptorBytes, mf, err)
 }
 
 // takeCompanions finds manifest and certificate among files that came before

@@ -85,7 +85,7 @@ func (c *checker) sections(object, place string, all []ovf.Section) {
 			}
 		case s.Required && ours && strings.HasSuffix(s.Kind, "Section") && c.env.Version() != ovf.VOVirt:
 			c.add("OVF-XML-010", object, "%s is required and no section of the standard", s.Kind)
-		case s.Required && strings.HasSuffix(s.Kind, "Section"):
+		case s.Required && (strings.HasSuffix(s.Kind, "Section") || !ours && c.demands(s)):
 			c.unknownSection(object, s)
 		}
 		if ours && (s.Kind == "DiskSection" || s.Kind == "NetworkSection") {

@@ -107,10 +107,18 @@ var itemFields = map[string]bool{"address": true, "addressonparent": true, "allo
 	"limit": true, "mappingbehavior": true, "otherresourcetype": true, "parent": true, "poolid": true, "reservation": true,
 	"resourcesubtype": true, "resourcetype": true, "virtualquantity": true, "virtualquantityunits": true, "weight": true}
 
-// unknown finds required elements that are not fields of an Item (7.3).
+// lastResourceType is the last of CIM's resource types that the standard's
+// schema of Items knows; what is above belongs to a vendor.
+const lastResourceType = 35
+
+// unknown finds required elements that are not fields of an Item (7.3), and a
+// required Item of a kind that CIM does not have (8.2).
 func (c *checker) unknown(object string, it ovf.Item) {
 	if c.env.Version() == ovf.VOVirt {
 		return
+	}
+	if v, _ := it.Node().Attr(c.env.Namespace(), "required"); it.ResourceType > lastResourceType && (strings.TrimSpace(v) == "true" || strings.TrimSpace(v) == "1") {
+		c.add("OVF-HW-022", object, "the resource type %d is none of the standard, and the item is required", it.ResourceType)
 	}
 	for n := range it.Node().Children() {
 		name := n.Name()

@@ -111,6 +111,7 @@ var table = [...]Rule{
 	{"OVF-HW-019", ovf.Error, "DSP0243 8.3", "Reservation, Limit and Weight are whole numbers", ""},
 	{"OVF-HW-020", ovf.Error, "DSP0243 8.3", "AllocationUnits are of DSP0004", ""},
 	{"OVF-HW-021", ovf.Error, "DSP0243 8.3", "ResourceType is a number", ""},
+	{"OVF-HW-022", ovf.Warning, "DSP0243 8.2", "a device that says it is required is of a kind that we know", "mark it with ovf:required=\"false\" if it can be left out"},
 	{"OVF-PROP-001", ovf.Error, "DSP0243 9.5", "a Property has a key", ""},
 	{"OVF-PROP-002", ovf.Error, "DSP0243 9.5", "keys are unique in a ProductSection", ""},
 	{"OVF-PROP-003", ovf.Error, "DSP0243 9.5", "a Property has a type", ""},

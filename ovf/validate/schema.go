@@ -103,13 +103,20 @@ func (c *checker) attributes(n *xmltree.Node) {
 var vendors = []string{"http://www.vmware.com/", "http://www.virtualbox.org/", "http://ganeti", "http://www.citrix.com/", "http://schemas.citrix.com/",
 	"http://www.ovirt.org/", "http://www.cisco.com/", "http://www.ibm.com/", "http://www.rpath.com/", "http://www.xen.org/"}
 
+// demands says whether a section says itself that it is required, and is of no
+// product that says so without need.
+func (c *checker) demands(s ovf.Section) bool {
+	explicit, _ := s.Node().Attr(c.env.Namespace(), "required")
+	v := strings.TrimSpace(explicit)
+	return (v == "true" || v == "1") && s.Namespace != "" &&
+		!slices.ContainsFunc(vendors, func(v string) bool { return strings.HasPrefix(s.Namespace, v) })
+}
+
 // unknownSection reports a required section in a namespace that is not the
 // standard's. The schema's default is required, which few who leave it out mean.
 func (c *checker) unknownSection(object string, s ovf.Section) {
 	id := "OVF-XML-007"
-	explicit, _ := s.Node().Attr(c.env.Namespace(), "required")
-	if v := strings.TrimSpace(explicit); (v == "true" || v == "1") && s.Namespace != "" &&
-		!slices.ContainsFunc(vendors, func(v string) bool { return strings.HasPrefix(s.Namespace, v) }) {
+	if c.demands(s) {
 		id = "OVF-XML-014"
 	}
 	c.add(id, object, "%s (namespace %q) is required and not one that we know; it is kept", s.Kind, s.Namespace)

@@ -122,6 +122,7 @@ func TestRules(t *testing.T) {
 		{"OVF-HW-015", "<rasd:VirtualQuantity>256", "<rasd:VirtualQuantity>1024"},
 		{"OVF-HW-016", "<Item ovf:bound", "<Item/><Item ovf:bound"},
 		{"OVF-HW-017", "<Item><rasd:InstanceID>1", "<System/><Item><rasd:InstanceID>1"},
+		{"OVF-HW-022", "<Item><rasd:InstanceID>3</rasd:InstanceID><rasd:ResourceType>6<", `<Item ovf:required="true"><rasd:InstanceID>3</rasd:InstanceID><rasd:ResourceType>32768<`},
 		{"OVF-PROP-001", ` ovf:key="k"`, ""},
 		{"OVF-PROP-002", "</Property>", `</Property><Property ovf:key="k" ovf:type="string"/>`},
 		{"OVF-PROP-003", ` ovf:type="uint8"`, ""},
