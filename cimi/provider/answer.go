@@ -36,6 +36,19 @@ func (p *Provider) run(ctx context.Context, action, target, location string, wor
 	return acc, nil
 }
 
+// making is run for a resource that is shown as being created meanwhile.
+func (p *Provider) making(ctx context.Context, action, target string, pending cimi.Resource, work func(ctx context.Context, t *task) error) (*cimi.Accepted, error) {
+	created := p.passing.create(pending)
+	acc, err := p.run(ctx, action, target, pending.Base().ID, func(ctx context.Context, t *task) error {
+		defer created()
+		return work(ctx, t)
+	})
+	if err != nil {
+		created()
+	}
+	return acc, err
+}
+
 // failure is the answer for a Job that failed: the status its cause has, and
 // the Job itself (4.2.2).
 func (t *task) failure() error {

@@ -288,9 +288,7 @@ func (p *Provider) makeParts(ctx context.Context, pl *plan, collection, location
 	pending := cimi.New(typeOfID(location))
 	pending.Base().ID, pending.Base().Name, pending.Base().Created = location, alone.Name, now()
 	pending.Base().Parent = ref(collection)
-	created := p.passing.create(pending)
-	acc, err := p.run(ctx, cimi.RelAdd, collection, location, func(ctx context.Context, t *task) (err error) {
-		defer created()
+	return p.making(ctx, cimi.RelAdd, collection, pending, func(ctx context.Context, t *task) (err error) {
 		defer func() { err = errors.Join(err, pl.end()) }()
 		t.affect("", location)
 		if inside {
@@ -312,10 +310,6 @@ func (p *Provider) makeParts(ctx context.Context, pl *plan, collection, location
 		alone.ID = host.NewID()
 		return pl.place(ctx, append(systems, alone)...)
 	})
-	if err != nil {
-		created()
-	}
-	return acc, err
 }
 
 // makeIn makes what a plan has in a System.

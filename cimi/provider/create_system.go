@@ -36,9 +36,7 @@ func (p *Provider) createSystem(ctx context.Context, collection string, r *cimi.
 	pending := &cimi.System{}
 	named(&pending.Common, r)
 	pending.ID, pending.Name, pending.Created, pending.Parent = location, s.Name, now(), ref(collection)
-	created := p.passing.create(pending)
-	acc, err := p.run(ctx, cimi.RelAdd, collection, location, func(ctx context.Context, t *task) (err error) {
-		defer created()
+	return p.making(ctx, cimi.RelAdd, collection, pending, func(ctx context.Context, t *task) (err error) {
 		defer func() { err = errors.Join(err, pl.end()) }()
 		t.affect("", location)
 		for _, r := range pl.made {
@@ -62,10 +60,6 @@ func (p *Provider) createSystem(ctx context.Context, collection string, r *cimi.
 		}
 		return pl.place(ctx, s)
 	})
-	if err != nil {
-		created()
-	}
-	return acc, err
 }
 
 // nest makes a planned System a part of another.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -164,21 +165,9 @@ func (p *Provider) eventSource(ctx context.Context, log string) source {
 		where, args = "1", nil
 	}
 	n, err := p.db.count(ctx, "SELECT count(*) FROM events WHERE "+where, args...)
-	some := func(from, to int) ([]cimi.Resource, error) {
-		if err != nil {
-			return nil, err
-		}
-		return p.scanEvents(ctx, "SELECT seq, log, at, severity, body FROM events WHERE "+where+" ORDER BY seq LIMIT ? OFFSET ?", append(args, to-from, from)...)
-	}
-	return source{n: n, some: some, each: func(yield func(entry) bool) error {
-		rs, err := some(0, n)
-		for _, r := range rs {
-			if !yield(entry{r: r}) {
-				break
-			}
-		}
-		return err
-	}}
+	return sourceOfRows(n, err, func(limit, offset int) ([]cimi.Resource, error) {
+		return p.scanEvents(ctx, "SELECT seq, log, at, severity, body FROM events WHERE "+where+" ORDER BY seq LIMIT ? OFFSET ?", append(slices.Clone(args), limit, offset)...)
+	})
 }
 
 func (p *Provider) scanEvents(ctx context.Context, query string, args ...any) ([]cimi.Resource, error) {

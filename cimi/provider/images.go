@@ -103,9 +103,7 @@ func (p *Provider) takeMachineImage(ctx context.Context, s subject, action strin
 	}
 	pending := &cimi.MachineImage{Type: view.Type}
 	pending.ID, pending.Name, pending.Created, pending.Parent = id, place.Name, now(), ref("machineImages")
-	created := p.passing.create(pending)
-	acc, err := p.run(ctx, action, target, id, func(ctx context.Context, t *task) (err error) {
-		defer created()
+	return p.making(ctx, action, target, pending, func(ctx context.Context, t *task) (err error) {
 		defer p.changes.lock(s.root.ID)()
 		defer p.passing.through(cimi.StateCapturing, s.id)()
 		t.affect("", s.id, id)
@@ -140,10 +138,6 @@ func (p *Provider) takeMachineImage(ctx context.Context, s subject, action strin
 		pl.made = append(pl.made, shown)
 		return pl.place(ctx, place)
 	})
-	if err != nil {
-		created()
-	}
-	return acc, err
 }
 
 // attached is a disk of a machine, where it is, and the System that holds it.

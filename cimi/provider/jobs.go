@@ -221,11 +221,8 @@ func (js *jobs) shown(j *cimi.Job) *cimi.Job {
 // source are the Jobs as the entries of their collection, oldest first.
 func (js *jobs) source(ctx context.Context) source {
 	n, err := js.p.db.count(ctx, "SELECT count(*) FROM jobs")
-	some := func(from, to int) ([]cimi.Resource, error) {
-		if err != nil {
-			return nil, err
-		}
-		rows, err := js.p.db.db.QueryContext(ctx, "SELECT id, body FROM jobs ORDER BY seq LIMIT ? OFFSET ?", to-from, from)
+	return sourceOfRows(n, err, func(limit, offset int) ([]cimi.Resource, error) {
+		rows, err := js.p.db.db.QueryContext(ctx, "SELECT id, body FROM jobs ORDER BY seq LIMIT ? OFFSET ?", limit, offset)
 		if err != nil {
 			return nil, err
 		}
@@ -241,16 +238,7 @@ func (js *jobs) source(ctx context.Context) source {
 			out = append(out, js.shown(j))
 		}
 		return out, nil
-	}
-	return source{n: n, some: some, each: func(yield func(entry) bool) error {
-		rs, err := some(0, n)
-		for _, r := range rs {
-			if !yield(entry{r: r}) {
-				break
-			}
-		}
-		return err
-	}}
+	})
 }
 
 // stop cancels a Job and waits until what it had made is gone. Stopping a

@@ -86,6 +86,25 @@ func sourceOf(rs []cimi.Resource) source {
 	}}
 }
 
+// sourceOfRows is a source of rows of the store, of which read gives some.
+func sourceOfRows(n int, err error, read func(limit, offset int) ([]cimi.Resource, error)) source {
+	some := func(from, to int) ([]cimi.Resource, error) {
+		if err != nil {
+			return nil, err
+		}
+		return read(to-from, from)
+	}
+	return source{n: n, some: some, each: func(yield func(entry) bool) error {
+		rs, err := some(0, n)
+		for _, r := range rs {
+			if !yield(entry{r: r}) {
+				break
+			}
+		}
+		return err
+	}}
+}
+
 // page makes what a query leaves of the sources, and counts.
 func (p *Provider) page(w *world, sources []source, q *cimi.Query) (page []cimi.Resource, count int, err error) {
 	if !q.Filtered() && !q.Ordered() {

@@ -173,21 +173,9 @@ func (p *Provider) changeMeter(ctx context.Context, s subject, a *cimi.Action, s
 // sampleSource are the samples of a Meter, oldest first.
 func (p *Provider) sampleSource(ctx context.Context, meter string) source {
 	n, err := p.db.count(ctx, "SELECT count(*) FROM samples WHERE meter = ?", meter)
-	some := func(from, to int) ([]cimi.Resource, error) {
-		if err != nil {
-			return nil, err
-		}
-		return p.scanSamples(ctx, "SELECT seq, meter, at, value FROM samples WHERE meter = ? ORDER BY seq LIMIT ? OFFSET ?", meter, to-from, from)
-	}
-	return source{n: n, some: some, each: func(yield func(entry) bool) error {
-		rs, err := some(0, n)
-		for _, r := range rs {
-			if !yield(entry{r: r}) {
-				break
-			}
-		}
-		return err
-	}}
+	return sourceOfRows(n, err, func(limit, offset int) ([]cimi.Resource, error) {
+		return p.scanSamples(ctx, "SELECT seq, meter, at, value FROM samples WHERE meter = ? ORDER BY seq LIMIT ? OFFSET ?", meter, limit, offset)
+	})
 }
 
 func (p *Provider) scanSamples(ctx context.Context, query string, args ...any) ([]cimi.Resource, error) {

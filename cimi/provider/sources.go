@@ -100,22 +100,13 @@ func heldSource(seq iter.Seq[held], n int) source {
 // storedSource are the resources of the store in a collection.
 func (p *Provider) storedSource(ctx context.Context, collection string) (source, error) {
 	n, err := p.db.count(ctx, "SELECT count(*) FROM resources WHERE collection = ?", collection)
-	some := func(from, to int) ([]cimi.Resource, error) {
-		rs, err := p.db.list(ctx, collection, from, to-from)
+	return sourceOfRows(n, err, func(limit, offset int) ([]cimi.Resource, error) {
+		rs, err := p.db.list(ctx, collection, offset, limit)
 		for _, r := range rs {
 			p.decorate(r)
 		}
 		return rs, err
-	}
-	return source{n: n, some: some, each: func(yield func(entry) bool) error {
-		rs, err := some(0, n)
-		for _, r := range rs {
-			if !yield(entry{r: r}) {
-				break
-			}
-		}
-		return err
-	}}, err
+	}), err
 }
 
 // linkSource are the entries that links name, those with accessory attributes

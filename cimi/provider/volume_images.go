@@ -59,9 +59,7 @@ func (p *Provider) takeVolumeImage(ctx context.Context, s subject, from cimi.Res
 	view.Name, view.Description = "", ""
 	pending := &cimi.VolumeImage{}
 	pending.ID, pending.Name, pending.Created, pending.Parent = id, place.Name, now(), ref("volumeImages")
-	created := p.passing.create(pending)
-	acc, err := p.run(ctx, cimi.ActionSnapshot, target, id, func(ctx context.Context, t *task) error {
-		defer created()
+	return p.making(ctx, cimi.ActionSnapshot, target, pending, func(ctx context.Context, t *task) error {
 		defer p.changes.lock(s.root.ID)()
 		defer p.passing.through(cimi.StateCapturing, s.id)()
 		t.affect("", s.id, id)
@@ -82,10 +80,6 @@ func (p *Provider) takeVolumeImage(ctx context.Context, s subject, from cimi.Res
 		pl.made = append(pl.made, shown)
 		return pl.place(ctx, place)
 	})
-	if err != nil {
-		created()
-	}
-	return acc, err
 }
 
 // restoreVolume is the restore action of a Volume (5.15.1.2).
