@@ -66,26 +66,6 @@ func (r *Runner) note(ctx context.Context, machineID string, state host.PowerSta
 	}, nil)
 }
 
-// void forgets the digests of disks, wherever they stand.
-func (r *Runner) void(ctx context.Context, disks map[string]bool) error {
-	for s, err := range r.Host.Systems(ctx) {
-		if err != nil {
-			return err
-		}
-		affected := false
-		for d := range s.AllDisks() {
-			affected = affected || disks[d.ID] && (d.ContentDigest != "" || d.ContentBytes == 0)
-		}
-		if !affected {
-			continue
-		}
-		if err := r.Host.voidDigests(ctx, s.ID, disks); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Pause halts a machine, its memory kept.
 func (r *Runner) Pause(ctx context.Context, machineID string) error {
 	vm := r.vm(machineID)

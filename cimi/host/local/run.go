@@ -28,6 +28,8 @@ type Runner struct {
 
 	mu      sync.Mutex
 	running map[string]*qemu.Machine // by machine id
+	places  map[string]string        // System of each machine, as it was seen last; see find
+	reads   int                      // how often all Systems were read for it
 	watches sync.WaitGroup
 	closing bool
 	kvm     kvmTrust
@@ -129,30 +131,6 @@ func (r *Runner) Close() error {
 	return errors.Join(append(errs, r.Host.Close())...)
 }
 
-// find gives the System that holds a machine, with its descriptor.
-func (r *Runner) find(ctx context.Context, machine string) (*host.System, *host.Machine, error) {
-	for s, err := range r.Host.Systems(ctx) {
-		if err != nil {
-			return nil, nil, err
-		}
-		for m := range s.AllMachines() {
-			if m.ID != machine {
-				continue
-			}
-			whole, err := r.Host.System(ctx, s.ID)
-			if err != nil {
-				return nil, nil, err
-			}
-			for m := range whole.AllMachines() {
-				if m.ID == machine {
-					return whole, m, nil
-				}
-			}
-		}
-	}
-	return nil, nil, fmt.Errorf("machine %s: %w", machine, host.ErrNotFound)
-}
-
 // change changes the record of the System that holds a machine.
 func (r *Runner) change(ctx context.Context, system, machine string, change func(*host.System, *host.Machine) error, more func(*sql.Tx) error) error {
 	r.write.Lock()
@@ -218,22 +196,6 @@ func (r *Runner) ended(ctx context.Context, machine string, state host.PowerStat
 		}
 		return nil
 	})
-}
-
-// diskOf finds a disk of s, or of the System that it stands in.
-func (r *Runner) diskOf(ctx context.Context, s *host.System, id string) (owner string, d *host.Disk, err error) {
-	if d := s.Disk(id); d != nil {
-		return s.ID, d, nil
-	}
-	for o, err := range r.Host.Systems(ctx) {
-		if err != nil {
-			return "", nil, err
-		}
-		if d := o.Disk(id); d != nil {
-			return o.ID, d, nil
-		}
-	}
-	return "", nil, fmt.Errorf("disk %s: %w", id, host.ErrNotFound)
 }
 
 // busy is an error where a machine of a System runs.
