@@ -154,7 +154,11 @@ func (c *Client) Get(ctx context.Context, id string, opts cimi.ReadOptions) (cim
 	if len(opts.Select) == 0 {
 		c.tags.put(cimi.ETag(a.resource), a.header.Get("ETag"))
 	}
-	return a.resource, nil
+	// Where the cloud ignores $expand or $select (4.1.6), they are applied here.
+	if err := cimi.Expand(ctx, a.resource, opts.Expand, c.target); err != nil {
+		return nil, err
+	}
+	return cimi.Select(a.resource, opts.Select), nil
 }
 
 // Create adds to a collection, at the href of its add operation.

@@ -8,30 +8,56 @@ import (
 	"github.com/cimimove/cimimove/cimi"
 )
 
-// List reads one page of a collection. Where the cloud ignores $filter, $first
-// or $last (4.1.6), the page is made from what it sends without them.
+// List reads one page of a collection. Where the cloud ignores a query
+// parameter (4.1.6), the page is made from what it sends without it.
 func (c *Client) List(ctx context.Context, collection string, opts cimi.ListOptions) (*cimi.Collection, error) {
-	if len(opts.Filter) == 0 {
-		return c.page(ctx, collection, opts)
-	}
 	q, err := cimi.ParseQuery(opts)
 	if err != nil {
 		return nil, err
 	}
 	asked := opts
-	if len(opts.Select) > 0 { // what the filter looks at must be there to see whether it was applied
-		asked.Select = cimi.Names(append(slices.Clone(opts.Select), q.FilterAttributes()...))
+	if len(opts.Select) > 0 { // what is filtered and sorted by must be there to see whether it was
+		asked.Select = cimi.Names(append(slices.Clone(opts.Select), q.Attributes()...))
 	}
 	col, err := c.page(ctx, collection, asked)
 	if err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(col.Items, func(r cimi.Resource) bool { return !q.Match(r) }) {
-		if col, err = c.filterHere(ctx, collection, col, opts); err != nil {
-			return nil, err
-		}
+	switch {
+	case slices.ContainsFunc(col.Items, func(r cimi.Resource) bool { return !q.Match(r) }):
+		col, err = c.filterHere(ctx, collection, col, opts)
+	case !inOrder(q, col.Items):
+		col, err = c.pageHere(ctx, collection, col, opts)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := cimi.Expand(ctx, col, opts.Expand, c.target); err != nil {
+		return nil, err
 	}
 	return cimi.Select(col, opts.Select).(*cimi.Collection), nil
+}
+
+// inOrder tells whether entries stand in the order that was asked for.
+func inOrder(q *cimi.Query, items []cimi.Resource) bool {
+	if !q.Ordered() {
+		return true
+	}
+	keys := make([]cimi.OrderKey, len(items))
+	for i, r := range items {
+		keys[i] = q.Key(i, r)
+	}
+	for i, k := range q.Sorted(keys) {
+		if k.Index != i {
+			return false
+		}
+	}
+	return true
+}
+
+// target reads what a reference leads to, for a cloud that ignores $expand.
+func (c *Client) target(ctx context.Context, href string) (cimi.Resource, error) {
+	return c.Get(ctx, href, cimi.ReadOptions{})
 }
 
 // filterHere makes the page of a cloud that may have ignored $filter: it has,
@@ -44,6 +70,12 @@ func (c *Client) filterHere(ctx context.Context, collection string, filtered *ci
 	if cimi.IntValue(whole.Count) != cimi.IntValue(filtered.Count) {
 		return filtered, nil
 	}
+	return c.pageHere(ctx, collection, filtered, opts)
+}
+
+// pageHere makes a page from all entries; what else there is to a collection is
+// that of the one that came.
+func (c *Client) pageHere(ctx context.Context, collection string, came *cimi.Collection, opts cimi.ListOptions) (*cimi.Collection, error) {
 	var all []cimi.Resource
 	for r, err := range cimi.All(ctx, plainPages{c}, collection, cimi.ListOptions{}) {
 		if err != nil {
@@ -55,8 +87,8 @@ func (c *Client) filterHere(ctx context.Context, collection string, filtered *ci
 	if err != nil {
 		return nil, err
 	}
-	filtered.Items, filtered.Count = page, cimi.Int(int64(n))
-	return filtered, nil
+	came.Items, came.Count = page, cimi.Int(int64(n))
+	return came, nil
 }
 
 // plainPages is the client as All needs it, without the check of filters.
