@@ -3,23 +3,34 @@ package cimi
 import (
 	"context"
 	"iter"
+	"net/http"
 )
 
+// pageSize is how many entries of a collection are asked for at once.
+const pageSize = 500
+
+// MaxEntries bounds what All reads of one collection: one that goes on beyond
+// it has no end, whatever it counts.
+const MaxEntries = 1 << 20
+
 // All iterates over every entry of a collection, page by page; opts.First and
-// opts.Last bound the whole. A cloud that ignores paging (4.1.6) is noticed by
-// its answer: entries that come twice end the iteration. An empty collection
-// id gives nothing: the cloud does not offer that collection.
+// opts.Last bound the whole. An empty collection id gives nothing: the cloud
+// does not offer that collection. A cloud that ignores paging (4.1.6), or gives
+// fewer entries at once than were asked for, is noticed by its answer. One
+// whose pages form a circle, or have no end, gives an *Error of status 502.
 func All(ctx context.Context, p Provider, collection string, opts ListOptions) iter.Seq2[Resource, error] {
 	return func(yield func(Resource, error) bool) {
 		if collection == "" {
 			return
 		}
 		first, last := max(opts.First, 1), opts.Last
+		start, given := first, 0
 		seen := map[string]bool{}
 		for {
 			page := opts
-			if first > 1 {
-				page.First = first
+			page.First, page.Last = first, first+pageSize-1
+			if last > 0 {
+				page.Last = min(page.Last, last)
 			}
 			c, err := p.List(ctx, collection, page)
 			if err != nil {
@@ -35,13 +46,26 @@ func All(ctx context.Context, p Provider, collection string, opts ListOptions) i
 				if id != "" {
 					seen[id] = true
 				}
-				fresh++
+				if fresh++; given+fresh > MaxEntries {
+					yield(nil, Errorf(http.StatusBadGateway, "collection %s: more than %d entries, and no end", collection, MaxEntries))
+					return
+				}
 				if !yield(r, nil) {
 					return
 				}
 			}
+			given += fresh
 			first += len(c.Items)
-			if fresh == 0 || c.Count == nil || int64(first) > *c.Count || last > 0 && first > last {
+			switch {
+			case len(c.Items) == 0, last > 0 && first > last:
+				return
+			case c.Count != nil && int64(first) > *c.Count, c.Count == nil && len(c.Items) < pageSize:
+				return
+			case fresh == 0 && c.Count == nil:
+				return // it ignores paging, and everything came already
+			case fresh == 0:
+				yield(nil, Errorf(http.StatusBadGateway, "collection %s: its pages form a circle: of %d entries it gives the same %d again",
+					collection, *c.Count, given+start-1))
 				return
 			}
 		}

@@ -19,35 +19,17 @@ var (
 	ErrNoSystems = errors.New("the cloud offers no Systems")
 )
 
-// pageSize is how many entries of a collection are asked for at once.
-const pageSize = 500
-
-// listAll reads a whole collection, page by page. A cloud that ignores $first
-// and $last (4.1.6) answers with everything at once.
+// listAll reads a collection whole; an empty name is that of a collection which
+// the cloud does not offer.
 func listAll(ctx context.Context, p cimi.Provider, collection string, filter ...string) ([]cimi.Resource, error) {
-	if collection == "" {
-		return nil, nil
-	}
 	var out []cimi.Resource
-	seen := map[string]bool{}
-	for first := 1; ; {
-		c, err := p.List(ctx, collection, cimi.ListOptions{Filter: filter, First: first, Last: first + pageSize - 1})
+	for r, err := range cimi.All(ctx, p, collection, cimi.ListOptions{Filter: filter}) {
 		if err != nil {
 			return nil, err
 		}
-		fresh := 0
-		for _, r := range c.Items {
-			if id := r.Base().ID; id == "" || !seen[id] {
-				seen[id] = true
-				out = append(out, r)
-				fresh++
-			}
-		}
-		first += len(c.Items)
-		if fresh == 0 || len(c.Items) < pageSize {
-			return out, nil
-		}
+		out = append(out, r)
 	}
+	return out, nil
 }
 
 // systemsOf is the href of the cloud's collection of Systems.

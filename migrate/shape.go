@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,22 +90,37 @@ type NetworkShape struct {
 	segments string // href of the collection
 }
 
-// maxNesting bounds Systems within Systems.
-const maxNesting = 32
+// maxNesting bounds Systems within Systems, maxSystems how many of them there
+// are in all.
+const (
+	maxNesting = 32
+	maxSystems = 20_000
+)
 
 // readShape reads the configuration of a System and those nested in it.
 func readShape(ctx context.Context, p cimi.Provider, s *cimi.System) (*Shape, error) {
 	shape := &Shape{Name: s.Name, Description: s.Description}
-	if err := shape.add(ctx, p, s, "", 0); err != nil {
+	if err := shape.add(ctx, p, s, nil); err != nil {
 		return shape, err
 	}
 	return shape, shape.wire(ctx, p)
 }
 
-// add adds what is in a System, which is the outermost where in is empty.
-func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, in string, depth int) error {
-	if depth > maxNesting {
-		return fmt.Errorf("system %s: nested more than %d deep", s.ID, maxNesting)
+// add reads a System; within are the ids of those around it, outermost first.
+// A System that is within itself has no end, and is the cloud's failure.
+func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, within []string) error {
+	if i := slices.Index(within, s.ID); i >= 0 && s.ID != "" {
+		return cimi.Errorf(http.StatusBadGateway, "its Systems form a circle: %s", strings.Join(append(slices.Clone(within[i:]), s.ID), " > "))
+	}
+	if len(within) > maxNesting {
+		return cimi.Errorf(http.StatusBadGateway, "system %s is nested more than %d deep", s.ID, maxNesting)
+	}
+	if len(shape.Systems) > maxSystems {
+		return cimi.Errorf(http.StatusBadGateway, "there are more than %d Systems within it", maxSystems)
+	}
+	in := "" // what stands in the outermost is not said to
+	if len(within) > 0 {
+		in = s.ID
 	}
 	machines, err := listAll(ctx, p, cimi.HrefOf(s.Machines))
 	if err != nil {
@@ -144,7 +160,7 @@ func (shape *Shape) add(ctx context.Context, p cimi.Provider, s *cimi.System, in
 	for _, r := range nested {
 		if n, ok := r.(*cimi.System); ok {
 			shape.Systems = append(shape.Systems, SystemShape{ID: n.ID, Name: n.Name, Description: n.Description, In: in})
-			if err := shape.add(ctx, p, n, n.ID, depth+1); err != nil {
+			if err := shape.add(ctx, p, n, append(slices.Clone(within), s.ID)); err != nil {
 				return err
 			}
 		}

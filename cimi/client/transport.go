@@ -1,7 +1,6 @@
 package client
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -39,7 +38,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	}
 	switch {
 	case len(via) > maxRedirects:
-		return fmt.Errorf("more than %d redirects", maxRedirects)
+		return cimi.Errorf(http.StatusBadGateway, "more than %d redirects, perhaps in a circle", maxRedirects)
 	case req.URL.Scheme != "http" && req.URL.Scheme != "https":
 		return refuse("not http or https")
 	case last.URL.Scheme == "https" && req.URL.Scheme == "http":

@@ -26,8 +26,12 @@ func (p *Provider) createSystem(ctx context.Context, collection string, r *cimi.
 		}
 		return p.createFromDescriptor(ctx, r, t)
 	}
+	path, err := templatePath(nil).enter(r.SystemTemplate)
+	if err != nil {
+		return nil, err
+	}
 	pl := p.newPlan()
-	s, err := pl.system(ctx, noScope, r, t)
+	s, err := pl.system(ctx, noScope, path, r, t)
 	if err != nil {
 		return nil, errors.Join(err, pl.end())
 	}
@@ -82,15 +86,15 @@ func (pl *plan) nest(ctx context.Context, root, inside string, s *host.System) e
 }
 
 // system plans a System with all its components. Outer scopes are asked for
-// names that are none of its own.
-func (pl *plan) system(ctx context.Context, outer scope, request cimi.Resource, t *cimi.SystemTemplate) (*host.System, error) {
+// names that are none of its own; path leads to its template.
+func (pl *plan) system(ctx context.Context, outer scope, path templatePath, request cimi.Resource, t *cimi.SystemTemplate) (*host.System, error) {
 	s := &host.System{ID: host.NewID(), Collection: true}
 	id := "systems/" + s.ID
 	view := &cimi.System{}
 	named(&view.Common, request)
 	s.Name, s.Description = orName(view.Name, "system", s.ID), view.Description
 	view.Name, view.Description = "", ""
-	c := &composer{pl: pl, system: s, id: id, names: map[string]string{}, outer: outer}
+	c := &composer{pl: pl, system: s, id: id, names: map[string]string{}, outer: outer, path: path}
 	if err := c.compose(ctx, t.ComponentDescriptors); err != nil {
 		return nil, err
 	}
@@ -116,6 +120,7 @@ type composer struct {
 	id     string
 	names  map[string]string // id of each component by its name
 	outer  scope
+	path   templatePath
 }
 
 // find is the component of a name: own ones before those of the System around.
@@ -346,7 +351,11 @@ func (c *composer) make(ctx context.Context, typ string, d *cimi.ComponentDescri
 		if err != nil {
 			return "", err
 		}
-		s, err := pl.system(ctx, c.find, request, t)
+		path, err := c.path.enter(d.SystemTemplate)
+		if err != nil {
+			return "", err
+		}
+		s, err := pl.system(ctx, c.find, path, request, t)
 		if err != nil {
 			return "", err
 		}

@@ -158,13 +158,27 @@ func splitTemplate(c *change, t *cimi.SystemTemplate) {
 // whole gives a copy of a SystemTemplate with all it refers to by value, as
 // OVF needs it.
 func (p *Provider) whole(ctx context.Context, t *cimi.SystemTemplate) (*cimi.SystemTemplate, error) {
+	components := 0
+	return p.wholeWithin(ctx, templatePath{plainID(t.ID)}, t, &components)
+}
+
+// wholeWithin is whole of what stands at the end of path; components counts
+// what all of it has together.
+func (p *Provider) wholeWithin(ctx context.Context, path templatePath, t *cimi.SystemTemplate, components *int) (*cimi.SystemTemplate, error) {
+	if *components += len(t.ComponentDescriptors); *components > maxComponents {
+		return nil, cimi.Errorf(http.StatusBadRequest, "systemTemplate: more than %d components", maxComponents)
+	}
 	t = cimi.Clone(t)
 	for i := range t.ComponentDescriptors {
 		d := &t.ComponentDescriptors[i]
 		if d.SystemTemplate != nil {
+			within, err := path.enter(d.SystemTemplate)
+			if err != nil {
+				return nil, err
+			}
 			inner, err := resolve(ctx, p, "systemTemplate", d.SystemTemplate)
 			if err == nil {
-				inner, err = p.whole(ctx, inner)
+				inner, err = p.wholeWithin(ctx, within, inner, components)
 			}
 			if err != nil {
 				return nil, err
