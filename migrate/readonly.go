@@ -48,6 +48,11 @@ func (reading) Invoke(_ context.Context, id string, a *cimi.Action) (*cimi.Accep
 	return nil, refuseWrite(a.Action, id)
 }
 
+// MayChange asks, and changes nothing.
+func (r reading) MayChange(ctx context.Context, id string) error {
+	return cimi.MayChange(ctx, r.Provider, id)
+}
+
 type readingImporter struct{ reading }
 
 func (readingImporter) ImportPackage(_ context.Context, collection string, pkg ovf.Package, _ *cimi.Action) (*cimi.Accepted, error) {

@@ -35,6 +35,11 @@ type ways struct {
 // that both clouds support. It says of every way why.
 func (p *Plan) planWay(ctx context.Context, s *cimi.System) error {
 	w := &ways{Plan: p, exports: p.exportable(s)}
+	if !w.exports {
+		if err := cimi.MayChange(ctx, p.opts.Source.Provider, s.ID); err != nil {
+			return at(StepPlan, Source, p.opts.Source.Name, err)
+		}
+	}
 	if err := w.look(ctx); err != nil {
 		return err
 	}
@@ -113,6 +118,9 @@ func (w *ways) look(ctx context.Context) error {
 	}
 	w.imports = c.Operation(cimi.ActionImport) != nil
 	if !w.imports {
+		if err := cimi.MayChange(ctx, d.Provider, href); err != nil {
+			return at(StepPlan, Destination, d.Name, err)
+		}
 		w.noImport = "the destination offers no import of packages"
 	}
 	if o := c.Operation(cimi.RelReach); o != nil {

@@ -217,10 +217,21 @@ func (c *Client) operation(ctx context.Context, id, rel string) (string, error) 
 		}
 	}
 	if strings.Contains(rel, "/") {
+		if err := c.MayChange(ctx, id); err != nil {
+			return "", err
+		}
 		return "", &cimi.Error{Status: http.StatusMethodNotAllowed, Method: http.MethodPost, URL: fetch.Redact(id),
 			Message: "the operation " + rel + " is not offered"}
 	}
 	return id, nil
+}
+
+// MayChange asks with OPTIONS, which changes nothing; see cimi.Permitter.
+func (c *Client) MayChange(ctx context.Context, id string) error {
+	if _, err := c.once(ctx, http.MethodOptions, c.resolve(id), nil, nil); cimi.IsUnauthorized(err) {
+		return err
+	}
+	return nil
 }
 
 // change sends a change to href; where that is not there although it was

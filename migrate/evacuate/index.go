@@ -50,6 +50,9 @@ func (x *index) of(e migrate.Endpoint) migrate.Endpoint {
 	return e
 }
 
+// Unwrap gives the cloud itself.
+func (p *indexed) Unwrap() cimi.Provider { return p.Provider }
+
 // EntryPoint is read once.
 func (p *indexed) EntryPoint(ctx context.Context) (*cimi.CloudEntryPoint, error) {
 	p.mu.Lock()
