@@ -23,6 +23,7 @@ import (
 type ImportOptions struct {
 	Name          string // default: the package's
 	Nets, Storage map[string]string
+	Controllers   map[string]string // as in Options
 	MAC           string
 	Properties    map[string]string
 	Configuration string
@@ -69,6 +70,9 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 	if err := importValues(pkg.Envelope(), o); err != nil {
 		return res, err
 	}
+	if _, _, err := rearrange(pkg.Envelope(), o.Controllers); err != nil {
+		return res, refuse(StepPlan, PackageSide, pkg.Name(), err, "")
+	}
 	described, err := packageFindings(ctx, pkg, o)
 	if res.Findings = append(res.Findings, described...); err != nil {
 		return res, err
@@ -88,7 +92,7 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 			return res, err
 		}
 	}
-	choice := importChoice{Nets: o.Nets, Storage: o.Storage, MAC: o.MAC, Configuration: o.Configuration, Properties: o.Properties}
+	choice := importChoice{Nets: o.Nets, Storage: o.Storage, MAC: o.MAC, Configuration: o.Configuration, Controllers: o.Controllers, Properties: o.Properties}
 	if o.Name != "" || o.IfExists == ExistsRename {
 		choice.Name = name
 	}

@@ -62,6 +62,8 @@ type Options struct {
 	Nets map[string]string
 	// Storage maps disks to places; "*" is the default of the map.
 	Storage map[string]string
+	// Controllers puts disks on controllers of another bus: ide, scsi, sata, nvme.
+	Controllers map[string]string
 	// MAC: keep (default), regenerate, strip.
 	MAC string
 	// Properties are values of OVF properties. They are never journaled.

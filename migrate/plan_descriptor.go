@@ -62,6 +62,7 @@ func (p *Plan) planDescriptor(ctx context.Context, s *cimi.System) error {
 		p.find(RuleDescriptor, ovf.Warning, s.Name, "its descriptor cannot be read, so properties, licences and devices are not checked: "+err.Error(), "")
 	}
 	p.env = env
+	p.planControllers()
 	has, _ := s.ExtraValue(cimi.OVFProperties).(map[string]any)
 	p.planProperties(p.valuesOf(has))
 	if env == nil {

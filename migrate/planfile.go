@@ -38,6 +38,7 @@ type savedOptions struct {
 	Name          string            `json:"name,omitempty"`
 	Nets          map[string]string `json:"nets,omitempty"`
 	Storage       map[string]string `json:"storage,omitempty"`
+	Controllers   map[string]string `json:"controllers,omitempty"`
 	MAC           string            `json:"mac"`
 	PropertyKeys  []string          `json:"propertyKeys,omitempty"`
 	Configuration string            `json:"configuration,omitempty"`
@@ -69,7 +70,7 @@ func (p *Plan) Save(w io.Writer) error {
 	}
 	o := p.opts
 	saved := SavedPlan{Version: savedVersion, Plan: doc, Facts: p.facts(), Options: savedOptions{
-		Source: p.Source, Destination: p.Destination, System: p.ID, Name: o.Name, Nets: o.Nets, Storage: o.Storage, MAC: o.MAC,
+		Source: p.Source, Destination: p.Destination, System: p.ID, Name: o.Name, Nets: o.Nets, Storage: o.Storage, Controllers: o.Controllers, MAC: o.MAC,
 		PropertyKeys: slices.Sorted(maps.Keys(o.Properties)), Configuration: o.Configuration, Via: o.Via, Verify: o.Verify, IfExists: o.IfExists,
 		OnFailure: o.OnFailure, PowerOn: o.PowerOn, Allow: o.Allow, Deny: o.Deny, Strict: o.Strict, AcceptEULAs: o.AcceptEULAs,
 		Quiesce: o.Quiesce, SourceAfter: o.SourceAfter, StopTimeout: o.StopTimeout, Hooks: hookNames(o.Hooks), Stage: o.Stage, Relay: o.Relay, ParallelDisks: o.ParallelDisks}}
@@ -120,7 +121,7 @@ func (e *Engine) Again(ctx context.Context, s *SavedPlan, src, dst Endpoint, aga
 		return nil, &Error{Step: StepPlan, Class: ClassUsage, Object: "saved plan",
 			Err: fmt.Errorf("it has values of the properties %s, given are %s: values are never saved", list(o.PropertyKeys), list(given)), Advice: "give the same properties with --prop or --props"}
 	}
-	p, err := e.Plan(ctx, Options{Source: src, Destination: dst, System: o.System, Name: o.Name, Nets: o.Nets, Storage: o.Storage, MAC: o.MAC,
+	p, err := e.Plan(ctx, Options{Source: src, Destination: dst, System: o.System, Name: o.Name, Nets: o.Nets, Storage: o.Storage, Controllers: o.Controllers, MAC: o.MAC,
 		Properties: again.Properties, Configuration: o.Configuration, Via: o.Via, Verify: o.Verify, IfExists: o.IfExists, OnFailure: o.OnFailure,
 		PowerOn: o.PowerOn, Allow: o.Allow, Deny: o.Deny, Strict: o.Strict, AcceptEULAs: o.AcceptEULAs, Quiesce: o.Quiesce,
 		SourceAfter: o.SourceAfter, StopTimeout: o.StopTimeout, Hooks: again.Hooks, Stage: o.Stage, Relay: o.Relay, ParallelDisks: o.ParallelDisks})

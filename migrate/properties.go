@@ -15,7 +15,8 @@ func (r *run) properties() (map[string]string, error) {
 				Err: errors.New("its value is needed again: values are not kept in the journal"), Advice: "cimimove resume " + r.id + " --prop " + k + "=VALUE"}
 		}
 	}
-	return importProperties(importChoice{Name: r.Name, Nets: r.Nets, Storage: r.Storage, MAC: r.MAC, Configuration: r.Config, Properties: r.values, Run: r.id, ParallelDisks: r.ParallelDisks}), nil
+	return importProperties(importChoice{Name: r.Name, Nets: r.Nets, Storage: r.Storage, MAC: r.MAC, Configuration: r.Config, Controllers: r.Controllers,
+		Properties: r.values, Run: r.id, ParallelDisks: r.ParallelDisks}), nil
 }
 
 // importChoice is what an import may be told.
@@ -24,6 +25,7 @@ type importChoice struct {
 	Nets, Storage map[string]string
 	MAC           string
 	Configuration string
+	Controllers   map[string]string
 	Properties    map[string]string
 	Run           string
 	ParallelDisks int
@@ -50,6 +52,9 @@ func importProperties(c importChoice) map[string]string {
 	}
 	for k, v := range c.Storage {
 		set("ovf.storage."+k, v)
+	}
+	for k, v := range c.Controllers {
+		set("ovf.controller."+k, v)
 	}
 	for k, v := range c.Properties {
 		out["ovf.property."+k] = v

@@ -24,6 +24,7 @@ type record struct {
 	MAC          string            `json:"mac"`
 	Nets         map[string]string `json:"nets,omitempty"`
 	Storage      map[string]string `json:"storage,omitempty"`
+	Controllers  map[string]string `json:"controllers,omitempty"`
 	PropertyKeys []string          `json:"propertyKeys,omitempty"`
 	Config       string            `json:"configuration,omitempty"`
 	PowerOn      bool              `json:"powerOn,omitempty"`
@@ -56,7 +57,7 @@ func (p *Plan) record() record {
 		doc = json.RawMessage(plain(p))
 	}
 	return record{Version: recordVersion, SystemID: p.ID, System: p.System, Name: p.Name, Via: p.Via, Verify: o.Verify,
-		IfExists: o.IfExists, OnFailure: o.OnFailure, MAC: o.MAC, Nets: o.Nets, Storage: o.Storage,
+		IfExists: o.IfExists, OnFailure: o.OnFailure, MAC: o.MAC, Nets: o.Nets, Storage: o.Storage, Controllers: o.Controllers,
 		PropertyKeys: slices.Sorted(maps.Keys(o.Properties)), Config: o.Configuration, PowerOn: o.PowerOn, Quiesce: o.Quiesce, SourceAfter: o.SourceAfter,
 		Stage: p.Stage, Relay: o.Relay, Before: p.before, Shape: p.shape, Findings: p.Findings, Bytes: p.Bytes, ParallelDisks: p.ParallelDisks, Chunk: p.Resume.ChunkBytes,
 		StopTimeout: o.StopTimeout, Hooks: hookNames(o.Hooks), Assembly: p.assembly, PlanDoc: doc}

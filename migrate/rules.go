@@ -39,4 +39,5 @@ const (
 	RuleStorage         = "PLAN-STORAGE-001"  // no such place at the destination
 	RuleNoSystems       = "PLAN-SYSTEM-001"   // the destination offers no Systems: the parts are made by themselves
 	RuleOldImage        = "PLAN-IMAGE-001"    // an image that was there is read, as none can be made
+	RuleController      = "PLAN-CTL-001"      // disks cannot be put on the controllers asked for
 )

@@ -163,7 +163,9 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestPagingIgnored: a cloud that ignores $first and $last (4.1.6) sends all every time.
+// TestPagingIgnored: a cloud that ignores $first and $last (4.1.6) sends all
+// every time. One that counts more than it ever sends is at fault: what it keeps
+// back would be lost silently.
 func TestPagingIgnored(t *testing.T) {
 	col := func(n, count int) string {
 		var items []string
@@ -181,6 +183,10 @@ func TestPagingIgnored(t *testing.T) {
 		c := s.client(client.Options{})
 		n := 0
 		for r, err := range cimi.All(t.Context(), c, "machines", cimi.ListOptions{}) {
+			if count == 99 && n == 5 && cimi.StatusOf(err) == 502 {
+				n = -1
+				break
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -188,11 +194,14 @@ func TestPagingIgnored(t *testing.T) {
 				t.Errorf("id %s", r.Base().ID)
 			}
 		}
+		if count == 99 {
+			if n != -1 {
+				t.Errorf("it counts 99, and %d entries end without an error", n)
+			}
+			continue // the page is what it seems to be
+		}
 		if n != 5 {
 			t.Errorf("count %d: got %d of 5", count, n)
-		}
-		if count == 99 {
-			continue // the page is what it seems to be
 		}
 		got, err := c.List(t.Context(), "machines", cimi.ListOptions{First: 2, Last: 3})
 		if err != nil || len(got.Items) != 2 || got.Items[0].Base().ID != s.URL+"/api/machines/2" || cimi.IntValue(got.Count) != 5 {

@@ -12,6 +12,7 @@ import (
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/host"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/edit"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
@@ -21,6 +22,7 @@ type opener func(ctx context.Context) (ovf.Package, error)
 // importSystem is the import action of the Systems (5.13.2.1), answered at
 // once: the Job, and the System that is being created.
 func (p *Provider) importSystem(ctx context.Context, open opener, r *importRequest) (*cimi.Accepted, error) {
+	open = r.rearrange(open)
 	key := host.NewID()
 	opts := r.options
 	opts.ID = key
@@ -144,6 +146,8 @@ type importRequest struct {
 	// made from a template.
 	properties  map[string]string
 	description string
+	// controllers are the buses that disks change, by the one they come with.
+	controllers map[string]string
 	added       bool
 }
 
@@ -154,7 +158,8 @@ const runMark = "cimimove.run"
 // parseImport reads the properties of an import (mapping.md, "Import and
 // export"). A property that means nothing is refused.
 func parseImport(a *cimi.Action) (*importRequest, error) {
-	r := &importRequest{options: host.ImportOptions{Networks: map[string]string{}, Storage: map[string]string{}, Properties: map[string]string{}}}
+	r := &importRequest{options: host.ImportOptions{Networks: map[string]string{}, Storage: map[string]string{}, Properties: map[string]string{}},
+		controllers: map[string]string{}}
 	for key, v := range a.Properties {
 		switch key {
 		case "http.user":
@@ -187,11 +192,15 @@ func parseImport(a *cimi.Action) (*importRequest, error) {
 			}
 		}
 	}
+	if err := edit.CheckControllers(r.controllers); err != nil {
+		return nil, cimi.Errorf(http.StatusBadRequest, "ovf.controller: %w", err)
+	}
 	return r, nil
 }
 
 func parseMapped(r *importRequest, key, v string) bool {
-	for prefix, m := range map[string]map[string]string{"ovf.property.": r.options.Properties, "ovf.network.": r.options.Networks, "ovf.storage.": r.options.Storage} {
+	for prefix, m := range map[string]map[string]string{"ovf.property.": r.options.Properties, "ovf.network.": r.options.Networks,
+		"ovf.storage.": r.options.Storage, "ovf.controller.": r.controllers} {
 		if name, ok := strings.CutPrefix(key, prefix); ok && name != "" {
 			m[name] = v
 			return true

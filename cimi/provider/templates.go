@@ -17,6 +17,7 @@ import (
 // machines, volumes and networks, which it refers to. A host that makes Systems
 // keeps the package too, so that the template can be used.
 func (p *Provider) importTemplate(ctx context.Context, open opener, r *importRequest) (*cimi.Accepted, error) {
+	open = r.rearrange(open)
 	t := &cimi.SystemTemplate{}
 	adopt("systemTemplates", "systemTemplates", t)
 	job, err := p.jobs.start(ctx, cimi.ActionImport, "systemTemplates", func(ctx context.Context, job *task) (err error) {

@@ -104,7 +104,7 @@ func mappingFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "power-on", Usage: "start the machines when all is verified"},
 		&cli.BoolFlag{Name: "accept-eulas", Usage: "accept the licences of the package"},
 		&cli.StringFlag{Name: "if-exists", Value: "fail", Usage: "a System of that name: fail, skip, replace or rename"},
-		// Disks of every cloud here are thin; ovftool's word for it is taken.
+		// ovftool's; see diskMode.
 		&cli.StringFlag{Name: "disk-mode", Hidden: true},
 		&cli.StringSliceFlag{Name: "controller-map", Usage: "`FROM=TO`: put disks on another controller, such as sata=scsi"},
 	}
@@ -112,7 +112,7 @@ func mappingFlags() []cli.Flag {
 
 func transferFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "parallel-disks", Value: 2, Usage: "disks moved at the same time"},
+		&cli.IntFlag{Name: "parallel-disks", Value: 2, Usage: "`NUMBER` of disks that are moved at the same time, at most"},
 		&cli.StringFlag{Name: "bandwidth", Usage: "limit such as `50MiB` a second"},
 		&cli.StringFlag{Name: "relay-listen", Usage: "`ADDRESS` on which the destination fetches from us"},
 		&cli.StringFlag{Name: "relay-url", Usage: "`URL` by which the destination reaches that address"},

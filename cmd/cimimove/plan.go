@@ -27,6 +27,9 @@ func (c *call) planOptions() (migrate.Options, error) {
 		Stage: c.String("stage"),
 	}
 	var err error
+	if err = c.checkDiskMode(); err != nil {
+		return o, err
+	}
 	if o.ParallelDisks, err = c.parallelDisks(); err != nil {
 		return o, err
 	}
@@ -34,6 +37,9 @@ func (c *call) planOptions() (migrate.Options, error) {
 		return o, err
 	}
 	if o.Storage, err = c.mapping("storage"); err != nil {
+		return o, err
+	}
+	if o.Controllers, err = c.controllers(); err != nil {
 		return o, err
 	}
 	if o.Properties, err = c.properties(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/edit"
 )
 
 // transferred is the document of import and export.
@@ -66,6 +67,12 @@ func (t *transferred) imported(w io.Writer) error {
 }
 
 func (c *call) importOptions() (migrate.ImportOptions, error) {
+	if c.String("on-failure") == "keep" {
+		return migrate.ImportOptions{}, usage("--on-failure keep: an import is all or nothing, so nothing is there to keep when it fails")
+	}
+	if err := c.checkDiskMode(); err != nil {
+		return migrate.ImportOptions{}, err
+	}
 	o := migrate.ImportOptions{
 		Name: c.String("name"), MAC: c.String("mac"), Configuration: c.String("deployment-option"),
 		IfExists: migrate.IfExists(c.String("if-exists")), PowerOn: c.Bool("power-on"),
@@ -84,6 +91,9 @@ func (c *call) importOptions() (migrate.ImportOptions, error) {
 		return o, err
 	}
 	if o.Storage, err = c.mapping("storage"); err != nil {
+		return o, err
+	}
+	if o.Controllers, err = c.controllers(); err != nil {
 		return o, err
 	}
 	if o.Properties, err = c.properties(); err != nil {
@@ -106,6 +116,17 @@ func (c *call) parallelDisks() (int, error) {
 		return 0, usage("--parallel-disks takes a number of disks, at least 1, not %d", n)
 	}
 	return n, nil
+}
+
+// controllers reads --controller-map.
+func (c *call) controllers() (map[string]string, error) {
+	m, err := c.mapping("controller-map")
+	if err == nil {
+		if bad := edit.CheckControllers(m); bad != nil {
+			err = usage("--controller-map: %v", bad)
+		}
+	}
+	return m, err
 }
 
 // mapping reads a repeatable A=B option.

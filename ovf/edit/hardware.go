@@ -143,13 +143,23 @@ var buses = map[string]struct {
 	drives                int
 }{"ide": {"5", "PIIX4", 2}, "scsi": {"6", "lsilogic", 16}, "sata": {"20", "AHCI", 30}, "nvme": {"20", "vmware.nvme.controller", 15}}
 
+// CheckControllers refuses a map of controllers with a bus that is not known.
+func CheckControllers(m map[string]string) error {
+	for _, from := range slices.Sorted(maps.Keys(m)) {
+		_, ok := buses[m[from]]
+		if _, known := buses[from]; !ok || !known {
+			return refuse("controllers", "%s=%s: known are ide, scsi, sata and nvme", from, m[from])
+		}
+	}
+	return nil
+}
+
 func (e *editor) controllers() error {
+	if err := CheckControllers(e.opts.Controllers); err != nil {
+		return err
+	}
 	for _, from := range slices.Sorted(maps.Keys(e.opts.Controllers)) {
 		to := e.opts.Controllers[from]
-		_, ok := buses[to]
-		if _, known := buses[from]; !ok || !known {
-			return refuse("controllers", "%s=%s: known are ide, scsi, sata and nvme", from, to)
-		}
 		if from == to {
 			continue
 		}
