@@ -27,6 +27,7 @@ type ways struct {
 	exports   bool // the source has an export of the System
 	imports   bool // the destination has an import of packages
 	noImport  string
+	systems   string // the destination's collection
 	inProcess bool   // packages are handed over
 	reach     string // where the destination is asked what it reaches; empty where it cannot be
 }
@@ -35,11 +36,6 @@ type ways struct {
 // that both clouds support. It says of every way why.
 func (p *Plan) planWay(ctx context.Context, s *cimi.System) error {
 	w := &ways{Plan: p, exports: p.exportable(s)}
-	if !w.exports {
-		if err := cimi.MayChange(ctx, p.opts.Source.Provider, s.ID); err != nil {
-			return at(StepPlan, Source, p.opts.Source.Name, err)
-		}
-	}
 	if err := w.look(ctx); err != nil {
 		return err
 	}
@@ -68,10 +64,33 @@ func (p *Plan) planWay(ctx context.Context, s *cimi.System) error {
 		p.Ways = append(p.Ways, Way{Via: way.via, Taken: ok, Why: why})
 		if ok {
 			taken, p.Via, p.Why = true, way.via, why
+			if way.via == ViaResources && len(p.opts.Controllers) > 0 {
+				p.find(RuleController, ovf.Error, p.System, "on this way no descriptor goes along, so nothing tells the destination of controllers", "leave --controller-map out, or --via relay")
+			}
 		}
 	}
-	if !taken {
-		w.none()
+	if taken {
+		return nil
+	}
+	if err := w.forbidden(ctx, s); err != nil {
+		return err
+	}
+	w.none()
+	return nil
+}
+
+// forbidden tells a cloud that lacks an operation from one that its user is not
+// allowed to use.
+func (w *ways) forbidden(ctx context.Context, s *cimi.System) error {
+	if src := w.opts.Source; !w.exports {
+		if err := cimi.MayChange(ctx, src.Provider, s.ID); err != nil {
+			return at(StepPlan, Source, src.Name, err)
+		}
+	}
+	if dst := w.opts.Destination; !w.imports && w.systems != "" {
+		if err := cimi.MayChange(ctx, dst.Provider, w.systems); err != nil {
+			return at(StepPlan, Destination, dst.Name, err)
+		}
 	}
 	return nil
 }
@@ -116,11 +135,8 @@ func (w *ways) look(ctx context.Context) error {
 	if err != nil {
 		return at(StepPlan, Destination, d.Name, err)
 	}
-	w.imports = c.Operation(cimi.ActionImport) != nil
+	w.imports, w.systems = c.Operation(cimi.ActionImport) != nil, href
 	if !w.imports {
-		if err := cimi.MayChange(ctx, d.Provider, href); err != nil {
-			return at(StepPlan, Destination, d.Name, err)
-		}
 		w.noImport = "the destination offers no import of packages"
 	}
 	if o := c.Operation(cimi.RelReach); o != nil {
