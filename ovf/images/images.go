@@ -8,9 +8,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"os"
 	"path"
 
 	"golang.org/x/sync/errgroup"
@@ -20,6 +18,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/formats"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/disk/scratch"
 	"github.com/cimimove/cimimove/ovf/files"
 )
 
@@ -91,12 +90,12 @@ func (r Reader) Encode(ctx context.Context, c *files.Content, src formats.Source
 		return formats.Transcode(ctx, p.r, src, size, w, to, opts)
 	}
 	// The map of the new format comes first, and is known last.
-	f, drop, err := r.temporary()
+	f, err := scratch.Create(r.Spool, r.Package.Name())
 	if err != nil {
 		return disk.Result{}, err
 	}
-	defer drop()
-	decoded, err := formats.Decode(ctx, p.r, src, size, raw.NewSink(f), disk.DecodeOptions{Name: src.Name, Workers: opts.Workers, NoDigest: opts.NoDigest})
+	defer f.Close()
+	decoded, err := formats.Decode(ctx, p.r, src, size, raw.NewSink(f.File), disk.DecodeOptions{Name: src.Name, Workers: opts.Workers, NoDigest: opts.NoDigest})
 	if err != nil {
 		return decoded, err
 	}
@@ -148,12 +147,12 @@ func (r Reader) encode(ctx context.Context, img disk.Image, w io.Writer, to disk
 	if to != disk.VMDKSparse {
 		return formats.Encode(ctx, img, w, to, opts)
 	}
-	f, drop, err := r.temporary()
+	f, err := scratch.Create(r.Spool, r.Package.Name())
 	if err != nil {
 		return disk.Result{}, err
 	}
-	defer drop()
-	res, err := formats.Convert(ctx, img, f, to, opts)
+	defer f.Close()
+	res, err := formats.Convert(ctx, img, f.File, to, opts)
 	if err != nil {
 		return res, err
 	}
@@ -201,27 +200,25 @@ func (r Reader) keep(ctx context.Context, c *files.Content, from io.Reader) (ovf
 		}
 		return o.Open(ctx, c.Name)
 	}
-	f, drop, err := r.temporary()
+	f, err := scratch.Create(r.Spool, r.Package.Name())
 	if err != nil {
 		return nil, err
 	}
-	n, err := io.Copy(f, from)
+	n, err := f.Fill(ctx, from)
 	if err != nil {
-		drop()
+		f.Close()
 		return nil, err
 	}
-	return &temporaryFile{f, n, drop}, nil
+	return &temporaryFile{f, n}, nil
 }
 
 // temporaryFile is a file that closing removes.
 type temporaryFile struct {
-	io.ReaderAt
+	*scratch.File
 	size int64
-	drop func() error
 }
 
-func (t *temporaryFile) Size() int64  { return t.size }
-func (t *temporaryFile) Close() error { return t.drop() }
+func (t *temporaryFile) Size() int64 { return t.size }
 
 // beside lets an image open the files that lie beside it in the package.
 func (r Reader) beside(ctx context.Context, p *peeked, src formats.Source) formats.Source {
@@ -243,20 +240,4 @@ func beside(ctx context.Context, o ovf.Opener, folder string) disk.Files {
 		}
 		return disk.OpenedFile{ReaderAt: f, Closer: f, Size: f.Size()}, nil
 	}
-}
-
-// temporary makes a file that drop gives up. Where the system lets a file go
-// without its name, nothing stays even of a process that is killed.
-func (r Reader) temporary() (f *os.File, drop func() error, err error) {
-	if f, err = os.CreateTemp(r.Spool, ".cimimove-disk-*"); err != nil {
-		return nil, nil, fmt.Errorf("%s: a temporary file for a disk: %w", r.Package.Name(), err)
-	}
-	gone := os.Remove(f.Name()) == nil
-	return f, func() error {
-		err := f.Close()
-		if !gone {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-		return err
-	}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/qcow2"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/disk/scratch"
 	"github.com/cimimove/cimimove/ovf/disk/vdi"
 	"github.com/cimimove/cimimove/ovf/disk/vhd"
 	"github.com/cimimove/cimimove/ovf/disk/vhdx"
@@ -84,7 +85,7 @@ func fileDigest(ctx context.Context, out *os.File, res *disk.Result) error {
 
 // rawToEnd copies a raw disk of unknown size: what is written is the disk.
 func rawToEnd(ctx context.Context, r io.Reader, out *os.File, opts disk.EncodeOptions) (disk.Result, error) {
-	n, err := sparsely(ctx, out, r)
+	n, err := scratch.Copy(ctx, out, r)
 	if err != nil {
 		return disk.Result{}, err
 	}

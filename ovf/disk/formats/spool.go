@@ -4,14 +4,13 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
-	"os"
 	"path"
 	"strings"
 
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/scratch"
 )
 
 // whole is an image whose format cannot be read as it passes: of such formats
@@ -77,54 +76,24 @@ func keep(ctx context.Context, r io.Reader, src Source) (*whole, error) {
 			return nil, err
 		}
 		return &whole{Image: img, done: done, rest: func() error {
-			_, err := io.Copy(io.Discard, untilDone{ctx, r})
+			_, err := io.Copy(io.Discard, scratch.UntilDone(ctx, r))
 			return err
 		}}, nil
 	}
-	folder := src.TempDir
-	if folder == "" {
-		folder = os.TempDir()
-	}
-	f, err := os.CreateTemp(folder, "cimimove-disk-*")
+	f, err := scratch.Create(src.TempDir, src.Name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: keeping the image, which cannot be read as a stream: %w", src.Name, err)
+		return nil, err
 	}
-	os.Remove(f.Name())
-	done := func() {
-		f.Close()
-		os.Remove(f.Name()) // where an open file cannot be removed
-	}
-	n, err := sparsely(ctx, f, r)
-	var write *os.PathError
-	if errors.As(err, &write) && write.Path == f.Name() {
-		err = fmt.Errorf("%s: keeping the image, which cannot be read as a stream, in %s (TMPDIR names another folder): %w", src.Name, folder, write.Err)
-	}
+	n, err := f.Fill(ctx, r)
 	var img disk.Image
 	if err == nil {
 		img, err = Open(f, n, src)
 	}
 	if err != nil {
-		done()
+		f.Close()
 		return nil, err
 	}
-	return &whole{Image: img, kept: n, done: done, rest: func() error { return nil }}, nil
-}
-
-// sparsely copies r into the empty file f, leaving out zeros.
-func sparsely(ctx context.Context, f *os.File, r io.Reader) (n int64, err error) {
-	buf := make([]byte, 1<<20)
-	for err == nil {
-		var k int
-		k, err = io.ReadFull(untilDone{ctx, r}, buf)
-		if werr := disk.WriteData(f, buf[:k], n); werr != nil {
-			return n, werr
-		}
-		n += int64(k)
-	}
-	if !errors.Is(err, io.EOF) && err != io.ErrUnexpectedEOF {
-		return n, err
-	}
-	return n, f.Truncate(n)
+	return &whole{Image: img, kept: n, done: func() { f.Close() }, rest: func() error { return nil }}, nil
 }
 
 // release closes the image and what is behind it.
@@ -154,19 +123,6 @@ func (w *whole) decode(ctx context.Context, sink disk.Sink, opts disk.DecodeOpti
 		err = w.rest()
 	}
 	return res, err
-}
-
-// untilDone reads until ctx ends.
-type untilDone struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (u untilDone) Read(p []byte) (int, error) {
-	if u.ctx.Err() != nil {
-		return 0, context.Cause(u.ctx)
-	}
-	return u.r.Read(p)
 }
 
 // begin asks who wants it what size the image shall have.
