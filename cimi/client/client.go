@@ -25,6 +25,10 @@ type Options struct {
 	// User and Password are for HTTP basic, Token for bearer authentication.
 	User, Password string
 	Token          string
+	// Renew gives credentials that take the place of those when the cloud
+	// refuses them (401): tokens end, passwords are changed. nil: they are
+	// refused for good.
+	Renew func(context.Context) (user, password, token string, err error)
 	// CA are certificate authorities to trust besides the system's, in PEM.
 	CA []byte
 	// Pin is "sha256:" and the hex digest of the server's certificate or of its
@@ -53,6 +57,7 @@ type Client struct {
 	tags  tagCache
 
 	mu      sync.Mutex
+	login   login
 	version cimi.Version // what the entry point speaks
 	cep     *cimi.CloudEntryPoint
 }
@@ -87,7 +92,7 @@ func New(ctx context.Context, rawURL string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{o: o, entry: u, base: u, http: hc}
+	c := &Client{o: o, entry: u, base: u, login: login{o.User, o.Password, o.Token}, http: hc}
 	if _, err := c.EntryPoint(ctx); err != nil {
 		c.Close()
 		return nil, err

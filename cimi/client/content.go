@@ -18,6 +18,9 @@ import (
 func (c *Client) Open(ctx context.Context, href string) (cimi.Content, error) {
 	o := c.o.Retry
 	o.Client, o.Authorize = c.http, c.authorize
+	if c.o.Renew != nil {
+		o.Renew = c.renew
+	}
 	if o.FirstAttempts == 0 {
 		o.FirstAttempts = 6 // an export may have to be made ready
 	}

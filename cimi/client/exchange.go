@@ -55,7 +55,7 @@ func (c *Client) send(ctx context.Context, method, href string, r cimi.Resource,
 	var final error
 	err := fetch.Retry(ctx, c.o.Retry, fetch.Redact(href), func(ctx context.Context) error {
 		var err error
-		a, err = c.once(ctx, method, href, body, h)
+		a, err = c.authorized(ctx, method, href, body, h)
 		if err != nil && ctx.Err() == nil && repeatable(method, err) {
 			return err
 		}

@@ -77,11 +77,14 @@ func (c *Client) authorize(req *http.Request) error {
 	if !sameOrigin(req.URL, c.entry) {
 		return nil
 	}
+	c.mu.Lock()
+	l := c.login
+	c.mu.Unlock()
 	switch {
-	case c.o.Token != "":
-		req.Header.Set("Authorization", "Bearer "+c.o.Token)
-	case c.o.User != "" || c.o.Password != "":
-		req.SetBasicAuth(c.o.User, c.o.Password)
+	case l.token != "":
+		req.Header.Set("Authorization", "Bearer "+l.token)
+	case l.user != "" || l.password != "":
+		req.SetBasicAuth(l.user, l.password)
 	}
 	return nil
 }

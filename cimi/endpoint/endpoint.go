@@ -38,6 +38,8 @@ type Endpoint struct {
 	Bandwidth int64
 	Transfers int
 	Disks     int
+	// Insecure: its certificate is not checked.
+	Insecure bool
 }
 
 // ErrUserInfo: credentials stood in a URL, where process lists and logs show them.

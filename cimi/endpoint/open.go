@@ -39,6 +39,8 @@ type Options struct {
 	Proxy    string
 	// StallTimeout is how long a server may give nothing before it is given up.
 	StallTimeout time.Duration
+	// OnRetry is told of requests that failed and are made again; nil: nobody.
+	OnRetry func(fetch.Attempt)
 	// AllowSources and AllowDirs say what an import into an embedded cloud may
 	// fetch from (provider.Options).
 	AllowSources []netip.Prefix
@@ -83,6 +85,7 @@ func Open(ctx context.Context, name string, o Options) (*Opened, error) {
 	}
 	e.Name = name
 	e.Disks = named.Disks
+	e.Insecure = named.Insecure
 	if e.Bandwidth, e.Transfers, err = named.limits(); err != nil {
 		return nil, &NameError{name, err}
 	}
@@ -108,7 +111,13 @@ func Open(ctx context.Context, name string, o Options) (*Opened, error) {
 
 func openCIMI(ctx context.Context, e Endpoint, o Options, n Named, c Credentials) (cimi.Provider, error) {
 	opts := client.Options{User: c.User, Password: c.Password, Token: c.Token, Pin: first(o.Pin, n.TLSPin),
-		Insecure: o.Insecure || n.Insecure, Proxy: first(o.Proxy, n.Proxy), Retry: fetch.Options{StallTimeout: o.StallTimeout}}
+		Insecure: o.Insecure || n.Insecure, Proxy: first(o.Proxy, n.Proxy), Retry: fetch.Options{StallTimeout: o.StallTimeout, OnRetry: o.OnRetry}}
+	if c != (Credentials{}) {
+		opts.Renew = func(ctx context.Context) (user, password, token string, err error) {
+			now, err := gather(ctx, o.Side, o, n)
+			return now.User, now.Password, now.Token, err
+		}
+	}
 	if file := first(o.CAFile, n.CAFile); file != "" {
 		var err error
 		if opts.CA, err = os.ReadFile(file); err != nil {

@@ -22,9 +22,13 @@ type Connection struct {
 	Pin string
 	// Insecure does not check certificates.
 	Insecure bool
-	// Proxy is the URL of an HTTP proxy; empty takes the environment's.
+	// Proxy is the URL of an HTTP proxy; empty takes the environment's, as far
+	// as its NO_PROXY lets it, and "none" is none.
 	Proxy string
 }
+
+// NoProxy, as a Connection's Proxy, is none, whatever the environment says.
+const NoProxy = "none"
 
 // PinError: a server showed another certificate than the pinned one.
 type PinError struct {
@@ -40,7 +44,9 @@ func (e *PinError) Error() string {
 func (c Connection) Client() (*http.Client, error) {
 	client := NewClient()
 	t := client.Transport.(*http.Transport)
-	if c.Proxy != "" {
+	if c.Proxy == NoProxy {
+		t.Proxy = nil
+	} else if c.Proxy != "" {
 		u, err := url.Parse(c.Proxy)
 		if err != nil || u.Host == "" {
 			return nil, fmt.Errorf("proxy: expected a URL, got %s", Redact(c.Proxy))

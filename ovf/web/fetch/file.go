@@ -71,6 +71,7 @@ func Open(ctx context.Context, rawURL string, opts Options) (*File, error) {
 	opts = opts.withDefaults()
 	f := &File{url: u, shown: opts.Name(rawURL), opts: opts, id: Identity{Size: -1}}
 	a := newAttempts(opts, opts.FirstAttempts, f.shown)
+	renewed := false
 	for {
 		err := f.probe(ctx)
 		if err == nil {
@@ -78,6 +79,13 @@ func Open(ctx context.Context, rawURL string, opts Options) (*File, error) {
 		}
 		if ctx.Err() != nil {
 			return nil, err
+		}
+		if opts.Renew != nil && !renewed && unauthorized(err) {
+			renewed = true
+			if renewErr := opts.Renew(ctx); renewErr != nil {
+				return nil, errors.Join(err, renewErr)
+			}
+			continue
 		}
 		if !Temporary(err) {
 			return nil, err

@@ -24,6 +24,10 @@ type Options struct {
 	// Authorize adds credentials to a request; nil: none. It is called for
 	// every attempt; what it adds does not go along to another host.
 	Authorize func(*http.Request) error
+	// Renew gets other credentials for Authorize when a server refuses those
+	// that it took before (401); the request is made once more, at the same
+	// offset. nil: there are none.
+	Renew func(context.Context) error
 	// Shown is what messages call a URL; nil: Redact.
 	Shown func(url string) string
 	// Attempts is how often in a row a request may fail, without a byte in

@@ -20,6 +20,8 @@ type Reader struct {
 	err  error
 	late error // of the last Read of body, which gave bytes too
 
+	renewed bool // credentials, since the last byte
+
 	cancel context.CancelCauseFunc // of ctx, where it is the Reader's own
 }
 
@@ -79,6 +81,7 @@ func (r *Reader) read(p []byte) (int, error) {
 				r.pos += int64(n)
 				r.late = err
 				r.a.progress()
+				r.renewed = false
 				return n, nil
 			}
 		}
@@ -106,6 +109,15 @@ func (r *Reader) recover(err error) error {
 	switch {
 	case r.ctx.Err() != nil:
 		return context.Cause(r.ctx)
+	case r.f.opts.Renew != nil && !r.renewed && unauthorized(err):
+		r.renewed = true
+		if renewErr := r.f.opts.Renew(r.ctx); renewErr != nil {
+			return errors.Join(err, renewErr)
+		}
+		if r.f.opts.OnRetry != nil {
+			r.f.opts.OnRetry(Attempt{URL: r.f.shown, Offset: r.pos, Number: 1, Of: 2, Err: err})
+		}
+		return nil
 	case !Temporary(err):
 		if r.pos > 0 && !errors.As(err, new(*ChangedError)) {
 			return r.transferError(err, "")
@@ -121,6 +133,11 @@ func (r *Reader) recover(err error) error {
 		return r.transferError(err, "")
 	}
 	return nil
+}
+
+func unauthorized(err error) bool {
+	var status *StatusError
+	return errors.As(err, &status) && status.StatusCode == http.StatusUnauthorized
 }
 
 func (r *Reader) transferError(err error, reason string) error {
