@@ -109,6 +109,8 @@ func ClassOf(err error) Class {
 		return classOfStatus(cloud.Status)
 	case errors.As(err, &stored):
 		return classOfStore(stored)
+	case errors.As(err, &status) && classOfServer(status) == ClassAuth:
+		return ClassAuth // in the middle of a file, too
 	case isNetwork(err):
 		return ClassTransfer
 	case errors.As(err, &status):

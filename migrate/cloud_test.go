@@ -57,7 +57,7 @@ func openLocal(ctx context.Context, dir string) (*provider.Provider, error) {
 	}
 	h.Chunk = 64 << 10 // the disks of tests are small
 	p, err := provider.New(ctx, h, provider.Options{Database: filepath.Join(dir, "provider.db"),
-		AllowSources: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, StallTimeout: 5 * time.Second})
+		AllowSources: loopback, StallTimeout: 5 * time.Second})
 	if err != nil {
 		h.Close()
 		return nil, err
@@ -163,3 +163,5 @@ func dialer(endpoints ...migrate.Endpoint) migrate.Dialer {
 		return migrate.Endpoint{}, fmt.Errorf("no endpoint %s", name)
 	}
 }
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}

@@ -20,6 +20,8 @@ type Endpoint struct {
 	Login func() (user, password, token string)
 	// Shared: others use the Provider too, and a run does not close it.
 	Shared bool
+	// Insecure: its certificate is not checked.
+	Insecure bool
 	// Limits hold back what is moved from and to it.
 	Limits EndpointLimits
 }

@@ -113,6 +113,11 @@ func NewPlan(ctx context.Context, o Options) (*Plan, error) {
 	if p.target, err = readTarget(ctx, o.Destination); err != nil {
 		return p, at(StepPlan, Destination, o.Destination.Name, err)
 	}
+	for _, e := range []Endpoint{src, dst} {
+		if e.Insecure {
+			p.find(RuleInsecure, ovf.Warning, e.Name, "its certificate is not checked, as was asked for: nothing tells whether it is the one that is meant", "--ca-file or --tls-pin trusts just that one")
+		}
+	}
 	for _, f := range []func(context.Context, *cimi.System) error{
 		p.planName, p.planNameForm, p.planNetworks, p.planMAC, p.planTwice, p.planPower, p.planDescriptor, p.planWay, p.planLosses, p.planCIMI,
 		p.planAssembly, p.planConfigurations, p.planLimits, p.planSpace, p.planAfter,

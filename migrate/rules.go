@@ -28,6 +28,7 @@ const (
 	RuleDriver          = "PLAN-DRIVER-001"  // the guest may have no virtio drivers
 	RuleFirmware        = "PLAN-FIRMWARE-001"
 	RuleTPM             = "PLAN-FIRMWARE-002" // a virtual TPM does not move
+	RuleInsecure        = "PLAN-TLS-001"      // a certificate is not checked
 	RuleMAC             = "PLAN-MAC-001"      // a MAC address that is kept is taken
 	RuleNoFit           = "PLAN-CONFIG-001"   // no machine configuration is large enough
 	RuleQuota           = "PLAN-QUOTA-001"    // beyond a limit of the destination

@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 
 	"github.com/cimimove/cimimove/cimi/endpoint"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
 // open opens a cloud for one side of an operation.
@@ -24,8 +26,13 @@ func (c *call) endpointOptions(side endpoint.Side) endpoint.Options {
 	return endpoint.Options{
 		Side: side, ConfigFile: c.String("config"), PasswordFile: c.String(string(side) + "-password-file"),
 		CAFile: c.String("ca-file"), Pin: c.String("tls-pin"), Insecure: c.Bool("insecure"), Proxy: c.String("proxy"),
-		StallTimeout: c.Duration("stall-timeout"), StateDir: c.String("state-dir"),
+		StallTimeout: c.Duration("stall-timeout"), StateDir: c.String("state-dir"), OnRetry: c.retried,
 	}
+}
+
+// retried logs a request that is made again.
+func (c *call) retried(a fetch.Attempt) {
+	c.logger().Warn("request is made again", "url", a.URL, "offset", a.Offset, "attempt", a.Number, "of", a.Of, "wait", a.Wait, "error", a.Err)
 }
 
 // endpointError says which of an endpoint's errors are the user's.
@@ -52,7 +59,8 @@ func (c *call) cloud(ctx context.Context, name string, side endpoint.Side) (migr
 	if err != nil {
 		return migrate.Endpoint{}, err
 	}
-	e := migrate.Endpoint{Name: o.Name, Provider: o.Provider, Limits: migrate.EndpointLimits{Bandwidth: o.Bandwidth, Transfers: o.Transfers, Disks: o.Disks}}
+	e := migrate.Endpoint{Name: o.Name, Provider: o.Provider, Limits: migrate.EndpointLimits{Bandwidth: o.Bandwidth, Transfers: o.Transfers, Disks: o.Disks},
+		Insecure: (o.Insecure || c.Bool("insecure")) && strings.HasPrefix(o.URL, "https:")}
 	switch {
 	case o.Kind == endpoint.CIMI:
 		e.URL = o.URL

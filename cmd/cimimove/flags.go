@@ -28,7 +28,7 @@ func connectionFlags() []cli.Flag {
 		&cli.StringFlag{Name: "ca-file", Usage: "PEM `FILE` of certificate authorities to trust"},
 		&cli.StringFlag{Name: "tls-pin", Usage: "accept only the server certificate with this digest, `sha256:HEX`"},
 		&cli.BoolFlag{Name: "insecure", Usage: "do not check server certificates (warned of, and recorded in the report)"},
-		&cli.StringFlag{Name: "proxy", Usage: "HTTP proxy `URL`; default from the environment"},
+		&cli.StringFlag{Name: "proxy", Usage: "HTTP proxy `URL`, or none; default from the environment (HTTPS_PROXY, NO_PROXY)"},
 		&cli.StringFlag{Name: "source-password-file", Usage: "`FILE` holding the source's password"},
 		&cli.StringFlag{Name: "destination-password-file", Usage: "`FILE` holding the destination's password"},
 		&cli.DurationFlag{Name: "stall-timeout", Value: time.Minute, Usage: "give up on a transfer that moves no byte for this long"},

@@ -13,11 +13,14 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
 // Content is what is relayed. ReadAt may be called concurrently.
@@ -85,8 +88,10 @@ func (t *Tap) ReadAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	t.asked.Add(1)
+	began := time.Now()
 	n, err := t.src.ReadAt(p, off)
 	t.asked.Add(-1)
+	err = starved(n, err, began)
 	t.passed(p[:n], off, err)
 	return n, err
 }
@@ -103,11 +108,24 @@ func (t *Tap) passed(p []byte, off int64, err error) {
 	}
 }
 
+// patient is how long who asked waits before it is the source's fault that
+// nobody waits any more.
+const patient = time.Second
+
+// starved tells a read that was given up because nothing came from one that
+// nobody wanted any more.
+func starved(n int, err error, began time.Time) error {
+	if waited := time.Since(began); n == 0 && errors.Is(err, context.Canceled) && waited > patient {
+		return &fetch.StallError{For: waited.Round(time.Second)}
+	}
+	return err
+}
+
 // fail keeps the first error of the source.
 func (t *Tap) fail(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.failure == nil && t.ctx.Err() == nil {
+	if t.failure == nil && t.ctx.Err() == nil && !errors.Is(err, context.Canceled) {
 		t.failure = err
 	}
 }

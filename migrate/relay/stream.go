@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"io"
+	"time"
 )
 
 // Streamer is Content that gives bytes in sequence as they come. ReadAt alone
@@ -37,8 +38,10 @@ func (r *tapped) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	r.t.asked.Add(1)
+	began := time.Now()
 	n, err := r.in.Read(p)
 	r.t.asked.Add(-1)
+	err = starved(n, err, began)
 	r.t.passed(p[:n], r.off, err)
 	r.off += int64(n)
 	return n, err
