@@ -39,6 +39,9 @@ func (p *Plan) planWay(ctx context.Context, s *cimi.System) error {
 	if err := w.look(ctx); err != nil {
 		return err
 	}
+	if err := w.forbidden(ctx, s); err != nil {
+		return err
+	}
 	asked := p.opts.Via
 	taken := false
 	for _, way := range []struct {
@@ -69,13 +72,9 @@ func (p *Plan) planWay(ctx context.Context, s *cimi.System) error {
 			}
 		}
 	}
-	if taken {
-		return nil
+	if !taken {
+		w.none()
 	}
-	if err := w.forbidden(ctx, s); err != nil {
-		return err
-	}
-	w.none()
 	return nil
 }
 
