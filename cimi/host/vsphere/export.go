@@ -276,8 +276,8 @@ func (l *lease) fetch(ctx context.Context, at attached, d *host.Disk, told func(
 // storedSize is how large the vCenter says a file is, 0 when it does not.
 func (l *lease) storedSize(u *types.HttpNfcLeaseDeviceUrl) int64 { return max(u.FileSize, 0) }
 
-// OpenDisk fetches a disk as it is now; that of a running machine as a snapshot
-// that is made for it shows it.
+// OpenDisk fetches a disk as it is now. The machine that has it must be stopped:
+// vSphere leases no other for export, and no snapshot is made for it.
 func (h *Host) OpenDisk(ctx context.Context, diskID string) (disk.Image, error) {
 	recorded, _, err := h.recorded(ctx)
 	if err != nil {
