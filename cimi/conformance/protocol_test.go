@@ -196,6 +196,19 @@ var protocol = map[string]func(c *cloud){
 		c.Want(c.Do("POST", "/machines", body("MachineCreate", `"machineTemplate":{"machineConfig":{"cpu":1}}`)), 201)
 		c.Want(c.Do("GET", "/machineTemplates", ""), 200, `"count": 1`)
 	},
+	"empty-template": func(c *cloud) {
+		c.Want(c.Do("POST", "/machines", body("MachineCreate", `"machineTemplate":{}`)), 201, `"cpu": 1`)
+		c.Want(c.Do("POST", "/machines", `<MachineCreate xmlns="http://schemas.dmtf.org/cimi/2"><machineTemplate/></MachineCreate>`, "Content-Type", "application/xml"), 201, "<cpu>1</cpu>")
+		c.Want(c.Do("POST", "/machines", body("MachineCreate", "")), 400, "machineTemplate")
+	},
+	"loose-syntax": func(c *cloud) {
+		// Bodies of real clients: without a namespace, with a small first letter, with space around values.
+		for _, text := range []string{`<MachineConfiguration><cpu> 2 </cpu></MachineConfiguration>`, `<machineConfiguration><cpu>2</cpu></machineConfiguration>`,
+			"\ufeff<?xml version=\"1.0\"?>\n<MachineConfiguration xmlns=\"http://schemas.dmtf.org/cimi/2\">\n<cpu>\n2\n</cpu></MachineConfiguration>"} {
+			c.Want(c.Do("POST", "/machineConfigs", text, "Content-Type", "application/xml; charset=utf-8"), 201, "<cpu>2</cpu>")
+		}
+		c.Want(c.Do("POST", "/machineConfigs", `{"cpu":" 2 "}`), 201, `"cpu": 2`)
+	},
 	"created": func(c *cloud) {
 		r := c.Do("POST", "/machineConfigs", body("MachineConfiguration", `"name":"a"`))
 		c.Want(r, 201)

@@ -469,8 +469,8 @@ var resources = map[string]func(c *cloud){
 			delete(can, name)
 			use()
 		}
-		// Shown by the ones above, or by tests of their own.
-		for _, name := range []string{"Machine/UserData", "Machine/MachineStopForceDefault", "NetworkInterface/DefaultInitialState", "NetworkInterface/InitialStates", "NetworkService/DefaultInitialState",
+		// Shown by the ones above, or by tests of their own; Import… are no capabilities of T7.
+		for _, name := range []string{"System/ImportChunk", "System/ImportParallelDisks", "Machine/UserData", "Machine/MachineStopForceDefault", "NetworkInterface/DefaultInitialState", "NetworkInterface/InitialStates", "NetworkService/DefaultInitialState",
 			"NetworkService/InitialStates", "ProtocolEndpoint/DefaultInitialState", "ProtocolEndpoint/InitialStates", "ProtocolSegment/DefaultInitialState", "ProtocolSegment/InitialStates"} {
 			delete(can, name)
 		}

@@ -137,6 +137,41 @@ var systems = map[string]func(c *cloud){
 			c.Errorf("%d bytes were put at the destination, want %d", len(put), len(got.Text))
 		}
 	},
+	"export-shared": func(c *cloud) {
+		// A System is exported with what it uses, a disk of another's too.
+		v := c.add("/volumes", "VolumeCreate", `"name":"shared","volumeTemplate":{"volumeConfig":{"capacity":100,"type":"`+ns+`mapped"}}`)
+		using := `{"name":"vm","type":"` + ns + `Machine","machineTemplate":{"machineConfig":{"cpu":1},"volumes":[{"volume":{"href":"` + v + `"}}]}}`
+		for _, s := range []string{c.system(using), c.system(using)} {
+			location := c.done(c.act(s, "export", "")).Header.Get("Location")
+			again := c.done(c.Do("POST", "/systems", body("Action", `"action":"`+ns+`action/import","source":"`+location+`"`))).Header.Get("Location")
+			m := c.ids(c.get(again).href("machines"))
+			if len(m) != 1 {
+				c.Fatalf("%d Machines", len(m))
+			}
+			if n := len(c.ids(c.get(m[0]).href("volumes"))); n != 1 {
+				c.Errorf("the shared Volume is not in the package: %d Volumes", n)
+			}
+		}
+		if users := len(c.ids("/volumes")); users != 3 {
+			c.Errorf("%d Volumes: the one that is shared, and a copy with each import", users)
+		}
+	},
+	"moved": func(c *cloud) {
+		// A Machine goes to another System with its disks, by its parent.
+		one, two := c.system(`{"name":"vm","type":"`+ns+`Machine","machineTemplate":{"machineConfig":{"cpu":1,"disks":[{"capacity":7}]}}}`), c.system()
+		from, to := c.get(one).href("machines"), c.get(two).href("machines")
+		m := c.ids(from)[0]
+		disk := c.ids(c.get(m).href("disks"))[0]
+		c.done(c.Do("PUT", m+"?$select=parent", body("Machine", `"parent":{"href":"`+to+`"}`)))
+		if c.has(from, m) || !c.has(to, m) || c.get(m).href("parent") != to || !c.has(c.get(m).href("disks"), disk) {
+			c.Errorf("the Machine is %v", c.get(m))
+		}
+		c.delete(one)
+		c.get(disk)
+		c.done(c.act(two, "export", ""))
+		c.delete(two)
+		c.Want(c.Do("GET", m, ""), 404)
+	},
 	"import": func(c *cloud) {
 		location := c.done(c.act(c.system(oneMachine), "export", "")).Header.Get("Location")
 		r := c.done(c.Do("POST", c.get("/systems").operation("import"), body("Action", `"action":"`+ns+`action/import","source":"`+location+`"`)))

@@ -17,21 +17,36 @@ import (
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
-func open(t testing.TB, dir string, opts provider.Options) *provider.Provider {
+func openHost(t testing.TB, dir string) *local.Host {
 	t.Helper()
 	h, err := local.Open(context.Background(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return h
+}
+
+func open(t testing.TB, dir string, opts provider.Options) *provider.Provider {
+	t.Helper()
 	opts.Database = filepath.Join(dir, "cimi.db")
 	if opts.AllowSources == nil {
 		opts.AllowSources = loopback
 	}
-	p, err := provider.New(context.Background(), h, opts)
+	p, err := provider.New(context.Background(), openHost(t, dir), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// openWith opens a cloud with a database of its own.
+func openWith(t testing.TB, dir, database string) *provider.Provider {
+	t.Helper()
+	p, err := provider.New(context.Background(), openHost(t, dir), provider.Options{Database: database})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return p
 }
 

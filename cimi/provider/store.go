@@ -79,6 +79,7 @@ const upgrade1 = `
 ALTER TABLE resources ADD COLUMN parent TEXT NOT NULL DEFAULT '';
 UPDATE resources SET parent = collection;
 ALTER TABLE jobs ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET ended = strftime('%s', 'now') * 1000000000 WHERE json_extract(CAST(body AS TEXT), '$.state') IN ('SUCCESS', 'FAILED', 'STOPPED');
 CREATE TABLE attributes (id TEXT PRIMARY KEY, type TEXT NOT NULL, body BLOB NOT NULL, updated INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO attributes SELECT id, '', '{"properties":' || CAST(properties AS TEXT) || '}', updated FROM overlays;
 DROP TABLE overlays;`

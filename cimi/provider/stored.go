@@ -18,6 +18,10 @@ func (p *Provider) decorate(r cimi.Resource) {
 	if b.ResourceMetadata == nil {
 		b.ResourceMetadata = cimi.RefTo[cimi.ResourceMetadata]("resourceMetadata/" + r.TypeName())
 	}
+	if b.Parent == nil { // the first layout of the store had none
+		kind, _, _ := strings.Cut(b.ID, "/")
+		b.Parent = ref(kind)
+	}
 	id := b.ID
 	switch r := r.(type) {
 	case *cimi.NetworkService:
