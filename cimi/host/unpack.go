@@ -294,9 +294,9 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// noSpace makes a full file system an ErrNoSpace with the object's name.
+// noSpace makes a full file system, or one that has no files of that size, an ErrNoSpace with the object's name.
 func noSpace(object string, need int64, err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
 		return &NoSpaceError{Object: object, Need: need, Free: -1, Err: err}
 	}
 	return fmt.Errorf("%s: %w", object, err)

@@ -74,7 +74,11 @@ func Reader(f Format, r io.Reader) (io.ReadCloser, error) {
 	case Identity, "":
 		return io.NopCloser(r), nil
 	case Gzip:
-		return gzip.NewReader(r)
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, err // not a nil *gzip.Reader in an interface
+		}
+		return z, nil
 	case Bzip2:
 		return io.NopCloser(bzip2.NewReader(r)), nil
 	case XZ:

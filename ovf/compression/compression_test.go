@@ -95,3 +95,20 @@ func TestXZDictionary(t *testing.T) {
 }
 
 const bzip2Text = "425a683931415926535987c27a8700000751800010400026610c8020003100d34d0406869a03da4ab2c1925e2ee48a70a1210f84f50e"
+
+// What is no compressed stream gives no reader to close, or one that fails.
+func TestNotCompressed(t *testing.T) {
+	for _, f := range []Format{Gzip, Bzip2, XZ, Zstd} {
+		r, err := Reader(f, strings.NewReader("nothing of the kind, but longer than any header could be"))
+		if err != nil {
+			if r != nil {
+				t.Errorf("%s: a reader and %v", f, err)
+			}
+			continue
+		}
+		if _, err := io.ReadAll(r); err == nil {
+			t.Errorf("%s: plain text is read", f)
+		}
+		r.Close()
+	}
+}

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"fmt"
 	"path"
 	"strings"
 
@@ -28,6 +29,9 @@ type output struct {
 	mayEdit  bool // the entry of References may change as it is written
 }
 
+// maxChunks is how many files a file is written as at most.
+const maxChunks = 10_000
+
 // layOut says what will be written of each file that the edited descriptor names.
 // An href that leaves the package is a *ovf.DescriptorError.
 func (c *conversion) layOut() error {
@@ -53,6 +57,9 @@ func (c *conversion) layOut() error {
 		o := &output{href: f.Href, name: c.storedName(f), capacity: -1, stored: -1}
 		if size, ok := capacity[f.ID]; ok {
 			o.disk, o.capacity = true, size
+		}
+		if o.name == c.pkg.Descriptor() || isBeside(o.name, c.pkg.Descriptor()) {
+			continue // some producers list what is written in any case
 		}
 		c.out[f.ID] = o
 		c.decide(f, o)
@@ -90,6 +97,10 @@ func (c *conversion) decide(f ovf.File, o *output) {
 		o.chunk = f.ChunkSize
 	case want > 0 && (o.stored > want || o.stored < 0 && o.disk):
 		o.chunk = want
+	}
+	if o.chunk > 0 && max(o.stored, o.capacity)/o.chunk > maxChunks {
+		c.find(RuleChunks, ovf.Warning, f.Href, fmt.Sprintf("chunks of %d bytes would be more than %d files; it is written in one piece", o.chunk, maxChunks), "--chunk-size gives another size")
+		o.chunk = 0
 	}
 	o.verbatim = !o.encode && !o.inflate && o.chunk == f.ChunkSize && whole && o.href == f.Href
 	o.mayEdit = !o.verbatim || f.Size >= 0 && f.Size != stored

@@ -81,9 +81,11 @@ type Disk struct {
 const (
 	// RuleUnreferenced: a file that no entry of References names, and that cannot
 	// be carried.
-	RuleUnreferenced = "OVF-REF-010"
+	RuleUnreferenced = "OVF-PKG-014"
 	// RuleSignature: the certificate of the original does not fit what was written.
 	RuleSignature = "MAP-SIG-001"
 	// RuleOrder: files of a stream were written in the order in which they came.
 	RuleOrder = "OVF-PKG-011"
+	// RuleChunks: a file would be so many chunks that it is written in one piece.
+	RuleChunks = "OVF-PKG-013"
 )

@@ -234,8 +234,11 @@ func (p *pass) next(ctx context.Context, opts Options) (*Content, error) {
 	if base, number, ok := manifest.CutChunk(m.Name); ok {
 		if i, ok := p.chunked[base]; ok {
 			if number != 0 || p.seen[i] {
-				return nil, &ovf.DescriptorError{Package: p.pkg.Name(), Object: m.Name, Offset: -1, Clause: "7.1",
-					Message: fmt.Sprintf("chunks of %s are not in order: chunk %d came where %d was expected", p.files[i].Href, number, p.expected(i))}
+				message := fmt.Sprintf("chunks of %s are not in order: chunk %d came where %d was expected", p.files[i].Href, number, p.expected(i))
+				if count := chunkCount(p.files[i]); p.seen[i] && number >= count && count > 0 {
+					message = fmt.Sprintf("%s has %d chunks by its size and chunkSize, and there is a chunk %d (from 0)", p.files[i].Href, count, number)
+				}
+				return nil, &ovf.DescriptorError{Package: p.pkg.Name(), Object: m.Name, Offset: -1, Clause: "7.1", Message: message}
 			}
 			return p.content(ctx, opts, i, m, true)
 		}

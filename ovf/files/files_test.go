@@ -214,6 +214,25 @@ func TestBombsAndBrokenStreams(t *testing.T) {
 		if _, err := get(broken, way, "", files.Options{}); !errors.As(err, &d) {
 			t.Errorf("%s: not xz: %v", way, err)
 		}
+		// What is no gzip at all, by one who reads on after that.
+		p, err := named(t, ovftest.Spec{NoManifest: true, Files: []ovftest.File{{Href: "d", Content: content(1000), Compression: "gz"}, {Href: "e", Content: content(10)}}})[way]("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var first error
+		for c, err := range files.Contents(t.Context(), p, files.Options{}) {
+			if err != nil {
+				t.Errorf("%s: no gzip, then %v", way, err)
+				break
+			}
+			if _, err := io.ReadAll(c); err != nil && first == nil {
+				first = err
+			}
+		}
+		p.Close()
+		if !errors.As(first, &d) {
+			t.Errorf("%s: no gzip: %v", way, first)
+		}
 		unknown := ovftest.Spec{Files: []ovftest.File{{Href: "d", Content: content(1000), Compression: "rar"}}}
 		if _, err := get(unknown, way, "", files.Options{}); !errors.Is(err, compression.ErrUnknown) {
 			t.Errorf("%s: unknown: %v", way, err)

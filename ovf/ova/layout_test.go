@@ -159,7 +159,7 @@ func (z zeroes) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // Members over 8 GiB have base-256 sizes, which GNU tar and archive/tar understand.
-func TestBeyondOctal(t *testing.T) {
+func TestAC19Base256(t *testing.T) {
 	const big = 9 << 30
 	digest := strings.Repeat("ab", 32)
 	spec := ova.LayoutSpec{Name: "big.ova", Descriptor: "app.ovf", Envelope: ovftest.Spec{}.Descriptor(t), Files: []ova.LayoutFile{

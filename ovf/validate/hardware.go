@@ -2,6 +2,7 @@ package validate
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/cimimove/cimimove/ovf"
@@ -165,6 +166,9 @@ func (c *checker) quantities(object string, it ovf.Item) {
 	if raw != "" && it.VirtualQuantity == nil && (it.ResourceType == ovf.ResourceProcessor || it.ResourceType == ovf.ResourceMemory) {
 		c.add("OVF-HW-011", object, "VirtualQuantity is %q, expected a whole number", raw)
 		return
+	}
+	if it.ResourceType == ovf.ResourceProcessor && it.VirtualQuantity != nil && *it.VirtualQuantity > math.MaxInt32 {
+		c.add("OVF-HW-011", object, "%d processors are more than a machine can have", *it.VirtualQuantity)
 	}
 	if it.ResourceType == ovf.ResourceMemory && raw != "" {
 		if it.AllocationUnits == "" && !it.Marker() && len(it.Configuration) == 0 {

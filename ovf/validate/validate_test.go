@@ -116,6 +116,7 @@ func TestRules(t *testing.T) {
 		{"OVF-HW-009", `<rasd:VirtualQuantity>256`, `<rasd:VirtualQuantity>25.6`},
 		{"OVF-HW-010", "<Item><rasd:AllocationUnits>byte * 2^20</rasd:AllocationUnits>", "<Item>"},
 		{"OVF-HW-011", "<rasd:VirtualQuantity>2<", "<rasd:VirtualQuantity>two<"},
+		{"OVF-HW-011", "<rasd:VirtualQuantity>2<", "<rasd:VirtualQuantity>4294967297<"},
 		{"OVF-HW-012", "<rasd:ResourceType>3<", "<rasd:ResourceType>1<"},
 		{"OVF-HW-013", "<rasd:InstanceID>3<", "<rasd:Parent>4</rasd:Parent><rasd:InstanceID>3<"},
 		{"OVF-HW-014", `ovf:bound="min"`, `ovf:bound="least"`},
