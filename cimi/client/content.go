@@ -24,6 +24,9 @@ func (c *Client) Open(ctx context.Context, href string) (cimi.Content, error) {
 	if o.FirstAttempts == 0 {
 		o.FirstAttempts = 6 // an export may have to be made ready
 	}
+	if o.ReadFirst == 0 {
+		o.ReadFirst = 64 << 10 // of what another fetches directly, this is all that passes here
+	}
 	url := c.resolve(href)
 	f, err := fetch.Open(ctx, url, o)
 	if err != nil {
