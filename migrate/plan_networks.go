@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/ovf"
@@ -39,7 +40,7 @@ func (p *Plan) planNetworks(ctx context.Context, _ *cimi.System) error {
 		case target == "":
 			p.Networks = append(p.Networks, PlannedNetwork{Name: name, Target: name, New: true})
 			p.find(RuleUnmapped, ovf.Info, "network "+name, "is created with the System", "--net "+name+"=TARGET connects it to a network of the destination")
-		case !slices.Contains(names, target):
+		case !slices.Contains(names, target) && !slices.Contains(names, target[strings.LastIndexByte(target, '/')+1:]): // an inventory path ends with the name
 			p.find(RuleNetwork, ovf.Error, "network "+name, fmt.Sprintf("the destination has no network %s", target), candidates(everySecond(names)))
 			fallthrough
 		default:

@@ -27,6 +27,9 @@ func (h *Host) Update(ctx context.Context, s *host.System) error {
 	if err != nil {
 		return err
 	}
+	if was.Holder == host.HoldsNetwork {
+		return fmt.Errorf("network %s is the vCenter's: %w", was.Name, host.ErrUnsupported)
+	}
 	if e == nil {
 		if err := nativeOnly(was, next); err != nil {
 			return err
@@ -99,7 +102,7 @@ func (h *Host) reconfigure(ctx context.Context, was, m *host.Machine, rename boo
 	var spec types.VirtualMachineConfigSpec
 	changed := false
 	if rename && m.Name != was.Name {
-		spec.Name, changed = m.Name, true
+		spec.Name, changed = escaped(m.Name), true
 	}
 	if m.Description != was.Description {
 		spec.Annotation, changed = m.Description, true
@@ -159,6 +162,9 @@ func (h *Host) Delete(ctx context.Context, id string) error {
 	s, e, err := h.system(ctx, id)
 	if err != nil {
 		return err
+	}
+	if s.Holder == host.HoldsNetwork {
+		return fmt.Errorf("network %s is the vCenter's: %w", s.Name, host.ErrUnsupported)
 	}
 	for m := range s.AllMachines() {
 		if m.State != host.Stopped {

@@ -54,10 +54,12 @@ func (h *Host) look(ctx context.Context) (*inventory, error) {
 		return nil, explain(err)
 	}
 	for _, n := range networks {
+		n.Name = unescaped(n.Name)
 		i.networks[n.Self.Value] = n.Name
 		i.byName[n.Name] = append(i.byName[n.Name], n.Self)
 	}
 	for _, g := range groups {
+		g.Name = unescaped(g.Name)
 		i.networks[g.Self.Value], i.networks[g.Key] = g.Name, g.Name
 		if !strings.Contains(g.Name, "-DVUplinks-") && !slices.ContainsFunc(g.Tag, func(t types.Tag) bool { return t.Key == uplinks }) {
 			i.byName[g.Name] = append(i.byName[g.Name], g.Self)
@@ -147,6 +149,15 @@ func (h *Host) findUUID(ctx context.Context, uuid string) (*types.ManagedObjectR
 	out := ref.Reference()
 	return &out, nil
 }
+
+// Inventory names have three characters escaped, which are parts of paths there.
+var (
+	unescaper = strings.NewReplacer("%2f", "/", "%2F", "/", "%5c", "\\", "%5C", "\\", "%25", "%")
+	escaper   = strings.NewReplacer("/", "%2f", "\\", "%5c", "%", "%25")
+)
+
+func unescaped(name string) string { return unescaper.Replace(name) }
+func escaped(name string) string   { return escaper.Replace(name) }
 
 // uplinks marks a switch's port group towards the wire, which takes no cards.
 const uplinks = "SYSTEM/DVS.UPLINKPG"

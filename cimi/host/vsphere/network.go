@@ -2,6 +2,8 @@ package vsphere
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -62,6 +64,35 @@ func (p *planner) networks(ctx context.Context, inv *inventory) error {
 			Hint:    "--net " + n.OVFID + "=NETWORK"})
 	}
 	return nil
+}
+
+// networkPlaces are the networks of the datacenter, which no System owns: each stands
+// in a place of its own (host.Maker), under the name that --net takes. Of
+// several of one name each goes by its inventory path.
+func (h *Host) networkPlaces(ctx context.Context, inv *inventory) ([]*host.System, error) {
+	var out []*host.System
+	for _, name := range slices.Sorted(maps.Keys(inv.byName)) {
+		for _, ref := range inv.byName[name] {
+			label := name
+			if len(inv.byName[name]) > 1 {
+				at, err := h.place.finder.Element(ctx, ref)
+				if err != nil {
+					return nil, explain(err)
+				}
+				label = at.Path
+			}
+			id := derived("network", ref.Value)
+			out = append(out, &host.System{ID: id, Name: label, Holder: host.HoldsNetwork, Networks: []*host.Network{
+				{ID: id, Name: label, Description: "a network of the vCenter's", External: true}}})
+		}
+	}
+	return out, nil
+}
+
+// derived is an id for what has none of its own, the same each time.
+func derived(kind, value string) string {
+	sum := sha256.Sum256([]byte(kind + "/" + value))
+	return hex.EncodeToString(sum[:16])
 }
 
 // findNetwork finds a network, a distributed port group or an opaque network by

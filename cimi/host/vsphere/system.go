@@ -17,8 +17,8 @@ import (
 	"github.com/cimimove/cimimove/cimi/host/ledger"
 )
 
-// Systems lists what was imported here, then vApps and machines of others.
-// What an import is still making is not among them.
+// Systems lists what was imported here, then vApps and machines of others, then
+// the datacenter's networks. What an import is still making is not among them.
 func (h *Host) Systems(ctx context.Context) iter.Seq2[*host.System, error] {
 	return func(yield func(*host.System, error) bool) {
 		all, err := h.all(ctx)
@@ -55,7 +55,11 @@ func (h *Host) all(ctx context.Context) ([]*host.System, error) {
 		}
 		out = append(out, s)
 	}
-	return append(out, inv.native(taken)...), nil
+	networks, err := h.networkPlaces(ctx, inv)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(out, inv.native(taken), networks), nil
 }
 
 // owned are the ids of all that a recorded System is in vSphere: vApps, the
@@ -136,7 +140,11 @@ func (h *Host) system(ctx context.Context, id string) (*host.System, *ledger.Ent
 			making[k] = true
 		}
 	}
-	for _, s := range inv.native(making) {
+	networks, err := h.networkPlaces(ctx, inv)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, s := range append(inv.native(making), networks...) {
 		if s.ID == id {
 			return s, nil, nil
 		}
@@ -209,14 +217,14 @@ func (i *inventory) native(taken map[string]bool) []*host.System {
 				continue
 			}
 		}
-		s := &host.System{ID: machineID(vm), Name: vm.Name, Description: vm.Config.Annotation}
+		s := &host.System{ID: machineID(vm), Name: unescaped(vm.Name), Description: vm.Config.Annotation}
 		stamp(s, vm)
 		i.machineIn(s, s, vm)
 		out = append(out, s)
 	}
 	var fill func(root, s *host.System, a *mo.VirtualApp)
 	fill = func(root, s *host.System, a *mo.VirtualApp) {
-		s.ID, s.Name, s.Collection = appID(a), a.Name, true
+		s.ID, s.Name, s.Collection = appID(a), unescaped(a.Name), true
 		if a.VAppConfig != nil {
 			s.Description = a.VAppConfig.Annotation
 		}
@@ -281,7 +289,7 @@ func startOrder(a *mo.VirtualApp, ref types.ManagedObjectReference) int {
 
 // machineIn adds a machine to s, with its disks; networks go to root.
 func (i *inventory) machineIn(root, s *host.System, vm *mo.VirtualMachine) *host.Machine {
-	m := &host.Machine{ID: machineID(vm), Name: vm.Name, Description: vm.Config.Annotation, State: state(vm),
+	m := &host.Machine{ID: machineID(vm), Name: unescaped(vm.Name), Description: vm.Config.Annotation, State: state(vm),
 		CPUs: int(vm.Config.Hardware.NumCPU), MemoryBytes: int64(vm.Config.Hardware.MemoryMB) << 20, CPUArch: "x86_64"}
 	devices := object.VirtualDeviceList(vm.Config.Hardware.Device)
 	for n, at := range disksOf(devices) {

@@ -89,6 +89,7 @@ func (v *VCenter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (v *VCenter) take(l *lease, c content, place string, body io.Reader) error {
+	body = counted{body, v}
 	sum := sha1.New()
 	var n int64
 	var err error
@@ -116,6 +117,34 @@ func (v *VCenter) take(l *lease, c content, place string, body io.Reader) error 
 	defer v.mu.Unlock()
 	v.files[c.file.String()] = n
 	return nil
+}
+
+// At calls f once, when that many more bytes of uploads have arrived.
+func (v *VCenter) At(bytes int64, f func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.at, v.when = v.taken+bytes, f
+}
+
+// counted counts what arrives.
+type counted struct {
+	io.Reader
+	v *VCenter
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.v.mu.Lock()
+	c.v.taken += int64(n)
+	var f func()
+	if c.v.taken >= c.v.at {
+		f, c.v.when = c.v.when, nil
+	}
+	c.v.mu.Unlock()
+	if f != nil {
+		f()
+	}
+	return n, err
 }
 
 // give sends a file without telling its size first, as a host does. A disk

@@ -82,6 +82,9 @@ type VCenter struct {
 	hooks  map[string]func()
 	nfc    func(method, file string) int
 	guests map[string]string // behaviour by name
+	taken  int64             // uploaded bytes that have arrived
+	at     int64             // how many of them when is called after
+	when   func()
 	endNow bool
 }
 
