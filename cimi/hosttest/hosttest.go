@@ -51,8 +51,8 @@ func Run(t *testing.T, hosts Hosts) {
 	}
 }
 
-// systems are those that the host holds, without the places of its own networks.
-func systems(t testing.TB, h host.Host) []*host.System {
+// Systems are those that the host holds, without the places of its own networks.
+func Systems(t testing.TB, h host.Host) []*host.System {
 	t.Helper()
 	var out []*host.System
 	for s, err := range h.Systems(context.Background()) {
@@ -111,7 +111,7 @@ func testImport(t *testing.T, hosts Hosts) {
 		t.Errorf("blank disk is %+v", d)
 	}
 	checkContent(t, h, sys, sample)
-	if all := systems(t, h); len(all) != 1 || all[0].ID != sys.ID {
+	if all := Systems(t, h); len(all) != 1 || all[0].ID != sys.ID {
 		t.Errorf("the host lists %d systems", len(all))
 	}
 	if _, err := h.Import(context.Background(), Package(t, sample.OVA(t)), host.ImportOptions{ID: "abc123"}); !errors.Is(err, host.ErrExists) {
@@ -192,10 +192,10 @@ func testIntegrity(t *testing.T, hosts Hosts) {
 
 func nothing(t testing.TB, hosts Hosts, h host.Host) {
 	t.Helper()
-	if n := len(systems(t, h)); n != 0 {
+	if n := len(Systems(t, h)); n != 0 {
 		t.Errorf("%d systems are left", n)
 	}
-	if n := len(systems(t, hosts.Reopen(t, h))); n != 0 {
+	if n := len(Systems(t, hosts.Reopen(t, h))); n != 0 {
 		t.Errorf("%d systems are left after the next start", n)
 	}
 }

@@ -157,14 +157,17 @@ func TestAC05RenewalE2E(t *testing.T) {
 	t.Logf("%d connections were lost", cuts.Load())
 }
 
+const ovmfVariables = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+
 // TestAC13FilesE2E: NVRAM, an ISO in a drive and any other file come along and go
 // out as they came; the machine boots by UEFI from them.
 func TestAC13FilesE2E(t *testing.T) {
 	libvirtd.Need(t)
 	h := newHosts("").Open(t)
-	vars, err := os.ReadFile("/usr/share/OVMF/OVMF_VARS_4M.fd")
+	libvirtd.NeedFile(t, ovmfVariables, "ovmf")
+	vars, err := os.ReadFile(ovmfVariables)
 	if err != nil {
-		t.Skip("no OVMF is installed (package ovmf): ", err)
+		t.Fatal(err)
 	}
 	vars[len(vars)-1] = 7 // ours
 	iso := string(hosttest.Content(3, 300<<10))
@@ -429,9 +432,7 @@ func TestAC26FirmwareE2E(t *testing.T) {
 			t.Errorf("BIOS: %+v", x.OS)
 		}
 	}
-	if _, err := os.Stat("/usr/share/OVMF/OVMF_CODE_4M.fd"); err != nil {
-		t.Skip("no OVMF is installed (package ovmf): ", err)
-	}
+	libvirtd.NeedFile(t, "/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")
 	secure := hosttest.Hardware("efi", ovf.Item{ResourceType: ovf.ResourceOther, ResourceSubType: "vmware.vtpm", AutomaticAllocation: true})
 	secure.SecureBoot = true
 	for name, hw := range map[string]ovf.DraftHardware{"efi": hosttest.Hardware("efi"), "secure": secure} {

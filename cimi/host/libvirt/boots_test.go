@@ -152,10 +152,8 @@ func TestStartOrderBoots(t *testing.T) {
 // What was exported boots here.
 func TestForeignBoots(t *testing.T) {
 	libvirtd.Need(t)
-	qemuImg, err := exec.LookPath("qemu-img")
-	if err != nil {
-		t.Skip("qemu-img is not installed (package qemu-utils)")
-	}
+	const qemuImg = "/usr/bin/qemu-img"
+	libvirtd.NeedFile(t, qemuImg, "qemu-utils")
 	ctx := context.Background()
 	pool, dir := libvirtd.Pool(t)
 	consoles := t.TempDir()

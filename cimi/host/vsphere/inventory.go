@@ -54,6 +54,9 @@ func (h *Host) look(ctx context.Context) (*inventory, error) {
 		return nil, explain(err)
 	}
 	for _, n := range networks {
+		if n.Self.Type == "DistributedVirtualPortgroup" {
+			continue // a Network too, read below
+		}
 		n.Name = unescaped(n.Name)
 		i.networks[n.Self.Value] = n.Name
 		i.byName[n.Name] = append(i.byName[n.Name], n.Self)

@@ -15,7 +15,7 @@ import (
 
 // upload sends one file of a lease as it is written.
 type upload struct {
-	pipe *io.PipeWriter
+	pipe *queue
 	done chan struct{}
 	err  error
 	once sync.Once
@@ -29,9 +29,9 @@ func (l *lease) put(ctx context.Context, u *types.HttpNfcLeaseDeviceUrl, what st
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	r, w := io.Pipe()
+	w := newQueue()
 	up := &upload{pipe: w, done: make(chan struct{}), told: told}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), r)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), source{w})
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (l *lease) put(ctx context.Context, u *types.HttpNfcLeaseDeviceUrl, what st
 		if err != nil {
 			up.err = fmt.Errorf("%s: sending it to %s: %w", what, at.Host, err)
 		}
-		r.CloseWithError(errors.Join(up.err, io.ErrClosedPipe))
+		w.CloseWithError(errors.Join(up.err, io.ErrClosedPipe))
 	}()
 	return up, nil
 }

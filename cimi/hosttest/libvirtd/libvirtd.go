@@ -23,23 +23,34 @@ func Need(t testing.TB) {
 	if os.Getenv("CIMIMOVE_E2E") == "" {
 		t.Skip("set CIMIMOVE_E2E=1 to run it: it needs a libvirtd")
 	}
-	missing := func(what string) {
-		if os.Getenv("CIMIMOVE_CI") != "" {
-			t.Fatal(what)
-		}
-		t.Skip(what)
-	}
 	for _, p := range []string{"virsh", "qemu-system-x86_64"} {
 		if _, err := exec.LookPath(p); err != nil {
-			missing(p + " is not installed (packages libvirt-clients, libvirt-daemon-system, qemu-system-x86)")
+			missing(t, p+" is not installed (packages libvirt-clients, libvirt-daemon-system, qemu-system-x86)")
 		}
 	}
 	c, err := net.Dial("unix", Socket)
 	if err != nil {
-		missing("no libvirtd answers: start virtlogd -d and libvirtd -d: " + err.Error())
+		missing(t, "no libvirtd answers: start virtlogd -d and libvirtd -d: " + err.Error())
 		return
 	}
 	c.Close()
+}
+
+// NeedFile skips the test where a file that a Debian package brings is not
+// there; where CIMIMOVE_CI is set, that is a failure.
+func NeedFile(t testing.TB, path, pkg string) {
+	t.Helper()
+	if _, err := os.Stat(path); err != nil {
+		missing(t, fmt.Sprintf("%s is not there (package %s)", path, pkg))
+	}
+}
+
+func missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CIMIMOVE_CI") != "" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
 }
 
 // Virsh runs a command of libvirt's own tool.

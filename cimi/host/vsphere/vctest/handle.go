@@ -30,7 +30,7 @@ func (v *VCenter) handle(ctx *simulator.Context, m *simulator.Method) (mo.Refere
 		return nil, fault
 	}
 	switch m.Name {
-	case "ImportVApp", "ExportVm", "ExportSnapshot", "ShutdownGuest":
+	case "ImportVApp", "ExportVm", "ExportSnapshot", "ShutdownGuest", "CreateImportSpec":
 		m.This = v.overrides.Self
 	case "Destroy_Task":
 		if m.This.Type == "VirtualApp" {
@@ -65,6 +65,31 @@ func (v *VCenter) before(ctx *simulator.Context, m *simulator.Method) types.Base
 		return &types.NoPermission{Object: &m.This, PrivilegeId: privilege}
 	}
 	return nil
+}
+
+// CreateImportSpec names devices as a vCenter and our leases do; the simulator's
+// leases only know what it calls them.
+func (o *overrides) CreateImportSpec(ctx *simulator.Context, req *types.CreateImportSpec) soap.HasFault {
+	of := o.v.model.Map().Get(*o.v.client.ServiceContent.OvfManager).(*simulator.OvfManager)
+	answer := of.CreateImportSpec(ctx, req)
+	body, ok := answer.(*methods.CreateImportSpecBody)
+	if !ok || body.Res == nil {
+		return answer
+	}
+	spec, ok := body.Res.Returnval.ImportSpec.(*types.VirtualMachineImportSpec)
+	if !ok {
+		return answer
+	}
+	var devices object.VirtualDeviceList
+	for _, c := range spec.ConfigSpec.DeviceChange {
+		devices = append(devices, c.GetVirtualDeviceConfigSpec().Device)
+	}
+	for i, c := range contents(devices, false) {
+		if i < len(body.Res.Returnval.FileItem) {
+			body.Res.Returnval.FileItem[i].DeviceId = "/" + spec.ConfigSpec.Name + c.key
+		}
+	}
+	return answer
 }
 
 func (o *overrides) ImportVApp(_ *simulator.Context, req *types.ImportVApp) soap.HasFault {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
@@ -89,7 +90,7 @@ func (v *VCenter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (v *VCenter) take(l *lease, c content, place string, body io.Reader) error {
-	body = counted{body, v}
+	body = &counted{Reader: body, v: v, began: time.Now()}
 	sum := sha1.New()
 	var n int64
 	var err error
@@ -129,11 +130,17 @@ func (v *VCenter) At(bytes int64, f func()) {
 // counted counts what arrives.
 type counted struct {
 	io.Reader
-	v *VCenter
+	v     *VCenter
+	n     int64
+	began time.Time
 }
 
-func (c counted) Read(p []byte) (int, error) {
+func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	if link := c.v.opts.Link; link > 0 {
+		time.Sleep(time.Duration(float64(c.n)/float64(link)*float64(time.Second)) - time.Since(c.began))
+	}
 	c.v.mu.Lock()
 	c.v.taken += int64(n)
 	var f func()

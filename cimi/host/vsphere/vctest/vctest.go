@@ -58,6 +58,8 @@ type Options struct {
 	Datastores int
 	// Discard throws uploaded bytes away, as the simulator does, for measurements.
 	Discard bool
+	// Link is how many bytes a second each upload gets, 0 for all there are.
+	Link int64
 }
 
 // VCenter is a running simulator.
