@@ -62,7 +62,7 @@ func BuildExport(ctx context.Context, s *System, from Holdings, caps Capabilitie
 	if opts.Frozen != nil {
 		err = x.thaw(ctx, s, opts.Frozen)
 	} else {
-		x.state.Using = opts.Using
+		x.state.Using, x.state.Findings = opts.Using, opts.Findings
 		err = x.freeze(ctx, s, caps)
 	}
 	if err == nil {

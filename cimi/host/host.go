@@ -117,6 +117,8 @@ type ExportOptions struct {
 	// describes, disks and other files with the content that the System has of
 	// the same ids.
 	Descriptor []byte
+	// Findings are what was noticed before: the first ones of the Export.
+	Findings []ovf.Finding
 }
 
 // Export is a System frozen as a package in OVA form: random access, exact

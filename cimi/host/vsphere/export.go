@@ -39,6 +39,11 @@ func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (
 	if err := k.fetch(ctx, s); err != nil {
 		return nil, err
 	}
+	if e == nil && opts.Frozen == nil && opts.Descriptor == nil {
+		if s, opts.Findings, err = k.described(ctx, s); err != nil {
+			return nil, err
+		}
+	}
 	var others []*host.System
 	for _, id := range using {
 		o, oe, err := h.system(ctx, id)
@@ -74,10 +79,12 @@ type holdings struct {
 	e      *ledger.Entry
 	noted  map[string]string     // places of disks, of all records
 	images map[string]disk.Image // by id of the disk, not yet taken
+	keys   map[string]string     // of the devices in their leases, by id of the disk
+	stored map[string]int64      // sizes of the images as they came
 }
 
 func (h *Host) newHoldings(e *ledger.Entry) *holdings {
-	k := &holdings{h: h, e: e, noted: map[string]string{}, images: map[string]disk.Image{}}
+	k := &holdings{h: h, e: e, noted: map[string]string{}, images: map[string]disk.Image{}, keys: map[string]string{}, stored: map[string]int64{}}
 	k.note(e)
 	return k
 }
@@ -205,6 +212,9 @@ func (k *holdings) fetchOf(ctx context.Context, m *host.Machine, wanted map[stri
 				return err
 			}
 			k.images[d.ID] = img
+			if u := l.device(at.key); u != nil {
+				k.keys[d.ID], k.stored[d.ID] = u.Key, l.storedSize(u)
+			}
 		}
 		return nil
 	})

@@ -30,7 +30,7 @@ func Need(t testing.TB) {
 	}
 	c, err := net.Dial("unix", Socket)
 	if err != nil {
-		missing(t, "no libvirtd answers: start virtlogd -d and libvirtd -d: " + err.Error())
+		missing(t, "no libvirtd answers: start virtlogd -d and libvirtd -d: "+err.Error())
 		return
 	}
 	c.Close()

@@ -30,7 +30,7 @@ func (v *VCenter) handle(ctx *simulator.Context, m *simulator.Method) (mo.Refere
 		return nil, fault
 	}
 	switch m.Name {
-	case "ImportVApp", "ExportVm", "ExportSnapshot", "ShutdownGuest", "CreateImportSpec":
+	case "ImportVApp", "ExportVm", "ExportSnapshot", "ShutdownGuest", "CreateImportSpec", "CreateDescriptor":
 		m.This = v.overrides.Self
 	case "Destroy_Task":
 		if m.This.Type == "VirtualApp" {
@@ -229,6 +229,7 @@ func contents(devices object.VirtualDeviceList, images bool) []content {
 		case types.BaseVirtualController:
 			kind := strings.TrimPrefix(fmt.Sprintf("%T", k), "*types.")
 			c.key = fmt.Sprintf("/%s%d:%d", kind, k.GetVirtualController().BusNumber, unit)
+			c.controller, c.unit = d.GetVirtualDevice().ControllerKey, unit
 			out = append(out, c)
 		}
 	}

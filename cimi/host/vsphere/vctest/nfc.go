@@ -31,6 +31,9 @@ type content struct {
 	file     object.DatastorePath
 	disk     bool
 	capacity int64
+
+	controller int32 // its key
+	unit       int32
 }
 
 // stored is where the content of a datastore's file lies: the simulator keeps

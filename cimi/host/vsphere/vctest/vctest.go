@@ -56,6 +56,8 @@ type Options struct {
 	LeaseTimeout time.Duration
 	// Datastores is how many there are; 0 takes 2.
 	Datastores int
+	// Datacenters is how many there are, DC0 first; 0 takes 1.
+	Datacenters int
 	// Discard throws uploaded bytes away, as the simulator does, for measurements.
 	Discard bool
 	// Link is how many bytes a second each upload gets, 0 for all there are.
@@ -88,6 +90,7 @@ type VCenter struct {
 	at     int64             // how many of them when is called after
 	when   func()
 	endNow bool
+	silent bool // makes no descriptors
 }
 
 // New starts one, stopped when the test ends. Under the race detector the test
@@ -118,6 +121,7 @@ func Start(opts Options) (*VCenter, error) {
 	v := &VCenter{opts: opts, leases: map[string]*lease{}, files: map[string]int64{}, denied: map[string]string{},
 		calls: map[string]int{}, hooks: map[string]func(){}, guests: map[string]string{}}
 	v.model = simulator.VPX()
+	v.model.Datacenter = max(1, opts.Datacenters)
 	v.model.Host, v.model.ClusterHost, v.model.Machine, v.model.Datastore = 0, 1, opts.Machines, opts.Datastores
 	if err := v.model.Create(); err != nil {
 		return nil, fmt.Errorf("simulator: %w", err)
