@@ -157,9 +157,10 @@ func TestForeignDescriptor(t *testing.T) {
 func TestForeignInventory(t *testing.T) {
 	v := vctest.New(t, vctest.Options{})
 	ctx := context.Background()
-	made(t, v, "web%2ffront")
+	task, err := made(t, v, "front").Rename(ctx, "web%2ffront") // as the API wants it
+	ran(t, task, err)
 	snapped := made(t, v, "snapped")
-	task, err := snapped.CreateSnapshot(ctx, "before", "", false, false)
+	task, err = snapped.CreateSnapshot(ctx, "before", "", false, false)
 	ran(t, task, err)
 	if err := made(t, v, "golden").MarkAsTemplate(ctx); err != nil {
 		t.Fatal(err)

@@ -41,11 +41,15 @@ type content struct {
 func (v *VCenter) stored(p object.DatastorePath) (string, error) {
 	for _, e := range v.model.Map().All("Datastore") {
 		ds := e.(*simulator.Datastore)
-		if ds.Name == p.Datastore {
-			return filepath.Join(ds.Summary.Url, filepath.FromSlash(p.Path)) + ".nfc", nil
+		if ds.Name != p.Datastore {
+			continue
+		}
+		place := filepath.Join(ds.Summary.Url, filepath.FromSlash(p.Path)) + ".nfc"
+		if _, err := os.Stat(filepath.Dir(place)); err == nil { // each datacenter may have one of that name
+			return place, nil
 		}
 	}
-	return "", fmt.Errorf("no datastore %s", p.Datastore)
+	return "", fmt.Errorf("no datastore %s with the folder of %s", p.Datastore, p.Path)
 }
 
 // ServeHTTP is the NFC server of a host: POST takes a disk's streamOptimized
