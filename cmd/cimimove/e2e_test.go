@@ -154,17 +154,18 @@ func bigPackage(t *testing.T, dir string, size int64, data int) {
 	}
 }
 
-// TestE2EMemory: what migrate needs does not grow with the disk.
+// TestE2EMemory: what migrate needs does not grow with the disk, when every byte
+// passes through it. An eighth is what the garbage collector's timing makes.
 func TestE2EMemory(t *testing.T) {
 	endToEnd(t)
 	peaks := map[int64]int64{}
 	for _, gib := range []int64{4, 16} {
 		dir := t.TempDir()
-		bigPackage(t, dir, gib<<30, 512)
+		bigPackage(t, dir, gib<<30, int(gib)*64)
 		east, _ := serving(t, dir, "east")
 		west, _ := serving(t, dir, "west")
 		cimimove(t, dir, 0, "import", "machine.ovf", east)
-		p := start(t, dir, "migrate", east, "web", west, "--output", "json")
+		p := start(t, dir, "migrate", east, "web", west, "--via", "relay", "--output", "json")
 		done := make(chan error, 1)
 		go func() { done <- p.Wait() }()
 		for running := true; running; {
@@ -184,7 +185,7 @@ func TestE2EMemory(t *testing.T) {
 	if peaks[4] == 0 || peaks[4] > 256<<20 || peaks[16] > 256<<20 {
 		t.Errorf("peaks of %d and %d bytes; 256 MiB is allowed", peaks[4], peaks[16])
 	}
-	if peaks[16] > peaks[4]+peaks[4]/2 {
+	if peaks[16] > peaks[4]+peaks[4]/8 {
 		t.Errorf("memory grows with the disk: %d bytes for 4 GiB, %d for 16 GiB", peaks[4], peaks[16])
 	}
 }

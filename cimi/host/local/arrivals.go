@@ -213,10 +213,9 @@ func (in *incoming) leave(ctx context.Context, cause error, paths []string) erro
 	var descriptor *ovf.DescriptorError
 	if errors.As(cause, &integrity) || errors.As(cause, &descriptor) || errors.Is(cause, disk.ErrCorrupt) ||
 		errors.Is(cause, disk.ErrWrongFormat) || errors.Is(cause, host.ErrNoSpace) || errors.Is(cause, host.ErrUnsupported) {
-		if err := in.host.dropArrivals(ctx, "key = ?", in.key); err != nil {
-			return err
-		}
-		return in.host.removeUnowned(ctx, paths...)
+		// Files first: where the file system is full, forgetting them needs the
+		// room that they take. A row without its file counts as nothing.
+		return errors.Join(in.host.removeUnowned(ctx, paths...), in.host.dropArrivals(ctx, "key = ?", in.key))
 	}
 	rows, err := in.host.db.QueryContext(ctx, "SELECT path FROM arrivals WHERE key = ?", in.key)
 	if err != nil {

@@ -82,7 +82,9 @@ func Open(ctx context.Context, dir string) (*Host, error) {
 		lock.Close()
 		return nil, fmt.Errorf("local cloud %s: %w", dir, err)
 	}
-	if err := h.removeUnowned(ctx); err != nil {
+	// A full file system keeps nobody from reading: what is left goes at the next
+	// start.
+	if err := h.removeUnowned(ctx); err != nil && !errors.Is(err, host.ErrNoSpace) {
 		h.Close()
 		return nil, fmt.Errorf("local cloud %s: removing what an interrupted import left: %w", dir, err)
 	}
