@@ -145,6 +145,9 @@ func (v *verification) unprovableBy(what string, err error) error {
 	var cloud *cimi.Error
 	var job *cimi.JobError
 	switch {
+	case ClassOf(err) == ClassIntegrity:
+		// It cannot read what it was given: that is a proof, of the contrary.
+		return &Error{Step: StepVerify, Side: Destination, Object: v.Name, Class: ClassIntegrity, Err: fmt.Errorf("%w: %w", ErrMismatch, err)}
 	case errors.As(err, &job):
 	case errors.As(err, &cloud) && cloud.Status >= 400 && cloud.Status < 500 && !cimi.IsUnauthorized(err):
 	case cimi.IsUnsupported(err):
