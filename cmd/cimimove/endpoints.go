@@ -30,9 +30,10 @@ func (c *call) endpointOptions(side endpoint.Side) endpoint.Options {
 	}
 }
 
-// retried logs a request that is made again.
+// retried logs a request that is made again. It is no error yet: of that there is
+// one, when all attempts are over.
 func (c *call) retried(a fetch.Attempt) {
-	c.logger().Warn("request is made again", "url", a.URL, "offset", a.Offset, "attempt", a.Number, "of", a.Of, "wait", a.Wait, "error", a.Err)
+	c.logger().Info("request is made again", "url", a.URL, "offset", a.Offset, "attempt", a.Number, "of", a.Of, "wait", a.Wait, "error", a.Err)
 }
 
 // endpointError says which of an endpoint's errors are the user's.
