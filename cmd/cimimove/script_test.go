@@ -41,6 +41,9 @@ func TestMain(m *testing.M) {
 //	package OUT [option…]   a package (testPackage says which options there are)
 //	disk OUT SIZE           a raw disk of that many bytes, half noise, half zeros
 //	serve NAME DIR [arg…]   serves local:DIR on a free port; $NAME is its URL
+//	webserver NAME DIR      serves the files of a folder over HTTP; $NAME is its URL
+//	brokenserver NAME FILE stall|drop
+//	                        serves half of a file, and is silent or gone then
 //	objectstore BUCKET      an object store with one bucket, which the environment names
 //	exits CODE cimimove …   runs it and compares the exit code; ! is not needed
 //	json PATH [VALUE]       standard output is one JSON document that has VALUE at PATH

@@ -108,6 +108,12 @@ type conversion struct {
 	// companions, when not nil, are the manifest and certificate that stay.
 	companions *ova.Companions
 	signed     bool // what is written has a signature
+
+	// What is looked up for each file, made when it is first asked for.
+	held    map[string]bool  // see heldNames
+	sizes   map[string]int64 // of stored files, by name
+	spelled map[string]int   // entries of References by every spelling of their names
+	places  map[string]int   // of files in References, by id
 }
 
 // begin edits the descriptor and says what will be written.

@@ -47,6 +47,7 @@ func (c *conversion) layOut() error {
 		}
 		capacity[d.FileRef] = size
 	}
+	taken := map[string]string{}
 	for _, f := range c.pkg.Envelope().Files() {
 		if _, stays := c.env.File(f.ID); !stays || c.out[f.ID] != nil {
 			continue
@@ -61,6 +62,11 @@ func (c *conversion) layOut() error {
 		if o.name == c.pkg.Descriptor() || isBeside(o.name, c.pkg.Descriptor()) {
 			continue // some producers list what is written in any case
 		}
+		if other, twice := taken[o.name]; twice {
+			return &ovf.DescriptorError{Package: c.pkg.Name(), Object: "File " + f.ID, Offset: -1, Clause: "7.1",
+				Message: fmt.Sprintf("%q is the file of %s too (OVF-REF-004)", f.Href, other)}
+		}
+		taken[o.name] = f.ID
 		c.out[f.ID] = o
 		c.decide(f, o)
 	}
@@ -131,10 +137,13 @@ func (c *conversion) stored(f ovf.File) (size int64, whole bool) {
 	if !ok {
 		return -1, f.ChunkSize == 0
 	}
-	sizes := map[string]int64{}
-	for _, m := range o.Members() {
-		sizes[m.Name] = m.Size
+	if c.sizes == nil {
+		c.sizes = map[string]int64{}
+		for _, m := range o.Members() {
+			c.sizes[m.Name] = m.Size
+		}
 	}
+	sizes := c.sizes
 	find := func(name string) (int64, bool) {
 		n, ok := ovf.MatchMember(name, func(n string) bool { _, ok := sizes[n]; return ok })
 		return sizes[n], ok
@@ -161,16 +170,7 @@ func (c *conversion) stored(f ovf.File) (size int64, whole bool) {
 // storedName is the name that a file has in the package, of its spellings; of a
 // stream, the one that the manifest lists, else what the href says.
 func (c *conversion) storedName(f ovf.File) string {
-	held := map[string]bool{}
-	if o, ok := c.pkg.(ovf.Opener); ok {
-		for _, m := range o.Members() {
-			held[m.Name] = true
-		}
-	} else if m, err := manifest.Parse(c.pkg.Manifest()); err == nil {
-		for _, e := range m.Entries {
-			held[e.Name] = true
-		}
-	}
+	held := c.heldNames()
 	has := func(name string) bool {
 		clean, err := ovf.CleanName(name)
 		return err == nil && clean == name && held[name]
@@ -186,6 +186,24 @@ func (c *conversion) storedName(f ovf.File) string {
 		return clean
 	}
 	return f.Href // the writer says what is wrong with it
+}
+
+// heldNames are the stored names that are known before anything has passed.
+func (c *conversion) heldNames() map[string]bool {
+	if c.held != nil {
+		return c.held
+	}
+	c.held = map[string]bool{}
+	if o, ok := c.pkg.(ovf.Opener); ok {
+		for _, m := range o.Members() {
+			c.held[m.Name] = true
+		}
+	} else if m, err := manifest.Parse(c.pkg.Manifest()); err == nil {
+		for _, e := range m.Entries {
+			c.held[e.Name] = true
+		}
+	}
+	return c.held
 }
 
 // names are those of the files that will be written, in the order of
@@ -206,8 +224,11 @@ func (c *conversion) names() (names []string, known bool) {
 			names = append(names, manifest.ChunkName(name, n))
 		}
 	}
+	listed := map[*output]bool{}
 	for _, f := range c.env.Files() {
-		if o := c.out[f.ID]; o != nil {
+		// oVirt's image-uploader lists a file twice.
+		if o := c.out[f.ID]; o != nil && !listed[o] {
+			listed[o] = true
 			add(o.name, o.stored, o.chunk)
 		}
 	}
@@ -235,10 +256,24 @@ func (c *conversion) chunkOf(f File) int64 {
 
 // fileOf finds the entry of the original References that a stored name is of.
 func (c *conversion) fileOf(name string) (ovf.File, bool) {
-	base, _, chunk := manifest.CutChunk(name)
-	for _, f := range c.pkg.Envelope().Files() {
-		if _, ok := ovf.MatchMember(f.Href, func(n string) bool { return n == name || chunk && f.ChunkSize > 0 && n == base }); ok {
-			return f, true
+	files := c.pkg.Envelope().Files()
+	if c.spelled == nil {
+		c.spelled = map[string]int{}
+		for i, f := range files {
+			ovf.MatchMember(f.Href, func(n string) bool {
+				if _, taken := c.spelled[n]; !taken {
+					c.spelled[n] = i
+				}
+				return false
+			})
+		}
+	}
+	if i, ok := c.spelled[name]; ok {
+		return files[i], true
+	}
+	if base, _, chunk := manifest.CutChunk(name); chunk {
+		if i, ok := c.spelled[base]; ok && files[i].ChunkSize > 0 {
+			return files[i], true
 		}
 	}
 	return ovf.File{}, false

@@ -62,10 +62,16 @@ func (c *conversion) run(ctx context.Context, w ovf.Writer) error {
 
 // place is the position of a file in References.
 func (c *conversion) place(id string) int {
-	for i, f := range c.env.Files() {
-		if f.ID == id {
-			return i
+	if c.places == nil {
+		c.places = map[string]int{}
+		for i, f := range c.env.Files() {
+			if _, twice := c.places[f.ID]; !twice {
+				c.places[f.ID] = i
+			}
 		}
+	}
+	if i, ok := c.places[id]; ok {
+		return i
 	}
 	return -1
 }

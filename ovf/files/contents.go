@@ -134,6 +134,9 @@ func Contents(ctx context.Context, pkg ovf.Package, opts Options) iter.Seq2[*Con
 	}
 }
 
+// maxExplained is for how many missing files the nearest name is looked for.
+const maxExplained = 100
+
 // Missing lists the files of References that the package does not hold, all
 // of them; hrefs with a scheme are not looked for.
 func Missing(pkg ovf.Opener) []*ovf.MissingFileError {
@@ -147,6 +150,10 @@ func Missing(pkg ovf.Opener) []*ovf.MissingFileError {
 	var out []*ovf.MissingFileError
 	for _, f := range pkg.Envelope().Files() {
 		if _, ok := ovf.MatchMember(f.Href, has); ok {
+			continue
+		}
+		if len(out) >= maxExplained {
+			out = append(out, &ovf.MissingFileError{Package: pkg.Name(), Href: f.Href, FileID: f.ID})
 			continue
 		}
 		if f.ChunkSize == 0 {
@@ -334,8 +341,14 @@ func (p *pass) atEnd() (*Content, error) {
 			own[m.Name] = nil // there, as Missing has checked
 		}
 	}
+	given := map[string]bool{}
 	for i, f := range p.files {
 		if p.seen[i] {
+			given[f.ID+"\x00"+f.Href] = true
+		}
+	}
+	for i, f := range p.files {
+		if p.seen[i] || given[f.ID+"\x00"+f.Href] { // some list a file twice
 			continue
 		}
 		if _, ok := ovf.MatchMember(f.Href, func(n string) bool { _, ok := own[n]; return ok || p.isCompanion(n) }); !ok {

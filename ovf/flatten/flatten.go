@@ -102,6 +102,9 @@ func Package(_ context.Context, pkg ovf.Package, opts Options) (*Whole, error) {
 	return w, nil
 }
 
+// maxLinks is how many disks may build on each other: more than any platform lets.
+const maxLinks = 256
+
 func chainOf(pkg ovf.Package, d ovf.Disk) (*chain, error) {
 	env := pkg.Envelope()
 	c := &chain{disk: d, links: []ovf.Disk{d}}
@@ -110,8 +113,11 @@ func chainOf(pkg ovf.Package, d ovf.Disk) (*chain, error) {
 		if !ok {
 			return nil, broken(pkg, d, fmt.Sprintf("parentRef %q of disk %s names no Disk", at.ParentRef, at.ID))
 		}
-		if len(c.links) > len(env.Disks()) {
+		switch {
+		case p.ID == d.ID:
 			return nil, broken(pkg, d, "the disk is its own ancestor")
+		case len(c.links) > maxLinks:
+			return nil, broken(pkg, d, fmt.Sprintf("its chain of parents does not end within %d disks", maxLinks))
 		}
 		if p.FileRef != "" && slices.ContainsFunc(c.links, func(l ovf.Disk) bool { return l.FileRef == p.FileRef }) {
 			return nil, broken(pkg, d, fmt.Sprintf("it and its ancestor %s have one file, %s", p.ID, p.FileRef))

@@ -31,9 +31,9 @@ func (r *reader) readDisks() {
 		}
 	}
 	for _, d := range r.view.Disks {
-		// A chain is at most as long as there are disks; a cycle ends there.
+		// A longer chain, or a circle, is refused elsewhere.
 		p := d.Parent
-		for range r.view.Disks {
+		for range 256 {
 			if p == nil || d.FileID != "" {
 				break
 			}

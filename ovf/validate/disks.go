@@ -194,6 +194,9 @@ func (c *checker) usedDisks() (used, conditional map[string]bool) {
 	return used, conditional
 }
 
+// maxAncestors is more than any platform lets build on each other.
+const maxAncestors = 256
+
 func (c *checker) parents(d ovf.Disk, object string) {
 	at := d
 	for steps := 0; at.ParentRef != ""; steps++ {
@@ -204,8 +207,12 @@ func (c *checker) parents(d ovf.Disk, object string) {
 			}
 			return
 		}
-		if p.ID == d.ID || steps > len(c.env.Disks()) {
+		switch {
+		case p.ID == d.ID:
 			c.add("OVF-DISK-010", object, "the disk is its own ancestor")
+			return
+		case steps > maxAncestors:
+			c.add("OVF-DISK-010", object, "its chain of parents does not end within %d disks", maxAncestors)
 			return
 		}
 		at = p
