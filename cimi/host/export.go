@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
@@ -43,12 +44,32 @@ type frozenFile struct {
 	Size   int64  `json:"size"`
 	Disk   string `json:"disk,omitempty"` // id
 	Stored []byte `json:"stored,omitempty"`
-	Digest string `json:"digest,omitempty"` // content digest of the disk at import
+	Digest string `json:"digest,omitempty"` // content digest of the disk at import, or see contentOf
 	Kept   string `json:"kept,omitempty"`
 	Offset int64  `json:"offset,omitempty"`
 }
 
 const frozenVersion = 1
+
+// byImage stands before the version of a disk's image where no content digest
+// is known: of a disk that a machine has written to.
+const byImage = "image:"
+
+// contentOf tells the content of a disk from others, as far as anything does.
+func contentOf(d *Disk, img disk.Image) string {
+	if v := versionOf(img); d.ContentDigest == "" && v != "" {
+		return byImage + v
+	}
+	return d.ContentDigest
+}
+
+// versionOf is that of an image, "" where it tells none.
+func versionOf(img disk.Image) string {
+	if v, ok := img.(ovf.Identified); ok {
+		return v.Version()
+	}
+	return ""
+}
 
 // BuildExport lays a System out as an OVA: the kept descriptor with edits only
 // where the System differs from it, disks as streamOptimized VMDKs in the
@@ -114,6 +135,16 @@ func (x *export) thaw(ctx context.Context, s *System, state []byte) error {
 		d := s.Disk(f.Disk)
 		if d == nil {
 			return fmt.Errorf("system %s: disk %s of the earlier export is gone: %w", s.Name, f.Disk, ErrChanged)
+		}
+		if kept, ok := strings.CutPrefix(f.Digest, byImage); ok {
+			img, err := x.image(ctx, d)
+			if err != nil {
+				return err
+			}
+			if now := versionOf(img); now != kept {
+				return fmt.Errorf("system %s: disk %s is %s, at the earlier export it was %s: %w", s.Name, d.Name, now, kept, ErrChanged)
+			}
+			continue
 		}
 		if d.ContentDigest != f.Digest {
 			return fmt.Errorf("system %s: disk %s has content digest %s, at the earlier export it had %s: %w", s.Name, d.Name, d.ContentDigest, f.Digest, ErrChanged)

@@ -107,8 +107,12 @@ func (x *export) freezeFiles(ctx context.Context, env *ovf.Envelope, s *System) 
 		if err != nil {
 			return err
 		}
+		img, err := x.image(ctx, d)
+		if err != nil {
+			return err
+		}
 		name := freeName(taken, vmdkName(f))
-		x.state.Files = append(x.state.Files, frozenFile{Name: name, Size: l.Size(), Disk: d.ID, Stored: b, Digest: d.ContentDigest})
+		x.state.Files = append(x.state.Files, frozenFile{Name: name, Size: l.Size(), Disk: d.ID, Stored: b, Digest: contentOf(d, img)})
 		space := env.Namespace()
 		if cleanOr(f.Href) != name {
 			f.Node().SetAttr(space, "href", name, "ovf")

@@ -24,6 +24,11 @@ type openDisk struct {
 	stamp stamp
 }
 
+// Version tells this content from that of another time.
+func (d *openDisk) Version() string {
+	return fmt.Sprintf("%d bytes of %d", d.stamp.Size, d.stamp.Changed)
+}
+
 func (d *openDisk) Close() error { return d.f.Close() }
 
 func (d *openDisk) ReadAt(p []byte, off int64) (int, error) {
