@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
@@ -203,5 +204,34 @@ func TestStagePlanned(t *testing.T) {
 	}
 	if _, err := os.Stat(folder); err == nil || len(store.Names()) > 0 {
 		t.Error("a plan wrote something")
+	}
+}
+
+// TestStagedNameTaken: a System of the name that came to the destination while
+// the package waited is not doubled; it stays as it is.
+func TestStagedNameTaken(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.remote(), b.remote()
+	e := newEngine(t, src, dst)
+	e.StageOnly = true
+	stage := t.TempDir()
+	rep, err := move(t, e, migrate.Options{Source: src, Destination: dst, Stage: stage})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := b.load(hosttest.NewSample(t, "shop", 2))
+	e.StageOnly = false
+	_, err = e.Resume(t.Context(), rep.Run, migrate.ResumeOptions{})
+	wantClass(t, err, migrate.ClassRefused, migrate.Destination)
+	if !errors.Is(err, migrate.ErrNameTaken) {
+		t.Errorf("got %v", err)
+	}
+	if got := b.systems(); len(got) != 1 {
+		t.Errorf("the destination holds %v", got)
+	}
+	if _, err := b.p.Get(t.Context(), other, cimi.ReadOptions{}); err != nil {
+		t.Errorf("the other System: %v", err)
 	}
 }

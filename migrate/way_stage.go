@@ -29,12 +29,17 @@ func (w *ways) mayStage(ctx context.Context) (ok bool, why string) {
 		return false, err.Error()
 	}
 	w.Stage = place.String()
+	w.room(free)
+	return true, "the package waits in " + w.Stage + " between export and import, as was asked for"
+}
+
+// room judges how much is free where the package waits; negative: nobody knows.
+func (w *ways) room(free int64) {
 	if known := w.populated(); free >= 0 && free < known {
 		w.find(RuleStageSpace, ovf.Error, w.Stage, "has room for "+size(free)+", the package needs "+size(known)+" and more", "--stage names a larger place")
 	} else if free >= 0 && free < w.Bytes {
 		w.find(RuleStageSpace, ovf.Warning, w.Stage, "has room for "+size(free)+", the package may need "+size(w.Bytes), "--stage names a larger place")
 	}
-	return true, "the package waits in " + w.Stage + " between export and import, as was asked for"
 }
 
 // populated is how much of the disks is known to hold content.
