@@ -19,10 +19,7 @@ func ContentDigest(ctx context.Context, img Image, size int64, progress Progress
 		return Digest{}, fmt.Errorf("content digest of %d bytes: the image has %d", size, img.Size())
 	}
 	digester := NewDigester(size, nil)
-	err := eachBlock(ctx, img, size, 0, func(b *block) error {
-		b.sum = SumBlock(b.data)
-		return nil
-	}, func(b *block) error {
+	err := eachBlock(ctx, img, size, 0, newSums(), nil, func(b *block) error {
 		progress.tell(b.end(), size)
 		return digester.WriteBlock(b.index, b.sum)
 	})
@@ -53,7 +50,7 @@ func PlainDigest(ctx context.Context, img Image, size int64, progress Progress) 
 		}
 		return nil
 	}
-	err := eachBlock(ctx, img, size, 0, nil, func(b *block) error {
+	err := eachBlock(ctx, img, size, 0, nil, nil, func(b *block) error {
 		if err := fill(b.index * BlockSize); err != nil {
 			return err
 		}
@@ -95,19 +92,24 @@ type block struct {
 	data  []byte // buf[:n], filled when work is called
 	other []byte // room for the block of a second image
 	sum   BlockSum
-	at    int64 // what work found
+	// summed says that sum is known, to who waits; see sums.
+	summed chan struct{}
+	queued bool
+	at     int64 // what work found
 }
 
 func (b *block) end() int64 { return b.index*BlockSize + int64(b.n) }
 
 // eachBlock reads the blocks of the first size bytes of img that overlap data
 // extents; work, which may be nil, is called in parallel, then deliver in
-// ascending order.
-func eachBlock(ctx context.Context, img Image, size int64, workers int, work, deliver func(*block) error) error {
+// ascending order, when the block's sum is known, unless sums is nil.
+func eachBlock(ctx context.Context, img Image, size int64, workers int, sums *sums, work, deliver func(*block) error) error {
 	return inorder.Line[block]{
 		Workers: workers,
+		Depth:   sums.depth(workers),
 		New:     func() *block { return &block{buf: NewBuffer()} },
 		Produce: func(ctx context.Context, next func() (*block, error), submit func(*block)) error {
+			defer sums.end()
 			for index, err := range DataBlocks(ctx, img, size) {
 				if err != nil {
 					return err
@@ -117,21 +119,23 @@ func eachBlock(ctx context.Context, img Image, size int64, workers int, work, de
 					return err
 				}
 				b.index, b.n = index, int(min(BlockSize, size-index*BlockSize))
+				sums.submitted()
 				submit(b)
 			}
 			return nil
 		},
 		Work: func(_ context.Context, _ int, b *block) error {
 			b.data = b.buf[:b.n]
-			if err := ReadFull(img, b.data, b.index*BlockSize); err != nil {
-				return err
+			err := ReadFull(img, b.data, b.index*BlockSize)
+			if err == nil && work != nil {
+				err = work(b)
 			}
-			if work == nil {
-				return nil
-			}
-			return work(b)
+			return sums.give(b, err)
 		},
-		Deliver: deliver,
+		Deliver: func(b *block) error {
+			sums.wait(b)
+			return deliver(b)
+		},
 	}.Run(ctx)
 }
 

@@ -34,10 +34,7 @@ func Copy(ctx context.Context, img Image, sink Sink, opts EncodeOptions) (Result
 	}
 	res := Result{Info: info}
 	digester := NewDigester(size, opts.OnBlock)
-	err := eachBlock(ctx, img, size, opts.Workers, func(b *block) error {
-		if !opts.NoDigest {
-			b.sum = SumBlock(b.data)
-		}
+	err := eachBlock(ctx, img, size, opts.Workers, opts.sums(), func(b *block) error {
 		_, err := sink.WriteAt(b.data, b.index*BlockSize)
 		return err
 	}, func(b *block) error {

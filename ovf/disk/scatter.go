@@ -25,12 +25,15 @@ func Scatter(ctx context.Context, img Image, w io.WriterAt, unit int, place func
 	size := img.Size()
 	res := Result{Info: img.Info()}
 	digester := NewDigester(size, opts.OnBlock)
+	sums := opts.sums()
 	err := inorder.Line[scattered]{
 		Workers: opts.Workers,
+		Depth:   sums.depth(opts.Workers),
 		New: func() *scattered {
 			return &scattered{block: block{buf: NewBuffer()}, places: make([]int64, BlockSize/unit)}
 		},
 		Produce: func(ctx context.Context, next func() (*scattered, error), submit func(*scattered)) error {
+			defer sums.end()
 			for index, err := range DataBlocks(ctx, img, size) {
 				if err != nil {
 					return err
@@ -40,6 +43,7 @@ func Scatter(ctx context.Context, img Image, w io.WriterAt, unit int, place func
 					return err
 				}
 				b.index, b.n = index, int(min(BlockSize, size-index*BlockSize))
+				sums.submitted()
 				submit(b)
 			}
 			return nil
@@ -47,7 +51,7 @@ func Scatter(ctx context.Context, img Image, w io.WriterAt, unit int, place func
 		Work: func(_ context.Context, _ int, b *scattered) error {
 			b.data = b.buf[:b.n]
 			if err := ReadFull(img, b.data, b.index*BlockSize); err != nil {
-				return err
+				return sums.give(&b.block, err)
 			}
 			b.carry = 0
 			for i := 0; i*unit < b.n; i++ {
@@ -66,22 +70,17 @@ func Scatter(ctx context.Context, img Image, w io.WriterAt, unit int, place func
 				}
 				at, err := place(b.index*BlockSize + int64(i*unit))
 				if err != nil {
-					return err
+					return sums.give(&b.block, err)
 				}
 				b.places[i] = at
 			}
 			return nil
 		},
 		Finish: func(_ context.Context, _ int, b *scattered) error {
-			if err := b.write(w, unit); err != nil {
-				return err
-			}
-			if b.sum = zeroBlockSum; !opts.NoDigest && b.carry > 0 {
-				b.sum = SumBlock(b.data)
-			}
-			return nil
+			return sums.give(&b.block, b.write(w, unit))
 		},
 		Deliver: func(b *scattered) error {
+			sums.wait(&b.block)
 			res.DataBytes += b.carry
 			opts.Progress.tell(b.end(), size)
 			if opts.NoDigest {

@@ -8,12 +8,7 @@ func Stream(ctx context.Context, img Image, write func(p []byte, off int64) erro
 	size := img.Size()
 	res := Result{Info: img.Info()}
 	digester := NewDigester(size, opts.OnBlock)
-	err := eachBlock(ctx, img, size, opts.Workers, func(b *block) error {
-		if !opts.NoDigest {
-			b.sum = SumBlock(b.data)
-		}
-		return nil
-	}, func(b *block) error {
+	err := eachBlock(ctx, img, size, opts.Workers, opts.sums(), nil, func(b *block) error {
 		res.DataBytes += int64(b.n)
 		opts.Progress.tell(b.end(), size)
 		if !opts.NoDigest {

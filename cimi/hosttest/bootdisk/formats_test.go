@@ -59,7 +59,7 @@ func TestBootsThroughEveryFormat(t *testing.T) {
 		}
 		at = next
 	}
-	out, err := exec.Command("timeout", "300", qemu, "-accel", "kvm", "-accel", "tcg", "-m", "256", "-nographic", "-no-reboot",
+	out, err := exec.Command("timeout", "300", qemu, "-accel", "tcg", "-m", "256", "-nographic", "-no-reboot",
 		"-drive", "file="+at+",format=raw,if=virtio").CombinedOutput()
 	if !bytes.Contains(out, []byte(bootdisk.Marker+"wl-0008 cpus=1 ")) {
 		t.Errorf("it does not come up: %v: %s", err, out)

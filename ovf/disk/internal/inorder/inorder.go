@@ -13,6 +13,9 @@ import (
 type Line[T any] struct {
 	// Workers is how many goroutines run Work; GOMAXPROCS when not positive.
 	Workers int
+	// Depth is how many items are in flight; two a worker and one when not
+	// positive.
+	Depth int
 	// New makes one item; it is called at most once per item in flight.
 	New func() *T
 	// Produce fills items taken with next and passes them to submit, in order,
@@ -54,7 +57,10 @@ func (l Line[T]) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	workers := Count(l.Workers)
-	depth := 2*workers + 1
+	depth := l.Depth
+	if depth <= 0 {
+		depth = 2*workers + 1
+	}
 
 	free := make(chan *slot[T], depth)
 	queue := make(chan *slot[T], depth)

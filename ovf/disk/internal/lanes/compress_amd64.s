@@ -1,0 +1,301 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// SHA-256 (FIPS 180-4) of sixteen messages at a time, with AVX-512: register
+// lane n belongs to message n. Z0 to Z7 are the working variables a to h, Z16 to
+// Z31 the sixteen words of the message schedule at hand, Z8 to Z15 scratch.
+
+// LOAD reads 64 bytes of message n into R.
+#define LOAD(n, R) \
+	MOVQ (8*n)(SI), R8; \
+	VMOVDQU32 (R8)(DX*1), R
+
+// INTERLEAVE puts the words of A and B, 0 and 1, 4 and 5, … into LO and the
+// others into HI.
+#define INTERLEAVE(A, B, LO, HI) \
+	VPUNPCKLDQ B, A, LO; \
+	VPUNPCKHDQ B, A, HI
+
+// GATHER makes of four interleaved pairs of rows the same word of each in turn.
+#define GATHER(A, B, C, D, W, X, Y, Z) \
+	VPUNPCKLQDQ C, A, W; \
+	VPUNPCKHQDQ C, A, X; \
+	VPUNPCKLQDQ D, B, Y; \
+	VPUNPCKHQDQ D, B, Z
+
+// TURN transposes the quarters of four registers, and puts bytes in order.
+#define TURN(A, B, C, D) \
+	VSHUFI32X4 $0x88, B, A, Z0; \
+	VSHUFI32X4 $0xdd, B, A, Z1; \
+	VSHUFI32X4 $0x88, D, C, Z2; \
+	VSHUFI32X4 $0xdd, D, C, Z3; \
+	VSHUFI32X4 $0x88, Z2, Z0, A; \
+	VSHUFI32X4 $0x88, Z3, Z1, B; \
+	VSHUFI32X4 $0xdd, Z2, Z0, C; \
+	VSHUFI32X4 $0xdd, Z3, Z1, D; \
+	VPSHUFB Z8, A, A; \
+	VPSHUFB Z8, B, B; \
+	VPSHUFB Z8, C, C; \
+	VPSHUFB Z8, D, D
+
+// SCHEDULE makes word t of the schedule of words t-16 (W), t-15, t-7 and t-2
+// (FIPS 180-4 6.2.2, step 1).
+#define SCHEDULE(W, W15, W7, W2) \
+	VPRORD $7, W15, Z12; \
+	VPRORD $18, W15, Z13; \
+	VPSRLD $3, W15, Z14; \
+	VPTERNLOGD $0x96, Z13, Z12, Z14; \
+	VPADDD W7, W, W; \
+	VPRORD $17, W2, Z12; \
+	VPRORD $19, W2, Z13; \
+	VPSRLD $10, W2, Z15; \
+	VPTERNLOGD $0x96, Z13, Z12, Z15; \
+	VPADDD Z14, W, W; \
+	VPADDD Z15, W, W
+
+// ROUND is step 3 for word t; h becomes a and d becomes e.
+#define ROUND(t, W, a, b, c, d, e, f, g, h) \
+	VPADDD.BCST (4*t)(AX), W, Z8; \
+	VPADDD Z8, h, h; \
+	VPRORD $6, e, Z9; \
+	VPRORD $11, e, Z10; \
+	VPRORD $25, e, Z11; \
+	VPTERNLOGD $0x96, Z10, Z9, Z11; \
+	VMOVDQA32 e, Z8; \
+	VPTERNLOGD $0xca, g, f, Z8; \
+	VPADDD Z11, h, h; \
+	VPADDD Z8, h, h; \
+	VPADDD h, d, d; \
+	VPRORD $2, a, Z9; \
+	VPRORD $13, a, Z10; \
+	VPRORD $22, a, Z11; \
+	VPTERNLOGD $0x96, Z10, Z9, Z11; \
+	VMOVDQA32 a, Z8; \
+	VPTERNLOGD $0xe8, c, b, Z8; \
+	VPADDD Z11, h, h; \
+	VPADDD Z8, h, h
+
+// func compress(state *[8][16]uint32, messages *[16]*byte, blocks int)
+TEXT ·compress(SB), NOSPLIT, $0-24
+	MOVQ state+0(FP), DI
+	MOVQ messages+8(FP), SI
+	MOVQ blocks+16(FP), CX
+	LEAQ ·constants(SB), AX
+	XORQ DX, DX
+
+block:
+	LOAD(0, Z16)
+	LOAD(1, Z17)
+	LOAD(2, Z18)
+	LOAD(3, Z19)
+	LOAD(4, Z20)
+	LOAD(5, Z21)
+	LOAD(6, Z22)
+	LOAD(7, Z23)
+	LOAD(8, Z24)
+	LOAD(9, Z25)
+	LOAD(10, Z26)
+	LOAD(11, Z27)
+	LOAD(12, Z28)
+	LOAD(13, Z29)
+	LOAD(14, Z30)
+	LOAD(15, Z31)
+	INTERLEAVE(Z16, Z17, Z0, Z1)
+	INTERLEAVE(Z18, Z19, Z2, Z3)
+	INTERLEAVE(Z20, Z21, Z4, Z5)
+	INTERLEAVE(Z22, Z23, Z6, Z7)
+	INTERLEAVE(Z24, Z25, Z8, Z9)
+	INTERLEAVE(Z26, Z27, Z10, Z11)
+	INTERLEAVE(Z28, Z29, Z12, Z13)
+	INTERLEAVE(Z30, Z31, Z14, Z15)
+	GATHER(Z0, Z1, Z2, Z3, Z16, Z17, Z18, Z19)
+	GATHER(Z4, Z5, Z6, Z7, Z20, Z21, Z22, Z23)
+	GATHER(Z8, Z9, Z10, Z11, Z24, Z25, Z26, Z27)
+	GATHER(Z12, Z13, Z14, Z15, Z28, Z29, Z30, Z31)
+	VBROADCASTI32X4 ·order(SB), Z8
+	TURN(Z16, Z20, Z24, Z28)
+	TURN(Z17, Z21, Z25, Z29)
+	TURN(Z18, Z22, Z26, Z30)
+	TURN(Z19, Z23, Z27, Z31)
+	VMOVDQU32 (DI), Z0
+	VMOVDQU32 64(DI), Z1
+	VMOVDQU32 128(DI), Z2
+	VMOVDQU32 192(DI), Z3
+	VMOVDQU32 256(DI), Z4
+	VMOVDQU32 320(DI), Z5
+	VMOVDQU32 384(DI), Z6
+	VMOVDQU32 448(DI), Z7
+	ROUND(0, Z16, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	ROUND(1, Z17, Z7, Z0, Z1, Z2, Z3, Z4, Z5, Z6)
+	ROUND(2, Z18, Z6, Z7, Z0, Z1, Z2, Z3, Z4, Z5)
+	ROUND(3, Z19, Z5, Z6, Z7, Z0, Z1, Z2, Z3, Z4)
+	ROUND(4, Z20, Z4, Z5, Z6, Z7, Z0, Z1, Z2, Z3)
+	ROUND(5, Z21, Z3, Z4, Z5, Z6, Z7, Z0, Z1, Z2)
+	ROUND(6, Z22, Z2, Z3, Z4, Z5, Z6, Z7, Z0, Z1)
+	ROUND(7, Z23, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z0)
+	ROUND(8, Z24, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	ROUND(9, Z25, Z7, Z0, Z1, Z2, Z3, Z4, Z5, Z6)
+	ROUND(10, Z26, Z6, Z7, Z0, Z1, Z2, Z3, Z4, Z5)
+	ROUND(11, Z27, Z5, Z6, Z7, Z0, Z1, Z2, Z3, Z4)
+	ROUND(12, Z28, Z4, Z5, Z6, Z7, Z0, Z1, Z2, Z3)
+	ROUND(13, Z29, Z3, Z4, Z5, Z6, Z7, Z0, Z1, Z2)
+	ROUND(14, Z30, Z2, Z3, Z4, Z5, Z6, Z7, Z0, Z1)
+	ROUND(15, Z31, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z0)
+	SCHEDULE(Z16, Z17, Z25, Z30)
+	ROUND(16, Z16, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	SCHEDULE(Z17, Z18, Z26, Z31)
+	ROUND(17, Z17, Z7, Z0, Z1, Z2, Z3, Z4, Z5, Z6)
+	SCHEDULE(Z18, Z19, Z27, Z16)
+	ROUND(18, Z18, Z6, Z7, Z0, Z1, Z2, Z3, Z4, Z5)
+	SCHEDULE(Z19, Z20, Z28, Z17)
+	ROUND(19, Z19, Z5, Z6, Z7, Z0, Z1, Z2, Z3, Z4)
+	SCHEDULE(Z20, Z21, Z29, Z18)
+	ROUND(20, Z20, Z4, Z5, Z6, Z7, Z0, Z1, Z2, Z3)
+	SCHEDULE(Z21, Z22, Z30, Z19)
+	ROUND(21, Z21, Z3, Z4, Z5, Z6, Z7, Z0, Z1, Z2)
+	SCHEDULE(Z22, Z23, Z31, Z20)
+	ROUND(22, Z22, Z2, Z3, Z4, Z5, Z6, Z7, Z0, Z1)
+	SCHEDULE(Z23, Z24, Z16, Z21)
+	ROUND(23, Z23, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z0)
+	SCHEDULE(Z24, Z25, Z17, Z22)
+	ROUND(24, Z24, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	SCHEDULE(Z25, Z26, Z18, Z23)
+	ROUND(25, Z25, Z7, Z0, Z1, Z2, Z3, Z4, Z5, Z6)
+	SCHEDULE(Z26, Z27, Z19, Z24)
+	ROUND(26, Z26, Z6, Z7, Z0, Z1, Z2, Z3, Z4, Z5)
+	SCHEDULE(Z27, Z28, Z20, Z25)
+	ROUND(27, Z27, Z5, Z6, Z7, Z0, Z1, Z2, Z3, Z4)
+	SCHEDULE(Z28, Z29, Z21, Z26)
+	ROUND(28, Z28, Z4, Z5, Z6, Z7, Z0, Z1, Z2, Z3)
+	SCHEDULE(Z29, Z30, Z22, Z27)
+	ROUND(29, Z29, Z3, Z4, Z5, Z6, Z7, Z0, Z1, Z2)
+	SCHEDULE(Z30, Z31, Z23, Z28)
+	ROUND(30, Z30, Z2, Z3, Z4, Z5, Z6, Z7, Z0, Z1)
+	SCHEDULE(Z31, Z16, Z24, Z29)
+	ROUND(31, Z31, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z0)
+	SCHEDULE(Z16, Z17, Z25, Z30)
+	ROUND(32, Z16, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	SCHEDULE(Z17, Z18, Z26, Z31)
+	ROUND(33, Z17, Z7, Z0, Z1, Z2, Z3, Z4, Z5, Z6)
+	SCHEDULE(Z18, Z19, Z27, Z16)
+	ROUND(34, Z18, Z6, Z7, Z0, Z1, Z2, Z3, Z4, Z5)
+	SCHEDULE(Z19, Z20, Z28, Z17)
+	ROUND(35, Z19, Z5, Z6, Z7, Z0, Z1, Z2, Z3, Z4)
+	SCHEDULE(Z20, Z21, Z29, Z18)
+	ROUND(36, Z20, Z4, Z5, Z6, Z7, Z0, Z1, Z2, Z3)
+	SCHEDULE(Z21, Z22, Z30, Z19)
+	ROUND(37, Z21, Z3, Z4, Z5, Z6, Z7, Z0, Z1, Z2)
+	SCHEDULE(Z22, Z23, Z31, Z20)
+	ROUND(38, Z22, Z2, Z3, Z4, Z5, Z6, Z7, Z0, Z1)
+	SCHEDULE(Z23, Z24, Z16, Z21)
+	ROUND(39, Z23, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z0)
+	SCHEDULE(Z24, Z25, Z17, Z22)
+	ROUND(40, Z24, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	SCHEDULE(Z25, Z26, Z18, Z23)
+	ROUND(41, Z25, Z7, Z0, Z1, Z2, Z3, Z4, Z5, Z6)
+	SCHEDULE(Z26, Z27, Z19, Z24)
+	ROUND(42, Z26, Z6, Z7, Z0, Z1, Z2, Z3, Z4, Z5)
+	SCHEDULE(Z27, Z28, Z20, Z25)
+	ROUND(43, Z27, Z5, Z6, Z7, Z0, Z1, Z2, Z3, Z4)
+	SCHEDULE(Z28, Z29, Z21, Z26)
+	ROUND(44, Z28, Z4, Z5, Z6, Z7, Z0, Z1, Z2, Z3)
+	SCHEDULE(Z29, Z30, Z22, Z27)
+	ROUND(45, Z29, Z3, Z4, Z5, Z6, Z7, Z0, Z1, Z2)
+	SCHEDULE(Z30, Z31, Z23, Z28)
+	ROUND(46, Z30, Z2, Z3, Z4, Z5, Z6, Z7, Z0, Z1)
+	SCHEDULE(Z31, Z16, Z24, Z29)
+	ROUND(47, Z31, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z0)
+	SCHEDULE(Z16, Z17, Z25, Z30)
+	ROUND(48, Z16, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	SCHEDULE(Z17, Z18, Z26, Z31)
+	ROUND(49, Z17, Z7, Z0, Z1, Z2, Z3, Z4, Z5, Z6)
+	SCHEDULE(Z18, Z19, Z27, Z16)
+	ROUND(50, Z18, Z6, Z7, Z0, Z1, Z2, Z3, Z4, Z5)
+	SCHEDULE(Z19, Z20, Z28, Z17)
+	ROUND(51, Z19, Z5, Z6, Z7, Z0, Z1, Z2, Z3, Z4)
+	SCHEDULE(Z20, Z21, Z29, Z18)
+	ROUND(52, Z20, Z4, Z5, Z6, Z7, Z0, Z1, Z2, Z3)
+	SCHEDULE(Z21, Z22, Z30, Z19)
+	ROUND(53, Z21, Z3, Z4, Z5, Z6, Z7, Z0, Z1, Z2)
+	SCHEDULE(Z22, Z23, Z31, Z20)
+	ROUND(54, Z22, Z2, Z3, Z4, Z5, Z6, Z7, Z0, Z1)
+	SCHEDULE(Z23, Z24, Z16, Z21)
+	ROUND(55, Z23, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z0)
+	SCHEDULE(Z24, Z25, Z17, Z22)
+	ROUND(56, Z24, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	SCHEDULE(Z25, Z26, Z18, Z23)
+	ROUND(57, Z25, Z7, Z0, Z1, Z2, Z3, Z4, Z5, Z6)
+	SCHEDULE(Z26, Z27, Z19, Z24)
+	ROUND(58, Z26, Z6, Z7, Z0, Z1, Z2, Z3, Z4, Z5)
+	SCHEDULE(Z27, Z28, Z20, Z25)
+	ROUND(59, Z27, Z5, Z6, Z7, Z0, Z1, Z2, Z3, Z4)
+	SCHEDULE(Z28, Z29, Z21, Z26)
+	ROUND(60, Z28, Z4, Z5, Z6, Z7, Z0, Z1, Z2, Z3)
+	SCHEDULE(Z29, Z30, Z22, Z27)
+	ROUND(61, Z29, Z3, Z4, Z5, Z6, Z7, Z0, Z1, Z2)
+	SCHEDULE(Z30, Z31, Z23, Z28)
+	ROUND(62, Z30, Z2, Z3, Z4, Z5, Z6, Z7, Z0, Z1)
+	SCHEDULE(Z31, Z16, Z24, Z29)
+	ROUND(63, Z31, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z0)
+	VPADDD (DI), Z0, Z0
+	VMOVDQU32 Z0, (DI)
+	VPADDD 64(DI), Z1, Z1
+	VMOVDQU32 Z1, 64(DI)
+	VPADDD 128(DI), Z2, Z2
+	VMOVDQU32 Z2, 128(DI)
+	VPADDD 192(DI), Z3, Z3
+	VMOVDQU32 Z3, 192(DI)
+	VPADDD 256(DI), Z4, Z4
+	VMOVDQU32 Z4, 256(DI)
+	VPADDD 320(DI), Z5, Z5
+	VMOVDQU32 Z5, 320(DI)
+	VPADDD 384(DI), Z6, Z6
+	VMOVDQU32 Z6, 384(DI)
+	VPADDD 448(DI), Z7, Z7
+	VMOVDQU32 Z7, 448(DI)
+	ADDQ $64, DX
+	DECQ CX
+	JNZ block
+	VZEROUPPER
+	RET
+
+// The constants K of FIPS 180-4 4.2.2.
+DATA ·constants+0(SB)/8, $0x71374491428a2f98
+DATA ·constants+8(SB)/8, $0xe9b5dba5b5c0fbcf
+DATA ·constants+16(SB)/8, $0x59f111f13956c25b
+DATA ·constants+24(SB)/8, $0xab1c5ed5923f82a4
+DATA ·constants+32(SB)/8, $0x12835b01d807aa98
+DATA ·constants+40(SB)/8, $0x550c7dc3243185be
+DATA ·constants+48(SB)/8, $0x80deb1fe72be5d74
+DATA ·constants+56(SB)/8, $0xc19bf1749bdc06a7
+DATA ·constants+64(SB)/8, $0xefbe4786e49b69c1
+DATA ·constants+72(SB)/8, $0x240ca1cc0fc19dc6
+DATA ·constants+80(SB)/8, $0x4a7484aa2de92c6f
+DATA ·constants+88(SB)/8, $0x76f988da5cb0a9dc
+DATA ·constants+96(SB)/8, $0xa831c66d983e5152
+DATA ·constants+104(SB)/8, $0xbf597fc7b00327c8
+DATA ·constants+112(SB)/8, $0xd5a79147c6e00bf3
+DATA ·constants+120(SB)/8, $0x1429296706ca6351
+DATA ·constants+128(SB)/8, $0x2e1b213827b70a85
+DATA ·constants+136(SB)/8, $0x53380d134d2c6dfc
+DATA ·constants+144(SB)/8, $0x766a0abb650a7354
+DATA ·constants+152(SB)/8, $0x92722c8581c2c92e
+DATA ·constants+160(SB)/8, $0xa81a664ba2bfe8a1
+DATA ·constants+168(SB)/8, $0xc76c51a3c24b8b70
+DATA ·constants+176(SB)/8, $0xd6990624d192e819
+DATA ·constants+184(SB)/8, $0x106aa070f40e3585
+DATA ·constants+192(SB)/8, $0x1e376c0819a4c116
+DATA ·constants+200(SB)/8, $0x34b0bcb52748774c
+DATA ·constants+208(SB)/8, $0x4ed8aa4a391c0cb3
+DATA ·constants+216(SB)/8, $0x682e6ff35b9cca4f
+DATA ·constants+224(SB)/8, $0x78a5636f748f82ee
+DATA ·constants+232(SB)/8, $0x8cc7020884c87814
+DATA ·constants+240(SB)/8, $0xa4506ceb90befffa
+DATA ·constants+248(SB)/8, $0xc67178f2bef9a3f7
+GLOBL ·constants(SB), NOPTR|RODATA, $256
+
+// How the bytes of big-endian words are put in order.
+DATA ·order+0(SB)/8, $0x0405060700010203
+DATA ·order+8(SB)/8, $0x0c0d0e0f08090a0b
+GLOBL ·order(SB), NOPTR|RODATA, $16
