@@ -117,6 +117,9 @@ type ExportOptions struct {
 	// describes, disks and other files with the content that the System has of
 	// the same ids.
 	Descriptor []byte
+	// Live exports machines that run as a snapshot shows them, where the host can;
+	// without it, and where it cannot, they are ErrBusy.
+	Live bool
 	// Findings are what was noticed before: the first ones of the Export.
 	Findings []ovf.Finding
 }

@@ -20,7 +20,8 @@ import (
 )
 
 // Export fetches the disks of a System into the spool, digests them, and
-// freezes the package over them. Its machines must be stopped.
+// freezes the package over them. Its machines must be stopped, unless
+// opts.Live: then one that runs is exported as a snapshot shows it.
 func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (_ host.Export, err error) {
 	s, e, err := h.system(ctx, id)
 	if err != nil {
@@ -36,14 +37,18 @@ func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (
 			err = errors.Join(err, k.close())
 		}
 	}()
+	k.live = opts.Live
 	if err := k.fetch(ctx, s); err != nil {
 		return nil, err
 	}
 	if e == nil && opts.Frozen == nil && opts.Descriptor == nil {
-		if s, opts.Findings, err = k.described(ctx, s); err != nil {
+		var found []ovf.Finding
+		if s, found, err = k.described(ctx, s); err != nil {
 			return nil, err
 		}
+		k.findings = append(k.findings, found...)
 	}
+	opts.Findings = append(opts.Findings, k.findings...)
 	var others []*host.System
 	for _, id := range using {
 		o, oe, err := h.system(ctx, id)
@@ -81,6 +86,9 @@ type holdings struct {
 	images map[string]disk.Image // by id of the disk, not yet taken
 	keys   map[string]string     // of the devices in their leases, by id of the disk
 	stored map[string]int64      // sizes of the images as they came
+
+	live     bool // machines may run
+	findings []ovf.Finding
 }
 
 func (h *Host) newHoldings(e *ledger.Entry) *holdings {
@@ -107,7 +115,7 @@ func (k *holdings) close() error {
 // fetch fetches every disk of a System, and puts down what it holds.
 func (k *holdings) fetch(ctx context.Context, s *host.System) error {
 	for m := range s.AllMachines() {
-		if m.State != host.Stopped {
+		if m.State != host.Stopped && !(k.live && m.State == host.Started) {
 			return fmt.Errorf("machine %s is %s: %w", m.Name, m.State, host.ErrBusy)
 		}
 	}
@@ -186,10 +194,17 @@ func (k *holdings) fetchOf(ctx context.Context, m *host.Machine, wanted map[stri
 		return fmt.Errorf("it is gone from the vCenter: %w", host.ErrNotFound)
 	}
 	places := places(vm, m, k.noted)
-	l, err := object.NewVirtualMachine(k.h.conn.Client, vm.Self).Export(ctx)
-	if err != nil {
-		return explain(err)
+	if vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn {
+		if err := unprotected(vm); err != nil {
+			return err
+		}
+		k.findings = append(k.findings, snapshotTaken(m))
 	}
+	l, done, err := k.h.exported(ctx, vm)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
 	return k.h.leased(ctx, l, func(ctx context.Context, l *lease) error {
 		var need int64
 		for id := range wanted {

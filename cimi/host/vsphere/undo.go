@@ -17,6 +17,9 @@ import (
 // undoLeftovers undoes what this owner and dead ones left in the middle. An
 // account that cannot look at the records cannot have left anything.
 func (h *Host) undoLeftovers(ctx context.Context) error {
+	if err := h.removeSnapshots(ctx, append([]string{h.opts.Owner}, h.opts.Heirs...)); err != nil {
+		return err
+	}
 	for _, owner := range append([]string{h.opts.Owner}, h.opts.Heirs...) {
 		of := &ledger.Ledger{Shelf: shelf{h}, Owner: owner}
 		left, err := of.Leftovers(ctx)

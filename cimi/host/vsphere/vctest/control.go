@@ -110,3 +110,19 @@ func (v *VCenter) diskOf(name string, n int) (content, error) {
 	}
 	return disks[n], nil
 }
+
+// Snapshots is how many snapshots the machine of that name has.
+func (v *VCenter) Snapshots(name string) int {
+	vm := v.machineNamed(name)
+	if vm == nil || vm.Snapshot == nil {
+		return 0
+	}
+	return snapshots(vm.Snapshot.RootSnapshotList)
+}
+
+func snapshots(trees []types.VirtualMachineSnapshotTree) (n int) {
+	for _, t := range trees {
+		n += 1 + snapshots(t.ChildSnapshotList)
+	}
+	return n
+}

@@ -2,6 +2,7 @@ package vctest
 
 import (
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -32,6 +33,8 @@ func (v *VCenter) handle(ctx *simulator.Context, m *simulator.Method) (mo.Refere
 	switch m.Name {
 	case "ImportVApp", "ExportVm", "ExportSnapshot", "ShutdownGuest", "CreateImportSpec", "CreateDescriptor":
 		m.This = v.overrides.Self
+	case "CreateSnapshot_Task":
+		v.keepStill(m.This)
 	case "Destroy_Task":
 		if m.This.Type == "VirtualApp" {
 			m.This = v.overrides.Self
@@ -288,11 +291,36 @@ func (o *overrides) ShutdownGuest(ctx *simulator.Context, req *types.ShutdownGue
 	return vm.ShutdownGuest(ctx, req)
 }
 
+// still ends the names of disks as the last snapshot shows them.
+const still = ".still"
+
+// keepStill copies a machine's disks as they are now; the simulator's snapshots
+// have no content.
+func (v *VCenter) keepStill(vm types.ManagedObjectReference) {
+	m, ok := v.model.Map().Get(vm).(*simulator.VirtualMachine)
+	if !ok {
+		return
+	}
+	for _, c := range contents(m.Config.Hardware.Device, false) {
+		from, err := v.stored(c.file)
+		if err != nil {
+			continue
+		}
+		c.file.Path += still
+		if to, err := v.stored(c.file); err == nil {
+			if b, err := os.ReadFile(from); err == nil { // else it is blank
+				_ = os.WriteFile(to, b, 0o600)
+			}
+		}
+	}
+}
+
 func (o *overrides) ExportSnapshot(_ *simulator.Context, req *types.ExportSnapshot) soap.HasFault {
 	snap := o.v.model.Map().Get(req.This).(*simulator.VirtualMachineSnapshot)
 	devices := slices.Clone(snap.Config.Hardware.Device)
 	l := o.v.newLease(false, func(l *lease, info *types.HttpNfcLeaseInfo) error {
 		for _, c := range contents(devices, false) {
+			c.file.Path += still
 			l.offer(info, snap.Vm, snap.Config.Name, c)
 		}
 		return nil
