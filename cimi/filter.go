@@ -192,12 +192,25 @@ func (p *filterParser) comp(depth int) (filterExpr, error) {
 			p.tok = right
 			return nil, p.errorf("expected a value, got %q (strings stand in quotes)", right.text)
 		}
-		return comparison{left.text, op, right}, nil
+		return p.comparison(left, op, right)
 	case isAttributeToken(right):
-		return comparison{right.text, mirrored(op), left}, nil
+		return p.comparison(right, mirrored(op), left)
 	}
 	p.tok = left
 	return nil, p.errorf("neither side of the comparison is an attribute")
+}
+
+// comparison refuses an order of what has none: strings and booleans are equal
+// or not. A date in quotes is one.
+func (p *filterParser) comparison(attribute token, op string, value token) (filterExpr, error) {
+	if op != "=" && op != "!=" {
+		_, notInt := parseInt(value.text)
+		if value.text == "true" || value.text == "false" || value.kind == tokString && notInt != nil && ParseTime(value.text).Text != "" {
+			p.tok = value
+			return nil, p.errorf("%s compares integers and dates, got %q", op, value.text)
+		}
+	}
+	return comparison{attribute.text, op, value}, nil
 }
 
 // isAttributeToken: a word that is no integer, date or boolean (5.2 says how names look).

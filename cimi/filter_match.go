@@ -3,6 +3,7 @@ package cimi
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // The parts of a parsed $filter, and how they compare.
@@ -73,9 +74,12 @@ func compareWith(have any, want token) (order int, ok bool) {
 	}
 	switch have := have.(type) {
 	case int64:
-		n, err := parseInt(want.text)
-		if err != nil || want.kind != tokWord {
+		if want.kind != tokWord {
 			return 0, false
+		}
+		n, err := parseInt(want.text)
+		if err != nil {
+			return beyond(want.text)
 		}
 		return compareInts(have, n), true
 	case bool:
@@ -114,6 +118,19 @@ func compareWith(have any, want token) (order int, ok bool) {
 		return equal(*have.hrefp() == want.text)
 	}
 	return 0, false
+}
+
+// beyond compares any integer that an attribute can have with one that is too
+// large for that, however many digits it has.
+func beyond(text string) (order int, ok bool) {
+	digits, negative := strings.CutPrefix(text, "-")
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return 0, false
+	}
+	if negative {
+		return 1, true
+	}
+	return -1, true
 }
 
 func compareInts(a, b int64) int {

@@ -29,7 +29,6 @@ func TestFilter(t *testing.T) {
 		{`name = "web"`, m, true},
 		{"'web'=name", m, true},
 		{"name!='web'", m, false},
-		{"name<'xyz'", m, false}, // strings have no order in $filter
 		{"cpu=4", m, true},
 		{"cpu>4", m, false},
 		{"cpu>=4 and cpu<=4", m, true},
@@ -54,6 +53,10 @@ func TestFilter(t *testing.T) {
 		{"bootable=true", v, true},
 		{"bootable!=true", v, false},
 		{"true=bootable", v, true},
+		{"cpu<99999999999999999999", m, true},
+		{"cpu>-99999999999999999999", m, true},
+		{"cpu!=99999999999999999999", m, true},
+		{"cpu>=99999999999999999999", m, false},
 	} {
 		f, err := ParseFilter(c.filter)
 		if err != nil {
@@ -73,6 +76,9 @@ func TestFilterRefused(t *testing.T) {
 		"name=":                  "got \"the end\"",
 		"name='x":                "got \"'x\"",
 		"name=x":                 "strings stand in quotes",
+		"name<='b'":              "compares integers and dates",
+		"'b'>name":               "compares integers and dates",
+		"bootable>=true":         "compares integers and dates",
 		"(name='x'":              "expected )",
 		"name='x')":              "expected 'and', 'or' or the end",
 		"1=2":                    "neither side",

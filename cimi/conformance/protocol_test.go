@@ -58,7 +58,7 @@ var protocol = map[string]func(c *cloud){
 		for _, n := range []string{"a", "b", "c", "d"} {
 			c.config(`"name":"` + n + `"`)
 		}
-		for query, want := range map[string]string{"$first=2&$last=3": "bc", "$first=3": "cd", "$last=1": "a", "$first=4&$last=9": "d", "$first=9": "",
+		for query, want := range map[string]string{"$first=2&$last=3": "bc", "$first=3": "cd", "$last=1": "a", "$first=4&$last=9": "d", "$first=9": "", "$first=99999999999999999999": "", "$first=9223372036854775807": "", "$last=99999999999999999999": "abcd", "$first=-1": "abcd", "$last=-1": "", "$last=-99999999999999999999": "",
 			"$first=3&$last=2": "", "$filter=name!='a'&$first=2": "cd"} {
 			r := c.Do("GET", "/machineConfigs?$orderby=name&"+query, "")
 			c.Want(r, 200)

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"errors"
 	"hash/fnv"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -151,11 +153,14 @@ func (q *request) listOptions() (cimi.ListOptions, error) {
 		if s == "" {
 			continue
 		}
+		// A range beyond the bounds is no fault, however far (4.1.6.2).
 		n, err := strconv.Atoi(s)
-		if err != nil || n < 0 {
-			return o, cimi.Errorf(http.StatusBadRequest, "%s: expected a number from 1, got %.40q", p.name, s)
+		if err != nil && !errors.Is(err, strconv.ErrRange) {
+			return o, cimi.Errorf(http.StatusBadRequest, "%s: expected a number, got %.40q", p.name, s)
 		}
-		if *p.to = n; n == 0 && p.name == "$last" {
+		n = min(n, math.MaxInt32)
+		*p.to = max(n, 0)
+		if n <= 0 && p.name == "$last" {
 			o.First, o.Last = 1, -1
 		}
 	}
