@@ -194,6 +194,21 @@ var networks = map[string]func(c *cloud){
 			c.Error("a deleted service is still an entry")
 		}
 	},
+	"template-circles": func(c *cloud) {
+		// Templates that are within themselves describe nothing that ends.
+		one := c.add("/networkTemplates", "NetworkTemplate", `"name":"one"`)
+		two := c.add("/networkTemplates", "NetworkTemplate", `"subnetworkTemplates":[{"href":"`+one+`"}]`)
+		c.done(c.Do("PUT", one+"?$select=subnetworkTemplates", body("NetworkTemplate", `"subnetworkTemplates":[{"href":"`+two+`"}]`)))
+		c.Want(c.Do("POST", "/networks", body("NetworkCreate", `"networkTemplate":{"href":"`+one+`"}`)), 400, "within itself")
+		c.Want(c.Do("POST", "/networks", body("NetworkCreate", `"networkTemplate":{"subnetworkTemplates":[{"href":"`+one+`"}]}`)), 400, "within itself")
+		c.Want(c.Do("POST", "/systems", body("SystemCreate", `"systemTemplate":{"componentDescriptors":[{"name":"n","type":"`+ns+`Network","networkTemplate":{"href":"`+two+`"}}]}`)), 400, "within itself")
+		s := c.add("/systemTemplates", "SystemTemplate", `"name":"s"`)
+		c.done(c.Do("PUT", s+"?$select=componentDescriptors", body("SystemTemplate", `"componentDescriptors":[{"name":"in","type":"`+ns+`System","systemTemplate":{"href":"`+s+`"}}]`)))
+		c.Want(c.Do("POST", "/systems", body("SystemCreate", `"systemTemplate":{"href":"`+s+`"}`)), 400, "within itself")
+		if n := len(c.ids("/networks")); n != 0 {
+			c.Errorf("%d Networks are left", n)
+		}
+	},
 	"unreachable-states": func(c *cloud) {
 		// What creation refuses leaves nothing behind.
 		before := fmt.Sprint(len(c.ids("/segments")), len(c.ids("/endpoints")), len(c.ids("/networkServices")))

@@ -187,6 +187,9 @@ var resources = map[string]func(c *cloud){
 				c.Errorf("GET %s as image/png: %d", uri, r.StatusCode)
 			}
 			if o["count"] != nil || uri == c.URL+"/cloudEntryPoint" {
+				if r := c.Do("PUT", uri, body("MachineCollection", "")); o["count"] != nil && (r.StatusCode != 405 || !strings.Contains(r.Header.Get("Allow"), "GET")) {
+					c.Errorf("PUT %s: %d, Allow %q", uri, r.StatusCode, r.Header.Get("Allow"))
+				}
 				if r := c.Do("DELETE", uri, ""); r.StatusCode != 405 || !strings.Contains(r.Header.Get("Allow"), "GET") {
 					c.Errorf("DELETE %s: %d, Allow %q", uri, r.StatusCode, r.Header.Get("Allow"))
 				}

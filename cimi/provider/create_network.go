@@ -18,7 +18,11 @@ func (p *Provider) createNetwork(ctx context.Context, collection string, r *cimi
 		return nil, err
 	}
 	pl := p.newPlan()
-	n, err := pl.network(ctx, noScope, r, t)
+	path, err := templatePath(nil).enterNetwork(r.NetworkTemplate)
+	if err != nil {
+		return nil, err
+	}
+	n, err := pl.network(ctx, noScope, path, r, t)
 	if err != nil {
 		return nil, errors.Join(err, pl.end())
 	}
@@ -56,7 +60,7 @@ func (pl *plan) lay(id string, over cimi.Resource) {
 }
 
 // network plans a Network with its segments, services and subnetworks.
-func (pl *plan) network(ctx context.Context, find scope, request cimi.Resource, t *cimi.NetworkTemplate) (*host.Network, error) {
+func (pl *plan) network(ctx context.Context, find scope, path templatePath, request cimi.Resource, t *cimi.NetworkTemplate) (*host.Network, error) {
 	p := pl.p
 	n := &host.Network{ID: host.NewID()}
 	id := "networks/" + n.ID
@@ -105,7 +109,14 @@ func (pl *plan) network(ctx context.Context, find scope, request cimi.Resource, 
 		if err != nil {
 			return nil, err
 		}
-		sub, err := pl.network(ctx, find, st, st)
+		inner, err := path.enterNetwork(&t.SubnetworkTemplates[i])
+		if err != nil {
+			return nil, err
+		}
+		if len(pl.subnetworks) >= maxComponents {
+			return nil, cimi.Errorf(http.StatusBadRequest, "subnetworkTemplates: more than %d subnetworks", maxComponents)
+		}
+		sub, err := pl.network(ctx, find, inner, st, st)
 		if err != nil {
 			return nil, err
 		}

@@ -261,7 +261,11 @@ func (c *composer) make(ctx context.Context, typ string, d *cimi.ComponentDescri
 		if err != nil {
 			return "", err
 		}
-		n, err := pl.network(ctx, c.find, request, t)
+		path, err := templatePath(nil).enterNetwork(d.NetworkTemplate)
+		if err != nil {
+			return "", err
+		}
+		n, err := pl.network(ctx, c.find, path, request, t)
 		if err != nil {
 			return "", err
 		}

@@ -234,6 +234,9 @@ func (q *request) put(id string) error {
 	if err != nil {
 		return err
 	}
+	if c, ok := current.(*cimi.Collection); ok {
+		return cimi.Errorf(http.StatusMethodNotAllowed, "a %s cannot be changed", c.TypeName())
+	}
 	if err := q.mayChange(current); err != nil {
 		return err
 	}
