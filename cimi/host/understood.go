@@ -26,10 +26,15 @@ var senseless = []string{
 // understands, and says that it must be (DSP0243 7.3, 8.2, Table 2): a section,
 // an element of an Item, a device. What merely does not say that it can be left
 // out, as many producers do not, is no such thing.
-var demanded = []string{"OVF-XML-009", "OVF-XML-010", "OVF-XML-014", "OVF-HW-022"}
+var demanded = []string{"OVF-XML-009", "OVF-XML-010", "OVF-XML-014", "OVF-XML-018", "OVF-HW-022"}
 
 // understood refuses what cannot be made as the descriptor says.
 func understood(pkg ovf.Package) error {
+	for _, e := range pkg.Envelope().Encryptions() {
+		if len(e.Files) > 0 || len(e.Methods) > 0 {
+			return fmt.Errorf("%s: %q is encrypted, and its key is nobody's here: decrypt the package first (OVF-ENC-001): %w", pkg.Name(), e.Files, ErrUnsupported)
+		}
+	}
 	for _, f := range validate.Validate(pkg.Envelope(), validate.Options{}) {
 		if slices.Contains(demanded, f.ID) {
 			return fmt.Errorf("%s: %s: %s (%s): %w", pkg.Name(), f.Object, f.Message, f.ID, ErrUnsupported)

@@ -191,7 +191,8 @@ func (r *reading) read(ctx context.Context) error {
 			}
 			// A wrong digest says more than what it broke, so the rest of the file
 			// is read before the disk is blamed.
-			if _, drainErr := io.Copy(io.Discard, content.Reader); drainErr != nil {
+			// One that was proved beside its reading is closed then.
+			if _, drainErr := io.Copy(io.Discard, content.Reader); drainErr != nil && !errors.Is(drainErr, io.ErrClosedPipe) {
 				return drainErr
 			}
 			if unreadable == nil {

@@ -96,6 +96,9 @@ func (c *checker) sections(object, place string, all []ovf.Section) {
 				}
 			}
 		}
+		if ours && known {
+			c.required(object, s)
+		}
 		if s.Kind == "EncryptionSection" && ours {
 			c.add("OVF-ENC-001", object, "the package has encrypted parts, which cannot be read without their key")
 		}

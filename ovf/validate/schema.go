@@ -105,11 +105,23 @@ var vendors = []string{"http://www.vmware.com/", "http://www.virtualbox.org/", "
 
 // demands says whether a section says itself that it is required, and is of no
 // product that says so without need.
-func (c *checker) demands(s ovf.Section) bool {
-	explicit, _ := s.Node().Attr(c.env.Namespace(), "required")
-	v := strings.TrimSpace(explicit)
-	return (v == "true" || v == "1") && s.Namespace != "" &&
-		!slices.ContainsFunc(vendors, func(v string) bool { return strings.HasPrefix(s.Namespace, v) })
+func (c *checker) demands(s ovf.Section) bool { return c.demanded(s.Node()) }
+
+func (c *checker) demanded(n *xmltree.Node) bool {
+	explicit, _ := n.Attr(c.env.Namespace(), "required")
+	v, space := strings.TrimSpace(explicit), n.Name().Space
+	return (v == "true" || v == "1") && space != "" &&
+		!slices.ContainsFunc(vendors, func(v string) bool { return strings.HasPrefix(space, v) })
+}
+
+// required finds elements of other namespaces in a section of the standard that
+// say they must be understood (7.3): the whole section is one that is not.
+func (c *checker) required(object string, s ovf.Section) {
+	for n := range s.Node().Children() {
+		if space := n.Name().Space; space != c.env.Namespace() && !strings.HasPrefix(space, "http://schemas.dmtf.org/") && c.demanded(n) {
+			c.add("OVF-XML-018", object, "%s has %s (namespace %q), which is required and not one that we know", s.Kind, n.Name().Local, space)
+		}
+	}
 }
 
 // unknownSection reports a required section in a namespace that is not the

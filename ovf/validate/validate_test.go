@@ -65,6 +65,7 @@ func TestRules(t *testing.T) {
 		{"OVF-XML-012", `Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"`, `Envelope xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns="http://schemas.dmtf.org/ovf/envelope/1/" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1/"`},
 		{"OVF-XML-013", `xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"`, `xmlns="http://www.vmware.com/schema/ovf/1/envelope" xmlns:ovf="http://www.vmware.com/schema/ovf/1/envelope"`},
 		{"OVF-ENC-001", "<NetworkSection>", "<EncryptionSection><Info/></EncryptionSection><NetworkSection>"},
+		{"OVF-XML-018", `<NetworkSection><Info/>`, `<NetworkSection><Info/><x:New xmlns:x="urn:x" ovf:required="true"/>`},
 		{"OVF-REF-001", ` ovf:id="f1"`, ""},
 		{"OVF-REF-002", `ovf:id="f2"`, `ovf:id="f1"`},
 		{"OVF-REF-003", ` ovf:href="1.vmdk"`, ""},
