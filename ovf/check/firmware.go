@@ -133,7 +133,7 @@ func look(ctx context.Context, o ovf.Opener, href string) (*beginning, bool) {
 	if err != nil || kind.Format == "" {
 		return nil, false
 	}
-	img, err := formats.Open(f, f.Size(), formats.Source{Name: href})
+	img, err := formats.Open(f, f.Size(), formats.Source{Name: href, Declared: kind.Format})
 	if err != nil {
 		return nil, false
 	}
