@@ -32,8 +32,8 @@ complete -C "`+line+`"`)
 	"zsh": func(t *testing.T, line string) []string {
 		return shell(t, "zsh", "-f", "-c", `zmodload zsh/zpty
 zpty z zsh -f -i
-zpty -w z "PS1= RPS1= COLUMNS=200; autoload -Uz compinit; compinit -u -d $ZDOTDIR/dump; setopt noautomenu; bindkey '^I' complete-word; cimimove completion zsh > $ZDOTDIR/script; source $ZDOTDIR/script; print re''ady"
-while zpty -r z out; do [[ $out == *ready* ]] && break; done
+zpty -w z "RPS1= COLUMNS=200; autoload -Uz compinit; compinit -u -d $ZDOTDIR/dump; cimimove completion zsh > $ZDOTDIR/script; source $ZDOTDIR/script; PS1='re''ady> '"
+zpty -r z out '*ready> *'
 zpty -w -n z "`+line+`"$'\C-d'
 zpty -w -n z $'\C-a: \C-e # end\n'
 while zpty -r z out; do print -r -- $out; [[ $out == *'# end'* ]] && break; done
