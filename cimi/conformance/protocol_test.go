@@ -154,6 +154,10 @@ var protocol = map[string]func(c *cloud){
 		tag := c.Do("GET", id, "").Header.Get("ETag")
 		c.Want(c.Do("GET", id, "", "If-Match", tag), 200)
 		c.Want(c.Do("GET", id, "", "If-Match", `"old"`), 412)
+		for _, known := range []string{tag, "W/" + tag, `"other", ` + tag, "*"} {
+			c.Want(c.Do("GET", id, "", "If-None-Match", known), 304)
+		}
+		c.Want(c.Do("GET", id, "", "If-None-Match", `"other"`), 200)
 		start := body("Action", `"action":"`+ns+`action/start"`)
 		c.Want(c.Do("POST", id, start, "If-Match", `"old"`), 412)
 		if s := c.get(id).s("state"); s != "STOPPED" {

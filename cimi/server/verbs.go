@@ -96,11 +96,22 @@ func (q *request) represent(r cimi.Resource, opts cimi.ReadOptions) error {
 			return err
 		}
 	}
-	if m := q.Header.Get("If-None-Match"); m == tag || m == "*" {
+	if q.seen(tag) {
 		q.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	return q.send(http.StatusOK, r)
+}
+
+// seen tells whether If-None-Match names a tag, weak ones and lists included
+// (RFC 7232 3.2).
+func (q *request) seen(tag string) bool {
+	for m := range strings.SplitSeq(q.Header.Get("If-None-Match"), ",") {
+		if m = strings.TrimPrefix(strings.TrimSpace(m), "W/"); m == tag || m == "*" {
+			return true
+		}
+	}
+	return false
 }
 
 // target reads what a reference points to, a collection no longer than PageSize.
