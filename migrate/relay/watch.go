@@ -91,8 +91,10 @@ func (w *watch) further(in io.Reader, decode *disk.DecodeOptions) io.Reader {
 	begun := false
 	decode.OnBlock = func(index int64, sum disk.BlockSum) {
 		if !begun {
+			// Whether this one came whole is not known: it may begin in the middle.
 			begun = true
-			gap = w.fill(index)
+			gap = w.fill(index + 1)
+			return
 		}
 		if gap == nil { // else the rest is read when it is asked for
 			w.block(index, sum)
