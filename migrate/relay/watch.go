@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"sync"
@@ -87,20 +88,30 @@ func (w *watch) further(in io.Reader, decode *disk.DecodeOptions) io.Reader {
 	if !ok || length > int64(n) {
 		return failing{errStopped}
 	}
+	// The first grain says whether its block begins there, or may have begun
+	// before.
+	marker := make([]byte, 512)
+	m, err := io.ReadFull(in, marker)
+	if err != nil {
+		return failing{err}
+	}
+	whole := binary.LittleEndian.Uint64(marker)%(disk.BlockSize/512) == 0
 	var gap error
 	begun := false
 	decode.OnBlock = func(index int64, sum disk.BlockSum) {
 		if !begun {
-			// Whether this one came whole is not known: it may begin in the middle.
 			begun = true
-			gap = w.fill(index + 1)
-			return
+			if !whole {
+				gap = w.fill(index + 1)
+				return
+			}
+			gap = w.fill(index)
 		}
 		if gap == nil { // else the rest is read when it is asked for
 			w.block(index, sum)
 		}
 	}
-	return io.MultiReader(bytes.NewReader(head[:length]), in)
+	return io.MultiReader(bytes.NewReader(head[:length]), bytes.NewReader(marker[:m]), in)
 }
 
 // maxHead bounds what comes before the grains of an image.
