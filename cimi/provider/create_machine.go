@@ -59,7 +59,7 @@ func (p *Provider) createMachine(ctx context.Context, collection string, r *cimi
 	if err != nil {
 		return nil, errors.Join(err, pl.end())
 	}
-	return p.makeParts(ctx, pl, collection, "machines/"+made.ID, func(s *host.System) {
+	return p.makeParts(ctx, pl, r, collection, "machines/"+made.ID, func(s *host.System) {
 		s.Machines = append(s.Machines, made)
 	}, &host.System{Name: made.Name, Holder: host.HoldsMachine, Machines: []*host.Machine{made}})
 }
@@ -282,10 +282,11 @@ func (pl *plan) monitored(ctx context.Context, target string, meters []cimi.Ref[
 // makeParts makes what a plan has: alone each part in a place of its own, with
 // Volumes that come with it in theirs, or all in the System that the collection
 // belongs to. location is the resource that was asked for.
-func (p *Provider) makeParts(ctx context.Context, pl *plan, collection, location string, add func(*host.System), alone *host.System) (*cimi.Accepted, error) {
+func (p *Provider) makeParts(ctx context.Context, pl *plan, request cimi.Resource, collection, location string, add func(*host.System), alone *host.System) (*cimi.Accepted, error) {
 	_, kind, key, _ := ownerOf(collection)
 	inside := kind == "systems"
 	pending := cimi.New(typeOfID(location))
+	named(pending.Base(), request) // what marks it marks it from the beginning
 	pending.Base().ID, pending.Base().Name, pending.Base().Created = location, alone.Name, now()
 	pending.Base().Parent = ref(collection)
 	return p.making(ctx, cimi.RelAdd, collection, pending, func(ctx context.Context, t *task) (err error) {

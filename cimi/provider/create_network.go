@@ -31,7 +31,7 @@ func (p *Provider) createNetwork(ctx context.Context, collection string, r *cimi
 		pl.c.link(p, owner+"/subnetworks", "networks/"+n.ID, extra{})
 		pl.parent("networks/"+n.ID, collection)
 	}
-	return p.makeParts(ctx, pl, collection, "networks/"+n.ID, func(s *host.System) {
+	return p.makeParts(ctx, pl, r, collection, "networks/"+n.ID, func(s *host.System) {
 		s.Networks = append(s.Networks, n)
 	}, &host.System{Name: n.Name, Holder: host.HoldsNetwork, Networks: []*host.Network{n}})
 }

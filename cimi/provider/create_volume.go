@@ -25,9 +25,9 @@ func (p *Provider) createVolume(ctx context.Context, collection string, r *cimi.
 	_, kind, key, _ := ownerOf(collection)
 	alone := &host.System{Name: d.Name, Holder: host.HoldsVolume, Disks: []*host.Disk{d}}
 	if kind != "machines" {
-		return p.makeParts(ctx, pl, collection, "volumes/"+d.ID, func(*host.System) {}, alone)
+		return p.makeParts(ctx, pl, r, collection, "volumes/"+d.ID, func(*host.System) {}, alone)
 	}
-	acc, err := p.makeParts(ctx, pl, "volumes", "volumes/"+d.ID, nil, alone)
+	acc, err := p.makeParts(ctx, pl, r, "volumes", "volumes/"+d.ID, nil, alone)
 	if err != nil {
 		return nil, err
 	}
