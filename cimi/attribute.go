@@ -105,9 +105,9 @@ func Attributes(typeName string) []*Attribute {
 	return tableOf(reflect.TypeOf(r).Elem()).attrs
 }
 
-// In tells whether a version of the standard has the attribute.
+// In tells whether a version of the standard has the attribute; 0 is either.
 func (a *Attribute) In(v Version) bool {
-	return (a.Since == 0 || a.Since <= int(v)) && (a.Until == 0 || int(v) <= a.Until)
+	return v == 0 || (a.Since == 0 || a.Since <= int(v)) && (a.Until == 0 || int(v) <= a.Until)
 }
 
 // NameIn is the attribute's name in a version.

@@ -30,7 +30,7 @@ func EncodeJSONIn(w io.Writer, r Resource, v Version) error {
 // MarshalJSON gives a resource as compact JSON with its resourceURI.
 func MarshalJSON(r Resource) ([]byte, error) { return MarshalJSONIn(r, V2) }
 
-// MarshalJSONIn is MarshalJSON in a version.
+// MarshalJSONIn is MarshalJSON in a version; 0 is what either has, for keeping.
 func MarshalJSONIn(r Resource, v Version) ([]byte, error) {
 	e := &jsonEncoder{v: v}
 	e.resource(r, true)

@@ -74,7 +74,7 @@ func putOverlay(tx *sql.Tx, id string, r cimi.Resource, updated time.Time) error
 		_, err := tx.Exec("DELETE FROM attributes WHERE id = ?", id)
 		return err
 	}
-	body, err := cimi.MarshalJSON(r)
+	body, err := cimi.MarshalJSONIn(r, 0)
 	if err != nil {
 		return err
 	}

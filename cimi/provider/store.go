@@ -162,7 +162,7 @@ func putResource(tx *sql.Tx, collection string, r cimi.Resource) error {
 	cimi.Public(shown)
 	b := shown.Base()
 	b.Operations = nil
-	body, err := cimi.MarshalJSON(shown)
+	body, err := cimi.MarshalJSONIn(shown, 0)
 	if err != nil {
 		return err
 	}
