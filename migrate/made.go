@@ -254,7 +254,7 @@ func (r *run) findMade(ctx context.Context, key string, m made) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	var fresh []string
+	var fresh []cimi.Resource
 	for _, x := range there {
 		b := x.Base()
 		if slices.Contains(m.Before, b.ID) {
@@ -264,16 +264,23 @@ func (r *run) findMade(ctx context.Context, key string, m made) (string, error) 
 			return b.ID, nil
 		}
 		if b.Properties[runProperty] == "" {
-			fresh = append(fresh, b.ID)
+			fresh = append(fresh, x)
 		}
 	}
-	switch {
-	case len(fresh) == 0:
+	if len(fresh) == 0 {
 		return "", nil
-	case len(fresh) == 1 && (m.Unmarked || strings.Contains(m.Name, r.id)):
-		return fresh[0], nil
 	}
-	return "", refuse("", m.Side, fresh[0], ErrWhose, "remove or rename it, then resume")
+	id := fresh[0].Base().ID
+	if len(fresh) == 1 && (m.Unmarked || strings.Contains(m.Name, r.id) || inTheMaking(fresh[0])) {
+		return id, nil
+	}
+	return "", refuse("", m.Side, id, ErrWhose, "remove or rename it, then resume")
+}
+
+// inTheMaking: clouds show marks when all is there, some only then.
+func inTheMaking(r cimi.Resource) bool {
+	state, _ := cimi.Value(r, "state").(string)
+	return state == cimi.StateCreating || state == cimi.StateError
 }
 
 // removeMade removes a resource, if it is there, and says so in the journal.

@@ -35,6 +35,9 @@ func (w *ways) mayResources(ctx context.Context) (ok bool, why string) {
 		return false, fmt.Sprintf("%v: --relay-listen and --relay-url say where the destination reaches us", err)
 	}
 	if err := w.probeRelay(ctx, listen, reach); err != nil {
+		if w.inProcess {
+			return false, fmt.Sprintf("the destination is in this process and does not fetch from it (%v): --via resources lets it", err)
+		}
 		return false, fmt.Sprintf("the destination does not reach us: %v: --relay-listen and --relay-url say where it does", err)
 	}
 	why = "images of its disks, networks, volumes and machines are read and made one by one"

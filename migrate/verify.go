@@ -56,11 +56,9 @@ type verification struct {
 	system string // at the destination
 	source map[string]diskNote
 	shape  *Shape // of the destination
-	// exports: the destination gives packages to read.
-	exports bool
-	notes   verifyNotes
-	found   map[string]relay.DiskDigest
-	wrong   []string
+	notes  verifyNotes
+	found  map[string]relay.DiskDigest
+	wrong  []string
 }
 
 func (v *verification) find(rule string, severity ovf.Severity, object, message string) {
@@ -109,7 +107,7 @@ func (v *verification) byCloud() {
 
 // full exports the destination and reads every disk anew.
 func (v *verification) full(ctx context.Context) error {
-	if v.Via == ViaResources && !v.exports {
+	if v.Via == ViaResources {
 		return v.byImages(ctx)
 	}
 	acc, err := exportSystem(ctx, v.dst.Provider, v.system)

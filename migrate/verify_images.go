@@ -27,7 +27,6 @@ func (v *verification) destinationShape(ctx context.Context) (*Shape, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: expected a System, the cloud answered a %s", v.system, res.TypeName())
 	}
-	v.exports = s.Operation(cimi.ActionExport) != nil
 	shape, err := readShape(ctx, v.dst.Provider, s)
 	if err == nil && v.Assembly != nil {
 		v.Assembly.restore(v.Shape, shape)

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -102,11 +101,11 @@ func (w *ways) none() {
 		w.Via = ViaRelay
 	}
 	if !w.exports && (w.Via == ViaRelay || w.Via == ViaDirect || w.Via == ViaStage) {
-		w.find(RuleExport, ovf.Error, w.System, "the source offers no export of it", "")
+		w.find(RuleExport, ovf.Error, w.System, "the source offers no export of it", w.instead())
 		return
 	}
 	if !w.imports && (w.Via == ViaRelay || w.Via == ViaDirect || w.Via == ViaStage) {
-		w.find(RuleImport, ovf.Error, o.Destination.Name, w.noImport, "")
+		w.find(RuleImport, ovf.Error, o.Destination.Name, w.noImport, w.instead())
 		return
 	}
 	for _, way := range w.Ways {
@@ -115,7 +114,17 @@ func (w *ways) none() {
 			return
 		}
 	}
-	w.find(RuleWay, ovf.Error, string(w.Via), fmt.Sprintf("the way %s is not offered yet", w.Via), "--via relay, or leave --via out")
+	w.find(RuleWay, ovf.Error, string(w.Via), "no such way", "--via auto takes the shortest way that both clouds support")
+}
+
+// instead says why the way that needs no packages is not taken.
+func (w *ways) instead() string {
+	for _, way := range w.Ways {
+		if way.Via == ViaResources {
+			return "by resources: " + way.Why
+		}
+	}
+	return ""
 }
 
 // look asks the destination what it takes.
