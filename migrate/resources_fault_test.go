@@ -125,7 +125,7 @@ func TestResourcesFail(t *testing.T) {
 					return altered{Content: c, size: 1 << 20}, nil
 				}
 			}},
-		"the source's image is deleted half way": {systems: true, class: migrate.ClassTransfer, side: migrate.Source, want: "no such image",
+		"the source's image is deleted half way": {systems: true, class: migrate.ClassTransfer, side: migrate.Source, want: "404 Not Found",
 			src: func(f *crooked) {
 				var gone atomic.Bool
 				f.open = func(ctx context.Context, href string) (cimi.Content, error) {

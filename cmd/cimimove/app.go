@@ -36,6 +36,8 @@ type call struct {
 	printer  printer
 	clouds   *endpoint.Pool
 	show     progress
+	// fromUs: a cloud in this process fetches images from us.
+	fromUs bool
 }
 
 // written is standard output that knows whether anything was written to it.

@@ -23,11 +23,15 @@ func (c *call) open(ctx context.Context, name string, side endpoint.Side) (*endp
 }
 
 func (c *call) endpointOptions(side endpoint.Side) endpoint.Options {
-	return endpoint.Options{
+	o := endpoint.Options{
 		Side: side, ConfigFile: c.String("config"), PasswordFile: c.String(string(side) + "-password-file"),
 		CAFile: c.String("ca-file"), Pin: c.String("tls-pin"), Insecure: c.Bool("insecure"), Proxy: c.String("proxy"),
 		StallTimeout: c.Duration("stall-timeout"), StateDir: c.String("state-dir"), OnRetry: c.retried,
 	}
+	if side == endpoint.Destination && (c.fromUs || c.String("via") == string(migrate.ViaResources)) {
+		o.AllowSources = loopback()
+	}
+	return o
 }
 
 // retried logs a request that is made again. It is no error yet: of that there is

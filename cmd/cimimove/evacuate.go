@@ -213,6 +213,9 @@ func resume(ctx context.Context, c *call) (result, error) {
 	rb, err := evacuate.Recorded(ctx, e.Journal, c.Args().First())
 	if errors.Is(err, journal.ErrNoBatch) {
 		defer done()
+		if run, err := e.Journal.Run(ctx, c.Args().First()); err == nil {
+			c.fromUs = run.Via == string(migrate.ViaResources)
+		}
 		rep, err := e.Resume(ctx, c.Args().First(), migrate.ResumeOptions{Properties: values})
 		return reported(rep), c.keep(rep, resumable(rep, err))
 	}

@@ -101,6 +101,7 @@ func (c *call) plannedAgain(ctx context.Context, e *migrate.Engine, file string)
 	if err != nil {
 		return nil, err
 	}
+	c.fromUs = saved.Options.Via == migrate.ViaResources
 	src, dst, err := c.sides(ctx, saved.Source(), saved.Destination())
 	if err != nil {
 		return nil, err

@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 //	webserver NAME DIR      serves the files of a folder over HTTP; $NAME is its URL
 //	brokenserver NAME FILE stall|drop
 //	                        serves half of a file, and is silent or gone then
+//	bare NAME DIR [nosystems] [1.x]   serves local:DIR as a cloud without packages, or without Systems too, in that dialect
 //	objectstore BUCKET      an object store with one bucket, which the environment names
 //	exits CODE cimimove …   runs it and compares the exit code; ! is not needed
 //	json PATH [VALUE]       standard output is one JSON document that has VALUE at PATH
@@ -67,6 +68,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"bare":    scriptBare,
 			"package": scriptPackage, "disk": scriptDisk, "serve": scriptServe, "exits": scriptExits, "json": scriptJSON,
 			"capture": scriptCapture, "oneline": scriptOneLine, "empty": scriptEmpty, "objectstore": scriptObjectStore, "mutate": scriptMutate, "flip": scriptFlip, "signer": scriptSigner, "vcenter": scriptVCenter, "webserver": scriptWebServer, "brokenserver": scriptBrokenServer,
 		},
