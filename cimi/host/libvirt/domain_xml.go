@@ -122,6 +122,9 @@ type diskSourceXML struct {
 	Volume string `xml:"volume,attr,omitempty"`
 	File   string `xml:"file,attr,omitempty"`
 	Dev    string `xml:"dev,attr,omitempty"`
+	// Of a disk on the network: rbd, iscsi, nbd, …
+	Protocol string `xml:"protocol,attr,omitempty"`
+	Name     string `xml:"name,attr,omitempty"`
 }
 
 type targetXML struct {

@@ -155,6 +155,9 @@ func placeOf(s diskSourceXML) place {
 	if s.Pool != "" {
 		return place{s.Pool, s.Volume}
 	}
+	if s.Protocol != "" {
+		return place{"", s.Protocol + "://" + s.Name}
+	}
 	return place{"", first(s.File, s.Dev)}
 }
 

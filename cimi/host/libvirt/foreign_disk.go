@@ -27,13 +27,25 @@ func (h *Host) openForeign(ctx context.Context, at place, d *host.Disk) (disk.Im
 		return err
 	})
 	if is(err, lv.ErrNoStorageVol) || is(err, lv.ErrNoStoragePool) {
-		return nil, fmt.Errorf("disk %s: %s lies in no storage pool, and libvirt gives only what does; virsh pool-create-as NAME dir --target %s makes one of its folder: %w",
-			d.Name, at.volume, path.Dir(at.volume), host.ErrUnsupported)
+		return nil, fmt.Errorf("disk %s: %s: %w", d.Name, unreachable(at), host.ErrUnsupported)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("disk %s: %w", d.Name, err)
 	}
 	return h.openImage(ctx, vol, format, 0)
+}
+
+// unreachable says why libvirt does not give a disk, and what helps.
+func unreachable(at place) string {
+	switch {
+	case at.pool != "":
+		return fmt.Sprintf("there is no volume %s in a pool %s", at.volume, at.pool)
+	case strings.Contains(at.volume, "://"):
+		return fmt.Sprintf("it is on the network (%s), where libvirt does not read it; copy it into a pool first", at.volume)
+	case strings.HasPrefix(at.volume, "/dev/"):
+		return fmt.Sprintf("%s lies in no storage pool, and libvirt gives only what does; a pool of type logical, disk or iscsi can hold the device", at.volume)
+	}
+	return fmt.Sprintf("%s lies in no storage pool, and libvirt gives only what does; virsh pool-create-as NAME dir --target %s makes one of its folder", at.volume, path.Dir(at.volume))
 }
 
 func describeVolume(l *lv.Libvirt, at place) (vol lv.StorageVol, format string, err error) {
