@@ -18,6 +18,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/object"
 	"github.com/cimimove/cimimove/ovf/remote"
+	"github.com/cimimove/cimimove/ovf/systemtemplate"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
@@ -76,6 +77,7 @@ func ClassOf(err error) Class {
 		elsewhere  *remote.RefusedError
 		status     *fetch.StatusError
 		classed    interface{ Class() Class }
+		unsayable  *systemtemplate.RefusedError
 	)
 	switch {
 	case err == nil:
@@ -97,7 +99,7 @@ func ClassOf(err error) Class {
 		errors.Is(err, ovf.ErrNoDescriptor), errors.Is(err, ovf.ErrMultipleDescriptors), errors.Is(err, ovf.ErrUnsafePath),
 		errors.Is(err, disk.ErrCorrupt), errors.Is(err, disk.ErrWrongFormat):
 		return ClassInvalid
-	case errors.Is(err, disk.ErrUnsupported), errors.Is(err, dir.ErrNotReplaced), errors.As(err, &elsewhere):
+	case errors.As(err, &unsayable), errors.Is(err, disk.ErrUnsupported), errors.Is(err, dir.ErrNotReplaced), errors.As(err, &elsewhere):
 		return ClassRefused
 	case isTLS(err):
 		return ClassAuth

@@ -12,6 +12,7 @@ import (
 	"github.com/cimimove/cimimove/migrate/runbook"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/systemtemplate"
 )
 
 // TestExitCode is the table of exit codes of the command line.
@@ -37,6 +38,7 @@ func TestExitCode(t *testing.T) {
 		{failed(cimi.Int(10004)), 4},
 		{&Error{Class: ClassRefused, Err: &ovf.IntegrityError{}}, 5},
 		{failed(cimi.Int(10005)), 5},
+		{&systemtemplate.RefusedError{}, 5},
 		{&cimi.Error{Status: 409}, 5},
 		{&cimi.Error{Status: 401}, 6},
 		{&cimi.Error{Status: 403}, 6},

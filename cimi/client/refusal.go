@@ -135,8 +135,11 @@ func networkError(method, href string, err error) error {
 		record    tls.RecordHeaderError
 		security  *cimi.SecurityError
 		pin       *fetch.PinError
+		judged    *cimi.Error
 	)
 	switch {
+	case errors.As(err, &judged) && judged.Status != 0: // redirects in a circle
+		return &cimi.Error{Status: judged.Status, Method: method, URL: fetch.Redact(href), Message: judged.Message}
 	case errors.As(err, &security):
 		return security
 	case errors.As(err, &authority), errors.As(err, &name), errors.As(err, &invalid), errors.As(err, &verify), errors.As(err, &alert), errors.As(err, &record), errors.As(err, &pin):
