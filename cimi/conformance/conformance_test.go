@@ -17,7 +17,7 @@ import (
 // cloud of its own.
 func shalls() map[string]func(c *cloud) {
 	all := map[string]func(c *cloud){}
-	for _, part := range []map[string]func(c *cloud){protocol, resources, systems, machines, volumes, networks, monitoring} {
+	for _, part := range []map[string]func(c *cloud){protocol, resources, metadata, systems, machines, volumes, networks, monitoring} {
 		for name, run := range part {
 			if all[name] != nil {
 				panic("two tests are called " + name)
