@@ -113,6 +113,22 @@ func (p *Plan) planAssembly(ctx context.Context, s *cimi.System) error {
 		return err
 	}
 	p.assemblyLosses(s)
+	return p.networkLosses(ctx, s)
+}
+
+// networkLosses finds what only 1.x has of networks.
+func (p *Plan) networkLosses(ctx context.Context, s *cimi.System) error {
+	for _, c := range []struct{ kind, href string }{
+		{"address", cimi.HrefOf(s.Addresses)}, {"network port", cimi.HrefOf(s.NetworkPorts)}, {"forwarding group", cimi.HrefOf(s.ForwardingGroups)},
+	} {
+		all, err := listIfThere(ctx, p.opts.Source.Provider, c.href)
+		if err != nil {
+			return at(StepDiscover, Source, s.Name, err)
+		}
+		for _, r := range all {
+			p.find(systemtemplate.NetworkUnmapped, ovf.Warning, strings.TrimSpace(c.kind+" "+r.Base().Name), "does not move: create it at the destination", "")
+		}
+	}
 	return nil
 }
 

@@ -125,3 +125,22 @@ func TestResourcesNoFit(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestResourcesLosses: what only 1.x has of networks is told of, not dropped.
+func TestResourcesLosses(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	id := a.load(hosttest.NewSample(t, "shop", 1))
+	a.add(id+"/addresses", &cimi.AddressCreate{Common: cimi.Common{Name: "public"}, AddressTemplate: cimi.RefBy(&cimi.AddressTemplate{IP: "192.0.2.7"})})
+	src, dst := a.bared(cimi.V1, asBare), b.bared(cimi.V1, asBare)
+	p, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range p.Findings {
+		if f.ID == "MAP-NET-002" && f.Object == "address public" {
+			return
+		}
+	}
+	t.Errorf("findings %+v", p.Findings)
+}
