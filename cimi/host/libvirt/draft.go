@@ -67,7 +67,6 @@ func drafted(x *domainXML, sizes map[string]int64) ovf.Draft {
 	}
 	if x.Devices.TPM != nil {
 		add(ovf.Item{ElementName: "TPM", ResourceType: ovf.ResourceOther, ResourceSubType: "vmware.vtpm"})
-		hw.Items[len(hw.Items)-1].Required = false
 	}
 	d.Content.Hardware = []ovf.DraftHardware{hw}
 	return d
