@@ -43,8 +43,12 @@ type DraftHardware struct {
 	SystemType string // vssd:VirtualSystemType; empty leaves System out
 	Transport  string
 	// Items in order; Kind empty means Item. Connection, HostResource and the
-	// other fields are written when not empty; AutomaticAllocation for adapters only.
-	Items    []Item
+	// other fields are written when not empty; AutomaticAllocation for adapters
+	// only. Required is not looked at, lest its zero value let a disk be left out.
+	Items []Item
+	// Optional are the InstanceIDs of Items that a consumer may leave out:
+	// ovf:required is false (8.4).
+	Optional []string
 	Firmware string // bios, efi: written as vmw:Config; empty leaves it out
 	// SecureBoot asks for UEFI secure boot, as vmw:Config too.
 	SecureBoot bool
@@ -303,7 +307,11 @@ func (w *draftWriter) hardware(h DraftHardware, id string) xmltree.Fragment {
 	// OVF 2's schema has Items first, then adapters, then storage.
 	slices.SortStableFunc(items, func(a, b Item) int { return cmp.Compare(itemOrder[a.Kind], itemOrder[b.Kind]) })
 	for _, it := range items {
-		x.Children = append(x.Children, w.item(it))
+		f := w.item(it)
+		if slices.Contains(h.Optional, it.InstanceID) {
+			f = w.set(f, "required", "false")
+		}
+		x.Children = append(x.Children, f)
 	}
 	config := func(key, value string) {
 		w.vmw = true

@@ -97,6 +97,28 @@ func TestDraft(t *testing.T) {
 	}
 }
 
+// TestDraftOptional: an Item is demanded unless the draft says that it may be
+// left out, in either version.
+func TestDraftOptional(t *testing.T) {
+	for _, v := range []ovf.Version{ovf.V1, ovf.V2} {
+		d := appliance(v)
+		hw := &d.Content.Children[0].Hardware[0]
+		left := hw.Items[len(hw.Items)-1].InstanceID
+		hw.Optional = []string{left}
+		e, err := ovf.NewEnvelope(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, _ := e.ByID("db")
+		for _, it := range db.Hardware()[0].Items() {
+			if it.Required == (it.InstanceID == left) {
+				t.Errorf("version %s: Item %s: required is %v", v, it.InstanceID, it.Required)
+			}
+		}
+		xmllint(t, e)
+	}
+}
+
 // xmllint checks against the schema of the version.
 func xmllint(t *testing.T, e *ovf.Envelope) {
 	dir := filepath.Join(repository(t), "..", "shared", "spec", "ovf-xsd", map[ovf.Version]string{ovf.V1: "1.1.1", ovf.V2: "2.0.1"}[e.Version()])

@@ -16,6 +16,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/formats"
 	"github.com/cimimove/cimimove/ovf/files"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // Hosts opens hosts for a test. Open gives an empty host; Reopen closes it and
@@ -275,7 +276,28 @@ func export(t testing.TB, h host.Host, id string, opts host.ExportOptions) (host
 	if int64(len(b)) != x.Size() {
 		t.Fatalf("export has %d bytes, its size says %d", len(b), x.Size())
 	}
+	ValidDescriptor(t, b)
 	return x, b
+}
+
+// ValidDescriptor wants the descriptor of an archive to be valid by its schema,
+// but for sections of vendors, which are valid by the vendor's alone (DSP0243 7.3).
+func ValidDescriptor(t testing.TB, archive []byte) {
+	t.Helper()
+	env, err := ovf.Parse(bytes.Clone(Package(t, archive).Envelope().Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := env.Sections()
+	for c := range env.Contents() {
+		sections = append(sections, c.Sections()...)
+	}
+	for _, s := range sections {
+		if s.Namespace != env.Namespace() {
+			s.Node().Remove()
+		}
+	}
+	ovftest.Valid(t, "the exported descriptor", env.Bytes())
 }
 
 // contents decodes the disks of an archive and gives its other files as they are.

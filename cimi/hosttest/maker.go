@@ -111,6 +111,7 @@ func exported(t testing.TB, x host.Export) ovf.Package {
 	if err := disk.ReadFull(x, b, 0); err != nil {
 		t.Fatal(err)
 	}
+	ValidDescriptor(t, b)
 	return Package(t, b)
 }
 

@@ -87,20 +87,12 @@ func OneMachine(t testing.TB, hw ovf.DraftHardware, disks []ovf.Disk, refs []ovf
 // may be left out (DSP0243 8.4).
 func NotRequired(t testing.TB, element string, hw ovf.DraftHardware, disks []ovf.Disk, refs []ovf.File, files ...[2]string) []byte {
 	t.Helper()
-	env, err := ovf.NewEnvelope(ovf.Draft{Files: refs, Disks: disks, Networks: []ovf.Network{{Name: "lan"}},
-		Content: ovf.DraftContent{ID: "vm", Name: "vm", Hardware: []ovf.DraftHardware{hw}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, vs := range env.VirtualSystems() {
-		section, _ := vs.HardwareFor(nil)
-		for _, it := range section.EffectiveItems("") {
-			if it.ElementName == element {
-				it.Node().SetAttr(env.Namespace(), "required", "false", "ovf")
-			}
+	for _, it := range hw.Items {
+		if it.ElementName == element {
+			hw.Optional = append(hw.Optional, it.InstanceID)
 		}
 	}
-	return ArchiveOf(t, env.Bytes(), files...)
+	return OneMachine(t, hw, disks, refs, files...)
 }
 
 // Importing imports a package and gives what was found.
@@ -115,7 +107,7 @@ func Importing(t testing.TB, h host.Host, b []byte, opts host.ImportOptions) (*h
 	return s, found
 }
 
-// Exported is a System as an archive.
+// Exported is a System as an archive, whose descriptor has to be valid.
 func Exported(t testing.TB, h host.Host, id string) []byte {
 	t.Helper()
 	x, err := h.Export(context.Background(), id, host.ExportOptions{})
@@ -127,5 +119,6 @@ func Exported(t testing.TB, h host.Host, id string) []byte {
 	if err := disk.ReadFull(x, b, 0); err != nil {
 		t.Fatal(err)
 	}
+	ValidDescriptor(t, b)
 	return b
 }

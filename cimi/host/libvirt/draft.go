@@ -66,7 +66,8 @@ func drafted(x *domainXML, sizes map[string]int64) ovf.Draft {
 		hw.SecureBoot = x.OS.Loader != nil && x.OS.Loader.Secure == "yes"
 	}
 	if x.Devices.TPM != nil {
-		add(ovf.Item{ElementName: "TPM", ResourceType: ovf.ResourceOther, ResourceSubType: "vmware.vtpm"})
+		// Whoever has none to give warns, and may take the machine.
+		hw.Optional = append(hw.Optional, add(ovf.Item{ElementName: "TPM", ResourceType: ovf.ResourceOther, ResourceSubType: "vmware.vtpm"}))
 	}
 	d.Content.Hardware = []ovf.DraftHardware{hw}
 	return d

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	lv "github.com/digitalocean/go-libvirt"
 
@@ -119,7 +118,6 @@ func describe(id string, x *domainXML, state host.PowerState, sizes map[string]i
 	if err != nil {
 		return nil, fmt.Errorf("domain %s: %w", x.Name, err)
 	}
-	notRequired(env, "vtpm") // whoever has none to give warns, and may take the machine
 	s, err := host.View(env, host.ViewOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("domain %s: %w", x.Name, err)
@@ -151,18 +149,6 @@ func describe(id string, x *domainXML, state host.PowerState, sizes map[string]i
 		}
 	}
 	return f, nil
-}
-
-// notRequired lets Items of a sub-type be left out (DSP0243 8.4).
-func notRequired(env *ovf.Envelope, subType string) {
-	for _, vs := range env.VirtualSystems() {
-		section, _ := vs.HardwareFor(nil)
-		for _, it := range section.EffectiveItems("") {
-			if strings.Contains(it.ResourceSubType, subType) {
-				it.Node().SetAttr(env.Namespace(), "required", "false", "ovf")
-			}
-		}
-	}
 }
 
 func placeOf(s diskSourceXML) place {

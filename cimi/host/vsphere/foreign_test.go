@@ -149,6 +149,7 @@ func TestForeignDescriptor(t *testing.T) {
 	if !slices.ContainsFunc(x.Findings(), func(f ovf.Finding) bool { return f.ID == "VSPHERE-OVF-001" && f.Severity == ovf.Warning }) {
 		t.Errorf("without the vCenter's descriptor nothing is told: %+v", x.Findings())
 	}
+	hosttest.Exported(t, h, s.ID) // ours is valid as well
 }
 
 // TestForeignInventory: what people do to an inventory. A name with a slash,
