@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // populate puts one of everything into a cloud and gives the ids, by type.
@@ -246,6 +247,52 @@ var resources = map[string]func(c *cloud){
 		c.done(c.Do("PUT", m+"?$select=name", body("Machine", `"name":"x"`)))
 		if now := c.get(m); now.s("updated") == was.s("updated") || now.s("created") != was.s("created") {
 			c.Errorf("an update leaves updated at %s, created %s", now.s("updated"), now.s("created"))
+		}
+	},
+	"dates-of-their-own": func(c *cloud) {
+		s := c.system(oneMachine, strings.Replace(oneMachine, `"vm"`, `"vm2"`, 1))
+		machines := c.get(s).href("machines")
+		first := c.ids(machines)
+		later := c.add(machines, "MachineCreate", `"name":"later","machineTemplate":{"machineConfig":{"cpu":1,"memory":1024,"disks":[{"capacity":7}]},"interfaceTemplates":[{}]}`)
+		date := func(id, name string) time.Time {
+			at, err := time.Parse(time.RFC3339Nano, c.get(id).s(name))
+			if err != nil {
+				c.Fatalf("%s: %s: %v", id, name, err)
+			}
+			return at
+		}
+		added := []string{later, c.ids(c.get(later).href("disks"))[0], c.ids(c.get(later).href("interfaces"))[0]}
+		for _, id := range added {
+			if !date(id, "created").After(date(s, "created")) || !date(id, "updated").Equal(date(id, "created")) {
+				c.Errorf("%s was made after its System, of %s: created %s, updated %s", id, date(s, "created"), date(id, "created"), date(id, "updated"))
+			}
+		}
+		if !date(s, "updated").Equal(date(s, "created")) {
+			c.Errorf("a Machine was added, and updated of the System is %s, created %s", date(s, "updated"), date(s, "created"))
+		}
+		for i, attributes := range []string{`"name":"x"`, `"cpu":2`, `"properties":{"k":"v"}`} {
+			was := date(first[0], "updated")
+			name := strings.Split(attributes, `"`)[1]
+			c.done(c.Do("PUT", first[0]+"?$select="+name, body("Machine", attributes)))
+			if now := date(first[0], "updated"); !now.After(was) {
+				c.Errorf("change %d of a Machine leaves updated at %s", i, now)
+			}
+		}
+		for _, id := range append(added, s, first[1]) {
+			if !date(id, "updated").Equal(date(id, "created")) {
+				c.Errorf("%s: its sibling or part was updated, and updated is %s, created %s", id, date(id, "updated"), date(id, "created"))
+			}
+		}
+		// Another parent makes it no other resource.
+		was := date(later, "created")
+		c.done(c.Do("PUT", later+"?$select=parent", body("Machine", `"parent":{"href":"`+c.URL+`/machines"}`)))
+		m := c.machine()
+		made := date(m, "created")
+		c.done(c.Do("PUT", m+"?$select=parent", body("Machine", `"parent":{"href":"`+machines+`"}`)))
+		for id, was := range map[string]time.Time{later: was, m: made} {
+			if now := date(id, "created"); !now.Equal(was) {
+				c.Errorf("%s moved, and created went from %s to %s", id, was, now)
+			}
 		}
 	},
 	"references-emptied": func(c *cloud) {

@@ -74,6 +74,8 @@ type Machine struct {
 	Instance int `json:"instance,omitempty"`
 	// StartOrder is OVF's (DSP0243 9.7), kept as the descriptor says.
 	StartOrder int `json:"startOrder,omitempty"`
+	// Created is zero for what was made together with the root; see Dates.
+	Created time.Time `json:"created,omitzero"`
 }
 
 // Attachment puts a disk of the System on a controller of a machine.
@@ -101,7 +103,8 @@ type NIC struct {
 	Disabled bool   `json:"disabled,omitempty"`
 	// Endpoint is the Provider's key of the ProtocolEndpoint that the card is
 	// connected by, where it was made before the card.
-	Endpoint string `json:"endpoint,omitempty"`
+	Endpoint string    `json:"endpoint,omitempty"`
+	Created  time.Time `json:"created,omitzero"`
 }
 
 // Disk is a virtual disk owned by a System.
@@ -126,6 +129,8 @@ type Disk struct {
 	Local bool `json:"local,omitempty"`
 	// Generation counts how often the content was replaced as a whole.
 	Generation int `json:"generation,omitempty"`
+	// Created is zero for what was made together with the root; see Dates.
+	Created time.Time `json:"created,omitzero"`
 }
 
 // Network is a network of a System; External ones are the host's own and are
@@ -136,4 +141,6 @@ type Network struct {
 	Name        string `json:"name"`
 	Description string `json:"description,omitempty"`
 	External    bool   `json:"external,omitempty"`
+	// Created is zero for what was made together with the root; see Dates.
+	Created time.Time `json:"created,omitzero"`
 }

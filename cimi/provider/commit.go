@@ -28,10 +28,13 @@ func (c *change) put(collection string, r cimi.Resource) {
 // takes away what lies there.
 func (c *change) overlay(p *Provider, id string, r cimi.Resource) { c.overlayAt(p, id, r, time.Now()) }
 
+// never is when what no consumer has changed yet was changed.
+var never = time.Unix(0, 0)
+
 // overlayQuietly is overlay for what is no update: operations do not change the
 // time of it (5.7.1).
 func (c *change) overlayQuietly(p *Provider, id string, r cimi.Resource) {
-	at := time.Unix(0, 0)
+	at := never
 	if old := p.overlays.get(id); old != nil {
 		at = old.updated
 	}

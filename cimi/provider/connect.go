@@ -234,7 +234,7 @@ func (p *Provider) moveHeld(ctx context.Context, h held, system string) (held, e
 		})
 	} else {
 		err = mover.Move(ctx, h.root.ID, to, func(from, into *host.System) error {
-			into.Created = from.Created
+			into.Created = h.created()
 			return carry(from, into, h, system)
 		})
 	}

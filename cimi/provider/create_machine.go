@@ -114,7 +114,7 @@ func (pl *plan) machine(ctx context.Context, find scope, request cimi.Resource, 
 		return nil, err
 	}
 	if view.ID = ""; !cimi.Empty(view) {
-		pl.c.overlay(p, id, view)
+		pl.c.overlayQuietly(p, id, view)
 	}
 	shown := &cimi.Machine{}
 	shown.ID, shown.Name = id, m.Name

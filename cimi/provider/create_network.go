@@ -53,8 +53,8 @@ func (pl *plan) lay(id string, over cimi.Resource) {
 		pl.overlays = map[string]cimi.Resource{}
 	}
 	if pl.overlays[id] == nil {
-		pl.c.write(func(tx *sql.Tx) error { return putOverlay(tx, id, pl.overlays[id], touched()) })
-		pl.c.then(func() { pl.p.overlays.set(id, pl.overlays[id], touched()) })
+		pl.c.write(func(tx *sql.Tx) error { return putOverlay(tx, id, pl.overlays[id], never) })
+		pl.c.then(func() { pl.p.overlays.set(id, pl.overlays[id], never) })
 	}
 	pl.overlays[id] = over
 }

@@ -102,7 +102,7 @@ func (pl *plan) system(ctx context.Context, outer scope, path templatePath, requ
 		return nil, err
 	}
 	if !cimi.Empty(view) {
-		pl.c.overlay(pl.p, id, view)
+		pl.c.overlayQuietly(pl.p, id, view)
 	}
 	shown := &cimi.System{}
 	shown.ID, shown.Name = id, s.Name

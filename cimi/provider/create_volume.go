@@ -110,7 +110,7 @@ func (pl *plan) volume(ctx context.Context, request cimi.Resource, t *cimi.Volum
 		return nil, err
 	}
 	if !cimi.Empty(view) {
-		pl.c.overlay(p, id, view)
+		pl.c.overlayQuietly(p, id, view)
 	}
 	pl.disks = append(pl.disks, d)
 	shown := &cimi.Volume{}

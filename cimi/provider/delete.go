@@ -277,7 +277,7 @@ func dropLocal(root *host.System, m *host.Machine) {
 // before others come or go.
 func keepCardIDs(m *host.Machine) {
 	for i := range m.NICs {
-		m.NICs[i].ID = cardID(m, i)
+		m.NICs[i].ID = m.CardID(i)
 	}
 }
 
@@ -483,10 +483,7 @@ func (p *Provider) forgetReferences(ctx context.Context, c *change, seen map[str
 			next := cimi.Clone(o.r)
 			related := relate(next, id, instead)
 			if cimi.Forget(next, func(h string) bool { return seen[h] }) || related {
-				if cimi.Empty(next) {
-					next = nil
-				}
-				c.overlay(p, source, next)
+				c.overlayQuietly(p, source, next)
 			}
 			continue
 		}

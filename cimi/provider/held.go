@@ -2,8 +2,8 @@ package provider
 
 import (
 	"iter"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cimimove/cimimove/cimi/host"
 )
@@ -50,15 +50,27 @@ func (h held) key() string {
 func (h held) id() string { return h.kind + "/" + h.key() }
 
 // cardKey tells a card from all others of the cloud.
-func cardKey(m *host.Machine, i int) string { return m.ID + "." + cardID(m, i) }
+func cardKey(m *host.Machine, i int) string { return m.ID + "." + m.CardID(i) }
 
-// cardID tells a card from the others of its machine: its position, unless it
-// was given an id when cards came or went.
-func cardID(m *host.Machine, i int) string {
-	if id := m.NICs[i].ID; id != "" {
-		return id
+// created is when it was made: with the root that it is in, or later.
+func (h held) created() time.Time {
+	var own time.Time
+	switch h.kind {
+	case "systems":
+		own = h.system.Created
+	case "machines":
+		own = h.machine.Created
+	case "volumes", "disks":
+		own = h.disk.Created
+	case "networks", "segments":
+		own = h.network.Created
+	case "interfaces", "endpoints":
+		own = h.machine.NICs[h.card].Created
 	}
-	return strconv.Itoa(i)
+	if own.IsZero() {
+		return h.root.Created
+	}
+	return own
 }
 
 // cardOf finds the card of an interface or endpoint.
@@ -74,7 +86,7 @@ func (w *world) cardOf(kind, key string) (m machineAt, card int, ok bool) {
 		return m, 0, false
 	}
 	for i := range m.NICs {
-		if cardID(m.Machine, i) == card1 {
+		if m.CardID(i) == card1 {
 			return m, i, kind == "interfaces" || m.NICs[i].Endpoint == ""
 		}
 	}

@@ -132,7 +132,7 @@ func (p *Provider) takeMachineImage(ctx context.Context, s subject, action strin
 			pl.c.link(p, s.id+"/snapshots", id, extra{})
 			pl.latest(s.id, id)
 		}
-		pl.c.overlay(p, id, view)
+		pl.c.overlayQuietly(p, id, view)
 		shown := &cimi.MachineImage{}
 		shown.ID, shown.Name = id, place.Name
 		pl.made = append(pl.made, shown)

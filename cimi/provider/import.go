@@ -47,7 +47,7 @@ func (p *Provider) importSystem(ctx context.Context, open opener, r *importReque
 		over.Properties, over.Description = s.Properties, s.Description
 		if !cimi.Empty(over) {
 			c := &change{}
-			c.overlay(p, s.ID, over)
+			c.overlayQuietly(p, s.ID, over)
 			if err := p.commit(c); err != nil {
 				return err
 			}

@@ -17,7 +17,8 @@ func operation(rel, href string) cimi.Operation { return cimi.Operation{Rel: rel
 // common fills what every view of a host's resource has.
 func common(c *cimi.Common, h held, name, description, ovfID, parent, typeName string) {
 	c.ID, c.Name, c.Description = h.id(), name, description
-	c.Created, c.Updated = cimi.TimeOf(h.root.Created), cimi.TimeOf(h.root.Updated)
+	c.Created = cimi.TimeOf(h.created())
+	c.Updated = c.Created // until a consumer changes it: see lay
 	c.Parent = ref(parent)
 	c.ResourceMetadata = cimi.RefTo[cimi.ResourceMetadata]("resourceMetadata/" + typeName)
 	if ovfID != "" {

@@ -41,7 +41,11 @@ func (p *Provider) updateHeld(ctx context.Context, c *change, h held, was, next 
 	if err := u.shape(ctx); err != nil {
 		return err
 	}
-	c.overlay(p, was.Base().ID, overlayOf(was, next, p.overlays.get(was.Base().ID), u.native...))
+	over := overlayOf(was, next, p.overlays.get(was.Base().ID), u.native...)
+	if over == nil {
+		over = cimi.New(was.TypeName()) // which says when it was
+	}
+	c.overlay(p, was.Base().ID, over)
 	return nil
 }
 

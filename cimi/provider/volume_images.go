@@ -73,7 +73,7 @@ func (p *Provider) takeVolumeImage(ctx context.Context, s subject, from cimi.Res
 		}}
 		pl.c.link(p, s.id+"/images", id, extra{})
 		if !cimi.Empty(view) {
-			pl.c.overlay(p, id, view)
+			pl.c.overlayQuietly(p, id, view)
 		}
 		shown := &cimi.VolumeImage{}
 		shown.ID, shown.Name = id, place.Name
@@ -170,7 +170,7 @@ func (p *Provider) createDisk(ctx context.Context, collection string, r *cimi.Di
 		over := &cimi.Disk{}
 		over.Description, over.Properties = r.Description, r.Properties
 		if !cimi.Empty(over) {
-			c.overlay(p, id, over)
+			c.overlayQuietly(p, id, over)
 		}
 		shown := &cimi.Disk{}
 		shown.ID, shown.Name = id, d.Name

@@ -130,10 +130,12 @@ func (h *Host) Alter(ctx context.Context, id string, disks []*host.Disk, fill ho
 	if err != nil {
 		return nil, err
 	}
+	dates := host.DatesOf(next.System)
 	if err := change(next.System); err != nil {
 		return nil, err
 	}
 	next.System.Updated = time.Now().UTC()
+	dates.Keep(next.System, next.System.Updated)
 	now, err := placed(next.System, before, places, disks)
 	if err != nil {
 		return nil, err

@@ -43,10 +43,12 @@ func (h *Host) Alter(ctx context.Context, id string, disks []*host.Disk, fill ho
 		for d := range s.AllDisks() {
 			before[diskPath(d)] = d.ID
 		}
+		dates := host.DatesOf(s)
 		if err := change(s); err != nil {
 			return err
 		}
 		s.Updated = time.Now().UTC()
+		dates.Keep(s, s.Updated)
 		made := map[string]bool{}
 		for _, d := range disks {
 			made[diskPath(d)] = true

@@ -27,6 +27,7 @@ func (h *Host) Move(ctx context.Context, from, to string, change func(from, to *
 			return err
 		}
 		before := paths(a, b)
+		dates := host.DatesOf(a, b)
 		if err := change(a, b); err != nil {
 			return err
 		}
@@ -41,6 +42,8 @@ func (h *Host) Move(ctx context.Context, from, to string, change func(from, to *
 		}
 		b.Updated = time.Now().UTC()
 		a.Updated = b.Updated
+		dates.Keep(a, a.Updated)
+		dates.Keep(b, b.Updated)
 		for d := range b.AllDisks() {
 			if _, err := tx.ExecContext(ctx, "UPDATE disks SET system = ? WHERE id = ?", to, d.ID); err != nil {
 				return err
