@@ -78,8 +78,12 @@ type ListOptions struct {
 	Last    int
 }
 
-// UpdateOptions: Select names the attributes of a partial update; IfMatch is an ETag (4.1.7.2).
+// UpdateOptions: Select names the attributes of a partial update, and those of
+// them that the resource has no value for are reset (4.2.1.3.1), unless Whole
+// says that no consumer named them: that the update is as whole as its version
+// of the standard can make it. IfMatch is an ETag (4.1.7.2).
 type UpdateOptions struct {
 	Select  []string
+	Whole   bool
 	IfMatch string
 }

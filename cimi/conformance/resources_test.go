@@ -236,6 +236,43 @@ var resources = map[string]func(c *cloud){
 			c.Want(c.Do("PUT", id+"?$select=description", body(typeName, `"nonsense":1`)), 400, "nonsense")
 		}
 	},
+	"partial-resets": func(c *cloud) {
+		none := func(typeName string) string { return body(typeName, "") }
+		made := map[string]string{"Machine": c.machine(), "Volume": c.volume(), "Network": c.network(), "System": c.system(oneMachine)}
+		made["MachineImage"] = c.done(c.act(made["Machine"], "snapshot", "")).Header.Get("Location")
+		made["VolumeImage"] = c.done(c.act(made["Volume"], "snapshot", "")).Header.Get("Location")
+		for typeName, id := range made {
+			c.done(c.Do("PUT", id+"?$select=name", body(typeName, `"name":"given"`)))
+			r := c.done(c.Do("PUT", id+"?$select=name", none(typeName)))
+			if name := c.get(id).s("name"); r.StatusCode != 200 || name == "given" || name == "" {
+				c.Errorf("%s: name is %q after it was reset", typeName, name)
+			}
+		}
+		m := made["Machine"]
+		c.done(c.Do("PUT", m+"?$select=cpu,memory,cpuSpeed", body("Machine", `"cpu":3,"memory":4096,"cpuSpeed":2000`)))
+		c.done(c.Do("PUT", m+"?$select=cpu,cpuSpeed", `<Machine xmlns="http://schemas.dmtf.org/cimi/2"/>`, "Content-Type", "application/xml"))
+		if o := c.get(m); o["cpu"] != 1.0 || o["memory"] != 4096.0 || o["cpuSpeed"] != nil {
+			c.Errorf("cpu and cpuSpeed were reset, memory was not named: cpu %v, memory %v, cpuSpeed %v", o["cpu"], o["memory"], o["cpuSpeed"])
+		}
+		c.done(c.Do("PUT", m+"?$select=memory", none("Machine")))
+		if o := c.get(m); o["memory"] != 524288.0 {
+			c.Errorf("memory was reset to %v", o["memory"])
+		}
+		// What cannot be without its value is refused and stays.
+		for id, attribute := range map[string]string{made["Volume"]: "capacity", m: "parent"} {
+			was := c.get(id)
+			c.Want(c.Do("PUT", id+"?$select="+attribute, none(was.s("resourceURI")[len(ns):])), 400, attribute+": there is no value to reset it to")
+			if now := c.get(id); now.s("updated") != was.s("updated") {
+				c.Errorf("%s changed though its %s cannot be reset", id, attribute)
+			}
+		}
+		// A whole update in 1.x names nothing.
+		c.done(c.Do("PUT", m+"?$select=cpu", body("Machine", `"cpu":3`)))
+		c.done(c.Do("PUT", strings.Replace(m, "/machines/", "/cimi/1/machines/", 1), `{"resourceURI":"http://schemas.dmtf.org/cimi/1/Machine","name":"x"}`))
+		if o := c.get(m); o["cpu"] != 3.0 {
+			c.Errorf("a whole update in 1.x made cpu %v", o["cpu"])
+		}
+	},
 	"updated": func(c *cloud) {
 		m := c.machine()
 		was := c.get(m)

@@ -127,7 +127,7 @@ func orName(name, kind, key string) string {
 	if name != "" {
 		return name
 	}
-	return kind + "-" + key[:8]
+	return kind + "-" + key[:min(8, len(key))]
 }
 
 // setDefault gives an attribute the default of its value scope (5.5.14).

@@ -54,6 +54,9 @@ func (p *Provider) update(ctx context.Context, id string, r cimi.Resource, opts 
 	if err := cimi.Update(next, r, opts.Select, extension); err != nil {
 		return nil, err
 	}
+	if err := p.reset(ctx, id, next, r, opts); err != nil {
+		return nil, err
+	}
 	if err := checkProperties(next); err != nil {
 		return nil, err
 	}

@@ -266,7 +266,7 @@ func (q *request) put(id string) error {
 		return cimi.Errorf(http.StatusBadRequest, "%s is a %s, the request holds a %s", id, current.TypeName(), r.TypeName())
 	}
 	if q.version == cimi.V1 && len(opts.Select) == 0 {
-		opts.Select = q.select1(r)
+		opts.Select, opts.Whole = q.select1(r), true
 	}
 	acc, err := q.p.Update(q.Context(), id, r, opts)
 	if err != nil {
