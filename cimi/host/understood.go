@@ -29,26 +29,28 @@ var senseless = []string{
 var demanded = []string{"OVF-XML-009", "OVF-XML-010", "OVF-XML-014", "OVF-XML-018", "OVF-HW-022"}
 
 // understood refuses what cannot be made as the descriptor says.
-func understood(pkg ovf.Package) error {
-	for _, e := range pkg.Envelope().Encryptions() {
+func understood(pkg ovf.Package) error { return understands(pkg.Name(), pkg.Envelope()) }
+
+func understands(name string, env *ovf.Envelope) error {
+	for _, e := range env.Encryptions() {
 		if len(e.Files) > 0 || len(e.Methods) > 0 {
-			return fmt.Errorf("%s: %q is encrypted, and its key is nobody's here: decrypt the package first (OVF-ENC-001): %w", pkg.Name(), e.Files, ErrUnsupported)
+			return fmt.Errorf("%s: %q is encrypted, and its key is nobody's here: decrypt the package first (OVF-ENC-001): %w", name, e.Files, ErrUnsupported)
 		}
 	}
-	for _, f := range validate.Validate(pkg.Envelope(), validate.Options{}) {
+	for _, f := range validate.Validate(env, validate.Options{}) {
 		if slices.Contains(demanded, f.ID) {
-			return fmt.Errorf("%s: %s: %s (%s): %w", pkg.Name(), f.Object, f.Message, f.ID, ErrUnsupported)
+			return fmt.Errorf("%s: %s: %s (%s): %w", name, f.Object, f.Message, f.ID, ErrUnsupported)
 		}
 		if f.Severity == ovf.Error && slices.Contains(senseless, f.ID) {
-			return &ovf.DescriptorError{Package: pkg.Name(), Object: f.Object, Offset: -1,
+			return &ovf.DescriptorError{Package: name, Object: f.Object, Offset: -1,
 				Clause: strings.TrimPrefix(f.Clause, "DSP0243 "), Message: f.Message + " (" + f.ID + ")"}
 		}
 	}
 	hrefs := map[string]string{}
-	for _, f := range pkg.Envelope().Files() {
+	for _, f := range env.Files() {
 		// oVirt's image-uploader lists a file twice; that harms nobody.
 		if other, twice := hrefs[f.ID]; twice && other != f.Href {
-			return &ovf.DescriptorError{Package: pkg.Name(), Object: "File " + f.ID, Offset: -1, Clause: "7.1",
+			return &ovf.DescriptorError{Package: name, Object: "File " + f.ID, Offset: -1, Clause: "7.1",
 				Message: fmt.Sprintf("is both %q and %q (OVF-REF-002)", other, f.Href)}
 		}
 		hrefs[f.ID] = f.Href

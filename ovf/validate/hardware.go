@@ -134,7 +134,11 @@ func (c *checker) unknown(object string, it ovf.Item) {
 		} else if !ok && name.Space != c.env.Namespace() && name.Space != "" {
 			continue
 		}
-		c.add("OVF-XML-009", object, "element %s (namespace %q) is required and not one that we know", name.Local, name.Space)
+		if ok {
+			c.add("OVF-XML-009", object, "element %s (namespace %q) is required and not one that we know", name.Local, name.Space)
+			continue
+		}
+		c.add("OVF-XML-019", object, "element %s (namespace %q) is none of the standard's", name.Local, name.Space)
 	}
 }
 
