@@ -277,8 +277,14 @@ func (c *Client) accepted(a *answer, created bool) *cimi.Accepted {
 }
 
 // Raw reads what the cloud sends for an id, undecoded, and its media type.
-func (c *Client) Raw(ctx context.Context, id string) (body []byte, contentType string, err error) {
-	a, err := c.send(ctx, http.MethodGet, c.resolve(id), nil, nil, "")
+// format is json or xml; empty is the one that the Client speaks. What opts ask
+// for is asked of the cloud, and not done here where it ignores that.
+func (c *Client) Raw(ctx context.Context, id, format string, opts cimi.ReadOptions) (body []byte, contentType string, err error) {
+	h := http.Header{}
+	if format != "" {
+		h.Set("Accept", "application/"+format)
+	}
+	a, err := c.exchange(ctx, http.MethodGet, withQuery(c.resolve(id), cimi.ListOptions{ReadOptions: opts}), nil, h)
 	if err != nil {
 		return nil, "", err
 	}

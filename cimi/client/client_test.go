@@ -513,3 +513,32 @@ func TestOpen(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+// TestRaw: what the cloud sends comes as it is, be it no resource at all, and
+// the cloud is asked for what the caller wants of it.
+func TestRaw(t *testing.T) {
+	const page = "<html><body>not a resource</body></html>"
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/page":
+			io.WriteString(w, page)
+		case r.URL.Path == "/machines/1":
+			io.WriteString(w, r.Header.Get("Accept")+" "+r.URL.RawQuery)
+		default:
+			io.WriteString(w, `{"resourceURI":"http://schemas.dmtf.org/cimi/2/CloudEntryPoint","baseURI":"/"}`)
+		}
+	}))
+	defer s.Close()
+	c, err := client.New(t.Context(), s.URL, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if b, _, err := c.Raw(t.Context(), s.URL+"/page", "", cimi.ReadOptions{}); err != nil || string(b) != page {
+		t.Errorf("%v: %s", err, b)
+	}
+	b, _, err := c.Raw(t.Context(), s.URL+"/machines/1", "xml", cimi.ReadOptions{Select: []string{"name", "cpu"}, Expand: []string{"disks"}})
+	if want := "application/xml $expand=disks&$select=name,cpu"; err != nil || string(b) != want {
+		t.Errorf("%v: %s, want %s", err, b, want)
+	}
+}

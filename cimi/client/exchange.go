@@ -51,6 +51,18 @@ func (c *Client) send(ctx context.Context, method, href string, r cimi.Resource,
 		}
 		body = buf.Bytes()
 	}
+	a, err := c.exchange(ctx, method, href, body, h)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.decode(a, typeName); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// exchange sends a body, again where that is safe, and reads the answer as it is.
+func (c *Client) exchange(ctx context.Context, method, href string, body []byte, h http.Header) (*answer, error) {
 	var a *answer
 	var final error
 	err := fetch.Retry(ctx, c.o.Retry, fetch.Redact(href), func(ctx context.Context) error {
@@ -70,9 +82,6 @@ func (c *Client) send(ctx context.Context, method, href string, r cimi.Resource,
 		if errors.As(err, &e) {
 			return nil, e
 		}
-		return nil, err
-	}
-	if err := c.decode(a, typeName); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -125,7 +134,9 @@ func (c *Client) once(ctx context.Context, method, href string, body []byte, h h
 		req.Header[k] = v
 	}
 	media := "application/" + c.o.Format // bare: some clouds refuse parameters
-	req.Header.Set("Accept", media)
+	if req.Header.Get("Accept") == "" {
+		req.Header.Set("Accept", media)
+	}
 	if len(body) > 0 {
 		req.Header.Set("Content-Type", media)
 	}

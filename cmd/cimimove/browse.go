@@ -23,6 +23,11 @@ type entry struct {
 }
 
 func ls(ctx context.Context, c *call) (result, error) {
+	for _, ordinal := range []string{"first", "last"} {
+		if c.IsSet(ordinal) && c.Int(ordinal) < 1 {
+			return result{}, usage("--%s counts from 1, not %d", ordinal, c.Int(ordinal))
+		}
+	}
 	o, err := c.open(ctx, c.Args().Get(0), endpoint.Source)
 	if err != nil {
 		return result{}, err
@@ -82,7 +87,7 @@ func ls(ctx context.Context, c *call) (result, error) {
 	// every entry has.
 	documents := []json.RawMessage{}
 	for i, r := range found {
-		b, err := withEntry(entries[i], r)
+		b, err := withEntry(entries[i], r, spoken(o.Provider))
 		if err != nil {
 			return result{}, err
 		}
@@ -97,12 +102,12 @@ func ls(ctx context.Context, c *call) (result, error) {
 }
 
 // withEntry is a resource with the members of its entry in front.
-func withEntry(e entry, r cimi.Resource) (json.RawMessage, error) {
+func withEntry(e entry, r cimi.Resource, v cimi.Version) (json.RawMessage, error) {
 	head, err := json.Marshal(e)
 	if err != nil {
 		return nil, err
 	}
-	body, err := cimi.MarshalJSON(r)
+	body, err := cimi.MarshalJSONIn(r, v)
 	if err != nil {
 		return nil, err
 	}
@@ -163,33 +168,69 @@ func entriesText(w io.Writer, entries []entry) error {
 }
 
 func get(ctx context.Context, c *call) (result, error) {
+	if _, err := c.encoder(); err != nil {
+		return result{}, err
+	}
+	if form := c.String("output"); form != "text" && c.String("format") == "xml" {
+		return result{}, usage("--output %s and --format xml ask for two forms of one document", form)
+	}
 	o, err := c.open(ctx, c.Args().Get(0), endpoint.Source)
 	if err != nil {
 		return result{}, err
 	}
 	id := c.Args().Get(1)
+	opts := cimi.ReadOptions{Select: split(c.String("select")), Expand: split(c.String("expand"))}
+	remote := overWire(o.Provider)
 	if c.Bool("raw") {
-		if cl, ok := o.Provider.(interface{ Unwrap() cimi.Provider }); ok {
-			if cl, ok := cl.Unwrap().(*client.Client); ok {
-				body, _, err := cl.Raw(ctx, id)
-				if err != nil {
-					return result{}, sourced(o.Name, err)
-				}
-				_, err = c.out.Write(body)
-				return result{}, err
-			}
+		if remote == nil {
+			return result{}, usage("--raw shows what came over the wire; %s is not on a network", o.Name)
 		}
-		return result{}, usage("--raw shows what came over the wire; %s is not on a network", o.Name)
+		format := ""
+		if c.IsSet("format") {
+			format = c.String("format")
+		}
+		body, _, err := remote.Raw(ctx, id, format, opts)
+		if err != nil {
+			return result{}, sourced(o.Name, err)
+		}
+		_, err = c.out.Write(body)
+		return result{}, err
 	}
-	r, err := o.Get(ctx, id, cimi.ReadOptions{Select: split(c.String("select")), Expand: split(c.String("expand"))})
+	r, err := o.Get(ctx, id, opts)
 	if err != nil {
 		return result{}, sourced(o.Name, err)
 	}
-	encode, err := c.encoder()
+	version := spoken(o.Provider)
+	if c.String("format") == "xml" {
+		return result{}, cimi.EncodeXMLIn(c.out, r, version)
+	}
+	b, err := cimi.MarshalJSONIn(r, version)
 	if err != nil {
 		return result{}, err
 	}
-	return result{}, encode(c.out, r)
+	return result{json.RawMessage(b), func(w io.Writer) error { return cimi.EncodeJSONIn(w, r, version) }}, nil
+}
+
+// overWire is the client of a cloud on a network, nil for one in this process.
+func overWire(p cimi.Provider) *client.Client {
+	for {
+		if c, ok := p.(*client.Client); ok {
+			return c
+		}
+		w, ok := p.(interface{ Unwrap() cimi.Provider })
+		if !ok {
+			return nil
+		}
+		p = w.Unwrap()
+	}
+}
+
+// spoken is the version of the standard that a cloud gives its resources in.
+func spoken(p cimi.Provider) cimi.Version {
+	if c := overWire(p); c != nil {
+		return c.Version()
+	}
+	return cimi.V2
 }
 
 func sourced(name string, err error) error {

@@ -128,6 +128,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s cannot be served (%v)", args[1], err)
 	}
 	ts.Setenv(args[0], doc.URL)
+	ts.Setenv(args[0]+"1", strings.Replace(doc.URL, "/cloudEntryPoint", "/cimi/1/cloudEntryPoint", 1)) // as 1.x
 }
 
 func scriptWebServer(ts *testscript.TestScript, neg bool, args []string) {
