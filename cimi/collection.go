@@ -21,11 +21,11 @@ func NewCollection(id, item string, items ...Resource) *Collection {
 // TypeName is "MachineCollection" for Machines.
 func (c *Collection) TypeName() string { return c.Item + "Collection" }
 
-// groupName is the name of the JSON array and of the XML element that hold
-// the entries (5.5.12).
-func (c *Collection) groupName() string { return groupOf(c.Item) }
+func (c *Collection) groupName() string { return GroupName(c.Item) }
 
-func groupOf(item string) string {
+// GroupName is the name of the JSON array and of the XML element that hold the
+// entries of a type in a Collection (5.5.12): "machines" of Machine.
+func GroupName(item string) string {
 	switch item {
 	case "":
 		return "items"

@@ -62,12 +62,20 @@ func ls(ctx context.Context, c *call) (result, error) {
 	opts := cimi.ListOptions{First: c.Int("first"), Last: c.Int("last"), Filter: c.StringSlice("filter"),
 		ReadOptions: cimi.ReadOptions{Select: split(c.String("select")), Expand: split(c.String("expand"))}, OrderBy: split(c.String("orderby"))}
 	selected := len(opts.Select) > 0
+	// What is left to select here: the items of a 1.x collection only point to
+	// what is asked about.
+	var here []string
 	if selected {
-		// An entry has these whatever else is asked for; an id alone would be that
-		// of the collection, whose count tells how many pages there are.
-		opts.Select = append(opts.Select, "count", id[strings.LastIndex(id, "/")+1:]+"/id", "name")
-		if cimi.AttributeNamed(strings.TrimSuffix(kind, "Collection"), "state") != nil {
-			opts.Select = append(opts.Select, "state")
+		item := strings.TrimSuffix(kind, "Collection")
+		if item == "" {
+			if item, err = itemOf(ctx, o, id); err != nil {
+				return result{}, sourced(o.Name, err)
+			}
+		}
+		if _, points := cimi.Unwrap(cimi.New(item)); points {
+			opts.Select, here = nil, opts.Select
+		} else {
+			opts.Select = withEntryAttributes(opts.Select, item)
 		}
 	}
 	found := []cimi.Resource{}
@@ -75,9 +83,9 @@ func ls(ctx context.Context, c *call) (result, error) {
 		if err != nil {
 			return result{}, sourced(o.Name, err)
 		}
-		found = append(found, r)
 		b := r.Base()
 		state, _ := cimi.Value(r, "state").(string)
+		found = append(found, cimi.Select(r, here))
 		entries = append(entries, entry{b.ID, b.Name, r.TypeName(), state})
 	}
 	if !selected && len(opts.Expand) == 0 {
@@ -99,6 +107,30 @@ func ls(ctx context.Context, c *call) (result, error) {
 		}
 		return nil
 	}}, nil
+}
+
+// itemOf is the type of the entries of a collection.
+func itemOf(ctx context.Context, p cimi.Provider, id string) (string, error) {
+	r, err := p.Get(ctx, id, cimi.ReadOptions{Select: []string{"count"}})
+	if err != nil {
+		return "", err
+	}
+	c, ok := r.(*cimi.Collection)
+	if !ok {
+		return "", usage("%s is a %s and no collection", id, r.TypeName())
+	}
+	return c.Item, nil
+}
+
+// withEntryAttributes adds to what is selected of the entries of a collection
+// what each of them is shown with. An id alone would be that of the
+// collection, whose count tells how many pages there are.
+func withEntryAttributes(names []string, item string) []string {
+	names = append(names, "count", cimi.GroupName(item)+"/id", "name")
+	if cimi.AttributeNamed(item, "state") != nil {
+		names = append(names, "state")
+	}
+	return names
 }
 
 // withEntry is a resource with the members of its entry in front.
