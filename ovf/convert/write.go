@@ -101,30 +101,41 @@ func (c *conversion) file(ctx context.Context, w ovf.Writer, content *files.Cont
 		return err
 	}
 	c.describe(content.File.ID, o)
-	f, _ := c.env.File(content.File.ID)
-	if f.Size != n && (f.Size >= 0 || o.encode) && c.companions == nil {
-		f.SetSize(n)
+	for _, f := range c.entries(content.File.ID) {
+		if f.Size != n && (f.Size >= 0 || o.encode) && c.companions == nil {
+			f.SetSize(n)
+		}
 	}
 	return nil
 }
 
-// describe says in References what becomes of a file, its size apart.
-func (c *conversion) describe(id string, o *output) {
-	f, _ := c.env.File(id)
-	if f.Href != o.href {
-		f.SetHref(o.href)
-	}
-	if o.inflate {
-		switch {
-		case o.compression != compression.Identity:
-			f.SetCompression(string(o.compression))
-		case f.Compression != "":
-			f.SetCompression("")
+// entries are those of References that list a file: some producers list it twice.
+func (c *conversion) entries(id string) (out []ovf.File) {
+	for _, f := range c.env.Files() {
+		if f.ID == id && (len(out) == 0 || f.Href == out[0].Href) {
+			out = append(out, f)
 		}
 	}
-	if f.ChunkSize != o.chunk {
-		f, _ = c.env.File(id)
-		f.SetChunkSize(o.chunk)
+	return out
+}
+
+// describe says in References what becomes of a file, its size apart.
+func (c *conversion) describe(id string, o *output) {
+	for _, f := range c.entries(id) {
+		if f.Href != o.href {
+			f.SetHref(o.href)
+		}
+		if o.inflate {
+			switch {
+			case o.compression != compression.Identity:
+				f.SetCompression(string(o.compression))
+			case f.Compression != "":
+				f.SetCompression("")
+			}
+		}
+		if f.ChunkSize != o.chunk {
+			f.SetChunkSize(o.chunk)
+		}
 	}
 }
 

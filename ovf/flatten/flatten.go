@@ -147,9 +147,18 @@ func (w *Whole) edit() {
 		}
 	}
 	uri, _ := formats.URI(disk.VMDK)
+	// A look-up after an edit reads the descriptor again: handles are taken before.
+	disks, files := map[string]ovf.Disk{}, firstByID(w.env.Files())
+	for _, d := range w.env.Disks() {
+		if _, twice := disks[d.ID]; !twice {
+			disks[d.ID] = d
+		}
+	}
+	whole := map[string]bool{}
 	for _, c := range w.chains {
-		d, _ := w.env.Disk(c.disk.ID)
-		f, ok := d.File()
+		d := disks[c.disk.ID]
+		whole[d.ID] = true
+		f, ok := files[d.FileRef]
 		if !ok {
 			// All of its content is the parent's.
 			f = ovf.File{ID: d.ID + "-whole", Href: d.ID + ".vmdk", Size: -1}
@@ -158,7 +167,7 @@ func (w *Whole) edit() {
 			}
 		}
 		c.href = asVMDK(f.Href)
-		if f, ok := w.env.File(d.FileRef); ok && f.Href != c.href {
+		if ok && f.Href != c.href {
 			f.SetHref(c.href)
 		}
 		d.RemoveAttr("parentRef")
@@ -166,8 +175,13 @@ func (w *Whole) edit() {
 		d.SetPopulatedSize(-1)
 		w.find(RuleFlattened, ovf.Warning, "disk "+d.ID, fmt.Sprintf("it holds only what differs from disk %s, and is made whole", c.disk.ParentRef))
 	}
-	for _, d := range w.env.Disks() {
-		if !w.inside[d.FileRef] || w.isChild(d.ID) {
+	files = firstByID(w.env.Files())
+	all, users := w.env.Disks(), map[string]int{}
+	for _, d := range all {
+		users[d.FileRef]++
+	}
+	for _, d := range all {
+		if !w.inside[d.FileRef] || whole[d.ID] {
 			continue
 		}
 		if used[d.ID] {
@@ -175,20 +189,18 @@ func (w *Whole) edit() {
 			continue
 		}
 		w.find(RuleFlattened, ovf.Info, "disk "+d.ID, "no device has it, and the disks that build on it are whole: it is left out")
-		f, _ := d.File()
 		d.Remove()
-		still := slices.ContainsFunc(w.env.Disks(), func(o ovf.Disk) bool { return o.FileRef == f.ID })
-		if f.Exists() && !still {
+		users[d.FileRef]--
+		if f, ok := files[d.FileRef]; ok && users[d.FileRef] == 0 {
 			f.Remove()
+			delete(files, d.FileRef)
 		}
 	}
 	for id := range w.inside {
-		if f, ok := w.env.File(id); ok {
+		if f, ok := files[id]; ok {
 			// Chunks are joined, compression is undone.
 			f.SetChunkSize(0)
-			f, _ = w.env.File(id)
 			f.SetCompression("")
-			f, _ = w.env.File(id)
 			f.RemoveAttr("size")
 		}
 	}
@@ -214,13 +226,15 @@ func asVMDK(href string) string {
 	return href
 }
 
-func (w *Whole) isChild(id string) bool {
-	for _, c := range w.chains {
-		if c.disk.ID == id {
-			return true
+// firstByID are files by id; of several with one id the first counts.
+func firstByID(list []ovf.File) map[string]ovf.File {
+	out := map[string]ovf.File{}
+	for _, f := range list {
+		if _, twice := out[f.ID]; !twice {
+			out[f.ID] = f
 		}
 	}
-	return false
+	return out
 }
 
 func (w *Whole) find(id string, severity ovf.Severity, object, message string) {

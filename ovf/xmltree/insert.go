@@ -78,8 +78,18 @@ func isBlank(b []byte) bool { return len(bytes.TrimSpace(b)) == 0 }
 // much one level adds. A document on one line gets none.
 func (n *Node) indent() (line, unit []byte) {
 	own := n.before()
+	at := 0 // in the edited content, where c is looked for from
 	for c := n.first; c != nil; c = c.next {
-		if w := c.before(); w != nil {
+		w := []byte(nil)
+		if c.placed() {
+			for n.edit.items[at].node != c {
+				at++
+			}
+			w = c.behind(n.edit.items, at)
+		} else {
+			w = c.before()
+		}
+		if w != nil {
 			if own != nil && bytes.HasPrefix(w, own) && len(w) > len(own) {
 				return w, w[len(own):]
 			}
@@ -104,13 +114,27 @@ func (n *Node) indent() (line, unit []byte) {
 // before is the line break and indent in front of the element; nil when
 // something else stands there.
 func (n *Node) before() []byte {
-	if n.src.doc == nil || n.src != n.src.doc.src {
-		if n.edit == nil && n.parent != nil && n.parent.edit != nil {
-			if i := indexOf(n.parent.edit.items, n); i > 0 && n.parent.edit.items[i-1].node == nil {
-				return lastLine(n.parent.edit.items[i-1].raw)
-			}
-		}
+	if n.placed() {
+		return n.behind(n.parent.edit.items, indexOf(n.parent.edit.items, n))
 	}
+	return n.beforeInSource()
+}
+
+// placed tells whether what stands before the element is known from the edited
+// content of its parent alone.
+func (n *Node) placed() bool {
+	return (n.src.doc == nil || n.src != n.src.doc.src) && n.edit == nil && n.parent != nil && n.parent.edit != nil
+}
+
+// behind is before, of the element that stands at an index of the content.
+func (n *Node) behind(items []item, at int) []byte {
+	if at > 0 && items[at-1].node == nil {
+		return lastLine(items[at-1].raw)
+	}
+	return n.beforeInSource()
+}
+
+func (n *Node) beforeInSource() []byte {
 	if n.parent == nil {
 		return []byte("\n")
 	}
