@@ -80,6 +80,9 @@ func ParseLimited(b []byte, limits xmltree.Limits) (*Envelope, error) {
 		switch {
 		case errors.As(err, &se):
 			de.Offset, de.Message = se.Offset, "the descriptor is not well-formed XML"
+			if strings.Contains(se.Msg, "unsupported version") {
+				de.Message = "the descriptor is in a version of XML that is not read"
+			}
 		case errors.As(err, &le):
 			de.Offset, de.Message, de.Clause = le.Offset, "the descriptor exceeds a limit", ""
 		}

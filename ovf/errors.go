@@ -83,6 +83,10 @@ func (e *MissingFileError) Error() string {
 		}
 		b.WriteString(")")
 	}
+	if hasScheme(e.Href) && !RemoteHref(e.Href) {
+		fmt.Fprintf(&b, ": %v", checkPath(e.Href))
+		return b.String()
+	}
 	if e.Nearest != "" {
 		fmt.Fprintf(&b, "; did you mean %q?", e.Nearest)
 	} else if len(e.Members) > 0 {

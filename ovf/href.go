@@ -67,7 +67,11 @@ func checkPath(p string) error {
 	case len(p) >= 2 && p[1] == ':' && (p[0]|0x20 >= 'a' && p[0]|0x20 <= 'z'):
 		return bad("has a drive letter")
 	case hasScheme(p):
-		return bad("has a scheme")
+		scheme, _, _ := strings.Cut(p, ":")
+		if RemoteHref(p) {
+			return bad("has the scheme " + scheme + ", which is read only where the caller allows it")
+		}
+		return bad("has the scheme " + scheme + ": a package may name files of its own and, by http and https, of web servers; others are not read")
 	}
 	for _, part := range strings.Split(p, "/") {
 		if part == ".." {

@@ -2,6 +2,7 @@ package ovf_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/cimimove/cimimove/ovf"
@@ -58,5 +59,32 @@ func TestAC21MemberName(t *testing.T) {
 	}
 	if got := ovf.ChunkName("d.vmdk", 12); got != "d.vmdk.000000012" {
 		t.Errorf("chunk %q", got)
+	}
+}
+
+// TestSchemes: what an href with a scheme is refused for says which scheme it is
+// and what is read; so does the error of the file that is then missing.
+func TestSchemes(t *testing.T) {
+	for href, want := range map[string]string{
+		"file:///etc/disk.vmdk": "has the scheme file: a package may name files of its own and, by http and https, of web servers",
+		"FILE:disk.vmdk":        "has the scheme FILE:",
+		"ftp://a.example/d":     "has the scheme ftp:",
+		"https://a.example/d":   "has the scheme https, which is read only where the caller allows it",
+	} {
+		_, err := ovf.MemberName(href, nil)
+		if !errors.Is(err, ovf.ErrUnsafePath) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", href, err)
+		}
+		if missing := (&ovf.MissingFileError{Package: "p", Href: href}).Error(); !ovf.RemoteHref(href) && !strings.Contains(missing, want) {
+			t.Errorf("missing: %s", missing)
+		}
+	}
+}
+
+// TestXMLVersion: XML 1.1 is refused as such, not as something malformed.
+func TestXMLVersion(t *testing.T) {
+	_, err := ovf.Parse([]byte(`<?xml version="1.1"?><Envelope xmlns="` + ovf.NS1 + `"/>`))
+	if err == nil || strings.Contains(err.Error(), "well-formed") || !strings.Contains(err.Error(), `in a version of XML that is not read: line 1: xml: unsupported version "1.1"; only version 1.0`) {
+		t.Errorf("%v", err)
 	}
 }
