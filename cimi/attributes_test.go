@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // specified is an attribute of the standard: of a resource type, or of the
@@ -270,7 +272,7 @@ func example1Of(typeName string, a *Attribute) Resource {
 func TestSchemaAttributes1(t *testing.T) {
 	b, err := os.ReadFile("../../shared/spec/dsp8009_1.0.1.xsd")
 	if err != nil {
-		t.Skip("the schema dsp8009_1.0.1.xsd is not at hand")
+		ovftest.Missing(t, "the schema ../shared/spec/dsp8009_1.0.1.xsd")
 	}
 	type part struct {
 		XMLName  xml.Name

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // types1 are the resources of 1.x: those of the model that its schema names.
@@ -76,7 +78,7 @@ func TestSchema1(t *testing.T) {
 	}
 	schema := "../../shared/spec/dsp8009_1.0.1.xsd"
 	if _, err := os.Stat(schema); err != nil {
-		t.Skip("the schema dsp8009_1.0.1.xsd is not at hand")
+		ovftest.Missing(t, "the schema ../shared/spec/dsp8009_1.0.1.xsd")
 	}
 	if schema, err = withoutImport(t, schema); err != nil {
 		t.Fatal(err)

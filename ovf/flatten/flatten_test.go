@@ -288,7 +288,7 @@ func TestOracle(t *testing.T) {
 	}
 	io_, err := exec.LookPath("qemu-io")
 	if err != nil {
-		t.Skip("qemu-io is missing")
+		ovftest.Missing(t, "qemu-io")
 	}
 	for _, format := range []string{"qcow2", "vmdk"} {
 		t.Run(format, func(t *testing.T) {
