@@ -123,7 +123,8 @@ func (n *Node) before() []byte {
 // placed tells whether what stands before the element is known from the edited
 // content of its parent alone.
 func (n *Node) placed() bool {
-	return (n.src.doc == nil || n.src != n.src.doc.src) && n.edit == nil && n.parent != nil && n.parent.edit != nil
+	return (n.src.doc == nil || n.src != n.src.doc.src) && n.edit == nil &&
+		n.parent != nil && n.parent.edit != nil && n.parent.edit.items != nil
 }
 
 // behind is before, of the element that stands at an index of the content.

@@ -78,6 +78,13 @@ func TestEditsAreSplices(t *testing.T) {
 		}, "<e>1</e>\n", "<e>1</e>\n    <n>\n      <p:k>&lt;</p:k>\n    </n>\n"},
 		{"wrapped", func(d *Document) { first(d, "b").Wrap(u("w")) }, "<b/>", "<w>\n    <b/>\n  </w>"},
 		{"insert and remove is nothing", func(d *Document) { n, _ := d.Root().Append(u("n")); n.Remove() }, "", ""},
+		{"insert a parent, set it, and append", func(d *Document) {
+			f := u("n")
+			f.Children = []Fragment{u("m")}
+			n, _ := d.Root().Append(f)
+			n.SetAttr("", "i", "2", "")
+			n.Append(u("o"))
+		}, "</d>\n</a>", "</d>\n  <n i=\"2\">\n    <m/>\n    <o/>\n  </n>\n</a>"},
 		{"insert, then set", func(d *Document) { n, _ := d.Root().Append(u("n")); n.SetText("1"); n.SetAttr("", "i", "2", "") }, "</d>\n</a>", "</d>\n  <n i=\"2\">1</n>\n</a>"},
 	}
 	for _, tt := range tests {
