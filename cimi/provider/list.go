@@ -127,6 +127,9 @@ func (p *Provider) page(w *world, sources []source, q *cimi.Query) (page []cimi.
 			case q.Ordered():
 				keys = append(keys, q.Key(len(matching), r))
 				matching = append(matching, e)
+				if len(keys)/2-spare > to {
+					keys, matching = foremost(q, keys, matching, to)
+				}
 			case count >= from && count < to:
 				page = append(page, p.full(w, e))
 			}
@@ -137,12 +140,26 @@ func (p *Provider) page(w *world, sources []source, q *cimi.Query) (page []cimi.
 		}
 	}
 	if q.Ordered() {
-		from, to = q.Range(count)
+		from, to = q.Range(count) // no more than what was kept
 		for _, k := range q.Sorted(keys)[from:to] {
 			page = append(page, p.full(w, matching[k.Index]))
 		}
 	}
 	return page, count, nil
+}
+
+// spare is how many entries, twice, are sorted together besides those wanted.
+const spare = 512
+
+// foremost keeps the first n of what is sorted so far: memory then grows with
+// the page and not with the cloud. Equal ones stay in their order.
+func foremost(q *cimi.Query, keys []cimi.OrderKey, matching []entry, n int) ([]cimi.OrderKey, []entry) {
+	kept := make([]entry, n, cap(matching))
+	for i := range q.Sorted(keys)[:n] {
+		kept[i], keys[i].Index = matching[keys[i].Index], i
+	}
+	clear(keys[n:]) // their values
+	return keys[:n], kept
 }
 
 // plainPage goes through no more than it must.
