@@ -198,6 +198,9 @@ func TestLinear(t *testing.T) {
 		return float64(best.Nanoseconds()) / float64(times*len(doc))
 	}
 	small, big := cost(200, 8), cost(1_600, 1)
+	for round := 0; round < 4 && big > 3*small; round++ { // what else runs may slow one
+		small, big = min(small, cost(200, 8)), min(big, cost(1_600, 1))
+	}
 	t.Logf("%.1f ns for a byte of 200 systems, %.1f of 1600", small, big)
 	if big > 3*small {
 		t.Errorf("a byte of eight times as many systems costs %.1f times as much", big/small)

