@@ -76,13 +76,17 @@ func TestTransfersPerEndpoint(t *testing.T) {
 			inside.Add(-1)
 		}
 	})
-	var wait sync.WaitGroup
+	var plans []*migrate.Plan
 	for i, name := range []string{"one", "two", "three"} {
 		a.load(hosttest.NewSample(t, name, byte(i)))
 		plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: name})
 		if err != nil {
 			t.Fatal(err)
 		}
+		plans = append(plans, plan)
+	}
+	var wait sync.WaitGroup
+	for _, plan := range plans {
 		wait.Go(func() {
 			if _, err := e.Start(t.Context(), plan); err != nil {
 				t.Error(err)
