@@ -47,14 +47,21 @@ func TestMain(m *testing.M) {
 
 func child(dir string) error {
 	ctx := context.Background()
-	at := os.Getenv(childKill) // the number of a write, its name, or "call" and the number of a call
+	at := os.Getenv(childKill) // the number of a write, its name (with "#" and a number for a later one of that name), or "call" and the number of a call
 	j, err := journal.Open(ctx, dir)
 	if err != nil {
 		return err
 	}
-	var writes atomic.Int64
+	var writes, named atomic.Int64
+	name, which, _ := strings.Cut(at, "#")
 	j.AfterWrite(func(what string) {
-		if n := writes.Add(1); strconv.FormatInt(n, 10) == at || what == at {
+		if n := writes.Add(1); strconv.FormatInt(n, 10) == at {
+			die(what)
+		}
+		if what != name {
+			return
+		}
+		if n := named.Add(1); which == "" || strconv.FormatInt(n, 10) == which {
 			die(what)
 		}
 	})
