@@ -1,3 +1,5 @@
+//go:build unix
+
 package flatten_test
 
 import (
@@ -5,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,15 +41,15 @@ func linked(t testing.TB, n int, parent func(i int) int) ovf.Package {
 func TestManyParents(t *testing.T) {
 	pkg := linked(t, 20_000, func(i int) int { return i - 1 })
 	text := pkg.Envelope().Bytes()
-	start := time.Now()
+	start := worked(t)
 	e, err := ovf.Parse(text)
 	if err != nil || len(e.Disks()) != 20_000 {
 		t.Fatal(err)
 	}
-	parse := time.Since(start)
-	start = time.Now()
+	parse := worked(t) - start
+	start = worked(t)
 	_, err = flatten.Package(context.Background(), pkg, flatten.Options{})
-	took := time.Since(start)
+	took := worked(t) - start
 	var de *ovf.DescriptorError
 	if !errors.As(err, &de) || !strings.Contains(err.Error(), "does not end within 256 disks") || !strings.HasPrefix(de.Object, "disk p") {
 		t.Errorf("%v", err)
@@ -57,6 +60,17 @@ func TestManyParents(t *testing.T) {
 	}
 }
 
+// worked is the processor time that this process has taken: by the clock, what
+// else runs and what the disk has to write would count.
+func worked(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // TestManyChildren: the cost of a disk that is made whole does not grow with the
 // number of others; that of reading the descriptor anew for each did.
 func TestManyChildren(t *testing.T) {
@@ -64,12 +78,12 @@ func TestManyChildren(t *testing.T) {
 		best := time.Duration(1<<63 - 1)
 		for range 2 {
 			pkg := linked(t, n, func(i int) int { return min(i-1, 100) })
-			start := time.Now()
+			start := worked(t)
 			w, err := flatten.Package(context.Background(), pkg, flatten.Options{Spool: t.TempDir()})
 			if err != nil {
 				t.Fatal(err)
 			}
-			best = min(best, time.Since(start))
+			best = min(best, worked(t)-start)
 			if got := len(w.Envelope().Files()); got != n-1 {
 				t.Fatalf("%d files, want one for each child", got)
 			}
