@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zstd"
 )
 
 // onGrains runs bench over real grains, where /usr is there to take them from,
@@ -145,6 +146,21 @@ func BenchmarkDeflate(b *testing.B) {
 			b.Run(fmt.Sprintf("std-%d", level), func(b *testing.B) {
 				w, _ := stdflate.NewWriter(nil, level)
 				ratio(b, grains, streaming(w))
+			})
+		}
+	})
+}
+
+func BenchmarkZstd(b *testing.B) {
+	onGrains(b, func(b *testing.B, grains [][]byte) {
+		b.Run("grain", func(b *testing.B) { ratio(b, grains, NewZstdEncoder().Append) })
+		for _, level := range []zstd.EncoderLevel{zstd.SpeedFastest, zstd.SpeedDefault} {
+			b.Run("klauspost-"+level.String(), func(b *testing.B) {
+				w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(level), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
+				if err != nil {
+					b.Fatal(err)
+				}
+				ratio(b, grains, func(dst, src []byte) []byte { return w.EncodeAll(src, dst) })
 			})
 		}
 	})

@@ -48,3 +48,12 @@ func (w *bitWriter) stored(src []byte, final uint64) {
 		w.out += copy(w.dst[w.out:], part)
 	}
 }
+
+// end ends a stream that is read from its end: a one, and zeros up to the next
+// byte.
+func (w *bitWriter) end() {
+	w.flush()
+	w.add(1, 1)
+	w.align()
+	w.buf, w.n = 0, 0
+}

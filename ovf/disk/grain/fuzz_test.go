@@ -76,3 +76,24 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 	})
 }
+
+// FuzzZstd compresses into a frame, and decodes it with klauspost's decoder.
+// One encoder is used throughout, and must give what a new one gives.
+func FuzzZstd(f *testing.F) {
+	for seed := range int64(8) {
+		f.Add(madeGrain(seed, 5000), uint32(0))
+	}
+	f.Add([]byte("abcabcabcd"), uint32(9000))
+	f.Add([]byte{0}, uint32(65536))
+	d, e := newZstdReader(f), NewZstdEncoder()
+	f.Fuzz(func(t *testing.T, src []byte, repeat uint32) {
+		for n := int(repeat % 200000); n > 0 && len(src) > 0 && len(src) < 200000; n -= len(src) {
+			src = append(src, src[:min(n, len(src))]...)
+		}
+		frame := e.Append(nil, src)
+		checkFrame(t, d, "", src, frame)
+		if !bytes.Equal(frame, NewZstdEncoder().Append(nil, src)) {
+			t.Fatal("output depends on what was compressed before")
+		}
+	})
+}

@@ -30,8 +30,14 @@ func (h *huffman) build(freq []uint32, limit uint, lens []uint8, code []codeword
 			n++
 		}
 	}
-	sorted := h.sorted[:n]
-	clear(lens[:len(freq)])
+	h.lengths(n, limit, lens[:len(freq)])
+	assign(lens[:len(freq)], code)
+}
+
+// lengths makes the lengths of an optimal code for the n sorted symbols, two
+// at least, with none longer than limit. All other symbols get 0.
+func (h *huffman) lengths(n int, limit uint, lens []uint8) {
+	clear(lens)
 	var count [maxCodeLen + 1]uint32
 	h.lengthCounts(n, limit, &count)
 
@@ -39,11 +45,10 @@ func (h *huffman) build(freq []uint32, limit uint, lens []uint8, code []codeword
 	i := 0
 	for l := limit; l > 0; l-- {
 		for range count[l] {
-			lens[sorted[i]&0x1ff] = uint8(l)
+			lens[h.sorted[i]&0x1ff] = uint8(l)
 			i++
 		}
 	}
-	assign(lens[:len(freq)], code)
 }
 
 // sort puts the symbols that occur into sorted, in ascending order of how

@@ -19,3 +19,5 @@ func copy16(b []byte, to, from int) {
 	copy(word[:], b[from:from+16])
 	copy(b[to:to+16], word[:])
 }
+
+func move16(dst []byte, to int, src []byte, from int) { copy(dst[to:to+16], src[from:from+16]) }

@@ -36,3 +36,9 @@ func copy16(b []byte, to, from int) {
 	p := unsafe.Pointer(unsafe.SliceData(b))
 	*(*[16]byte)(unsafe.Add(p, to)) = *(*[16]byte)(unsafe.Add(p, from))
 }
+
+// move16 copies 16 bytes of src to dst.
+func move16(dst []byte, to int, src []byte, from int) {
+	*(*[16]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(dst)), to)) =
+		*(*[16]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(src)), from))
+}

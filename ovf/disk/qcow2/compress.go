@@ -10,9 +10,10 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/internal/inorder"
 )
 
-// compressor compresses clusters, for one worker.
+// compressor compresses clusters, for one worker, by one of these.
 type compressor struct {
 	deflate *grain.Encoder
+	fast    *grain.ZstdEncoder
 	zstd    *zstd.Encoder
 }
 
@@ -23,16 +24,24 @@ func newCompressor(level int, useZstd bool) (*compressor, error) {
 		}
 		return &compressor{deflate: grain.NewEncoder(level)}, nil
 	}
-	// By default the fastest: whoever asks for zstd is in a hurry, and the next
-	// level takes half as long again for a twentieth less.
-	speed := zstd.EncoderLevelFromZstd(max(level, 1))
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(speed), zstd.WithEncoderCRC(false),
+	// By default the fastest: whoever asks for zstd is in a hurry.
+	if level < slowerZstd {
+		return &compressor{fast: grain.NewZstdEncoder()}, nil
+	}
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithEncoderCRC(false),
 		zstd.WithWindowSize(writtenCluster), zstd.WithLowerEncoderMem(true))
 	return &compressor{zstd: e}, err
 }
 
+// slowerZstd is the first level for which the zstd library has more than its
+// fastest search.
+const slowerZstd = 3
+
 func (c *compressor) append(dst, src []byte) []byte {
-	if c.zstd != nil {
+	switch {
+	case c.fast != nil:
+		return c.fast.Append(dst, src)
+	case c.zstd != nil:
 		return c.zstd.EncodeAll(src, dst)
 	}
 	return c.deflate.Deflate(dst, src)
