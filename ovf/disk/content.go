@@ -19,9 +19,9 @@ func ContentDigest(ctx context.Context, img Image, size int64, progress Progress
 		return Digest{}, fmt.Errorf("content digest of %d bytes: the image has %d", size, img.Size())
 	}
 	digester := NewDigester(size, nil)
-	err := eachBlock(ctx, img, size, 0, newSums(), nil, func(b *block) error {
+	err := eachBlock(ctx, img, size, 0, digester.WriteBlock, nil, func(b *block) error {
 		progress.tell(b.end(), size)
-		return digester.WriteBlock(b.index, b.sum)
+		return nil
 	})
 	if err != nil {
 		return Digest{}, err
@@ -81,9 +81,6 @@ func Allocated(ctx context.Context, img Image) (int64, error) {
 	return sum, nil
 }
 
-// NewBuffer is room for one block.
-func NewBuffer() []byte { return make([]byte, BlockSize) }
-
 // block is one BlockSize piece of a disk's content, short at its end.
 type block struct {
 	index int64
@@ -91,52 +88,39 @@ type block struct {
 	buf   []byte
 	data  []byte // buf[:n], filled when work is called
 	other []byte // room for the block of a second image
-	sum   BlockSum
-	// summed says that sum is known, to who waits; see sums.
-	summed chan struct{}
-	queued bool
-	at     int64 // what work found
+	at    int64  // what work found
 }
 
 func (b *block) end() int64 { return b.index*BlockSize + int64(b.n) }
 
+// read fills b with block index of an image that counts as size bytes long.
+func (b *block) read(img Image, index, size int64) error {
+	b.index, b.n = index, int(min(BlockSize, size-index*BlockSize))
+	b.data = b.buf[:b.n]
+	return ReadFull(img, b.data, index*BlockSize)
+}
+
 // eachBlock reads the blocks of the first size bytes of img that overlap data
-// extents; work, which may be nil, is called in parallel, then deliver in
-// ascending order, when the block's sum is known, unless sums is nil.
-func eachBlock(ctx context.Context, img Image, size int64, workers int, sums *sums, work, deliver func(*block) error) error {
-	return inorder.Line[block]{
+// extents, in parallel; finish, which may be nil, and then deliver are called in
+// ascending order, see inorder.Pass. tell, which may be nil, is told their sums
+// in that order, later.
+func eachBlock(ctx context.Context, img Image, size int64, workers int, tell tellSum, finish, deliver func(*block) error) error {
+	sums := newSums(tell, size, workers)
+	return sums.end(inorder.Pass[block]{
 		Workers: workers,
-		Depth:   sums.depth(workers),
-		New:     func() *block { return &block{buf: NewBuffer()} },
-		Produce: func(ctx context.Context, next func() (*block, error), submit func(*block)) error {
-			defer sums.end()
-			for index, err := range DataBlocks(ctx, img, size) {
-				if err != nil {
-					return err
-				}
-				b, err := next()
-				if err != nil {
-					return err
-				}
-				b.index, b.n = index, int(min(BlockSize, size-index*BlockSize))
-				sums.submitted()
-				submit(b)
-			}
-			return nil
+		New:     func() *block { return &block{buf: sums.rooms.take()} },
+		Numbers: func(ctx context.Context) iter.Seq2[int64, error] { return DataBlocks(ctx, img, size) },
+		Work: func(_ context.Context, b *block, index int64) error {
+			return b.read(img, index, size)
 		},
-		Work: func(_ context.Context, _ int, b *block) error {
-			b.data = b.buf[:b.n]
-			err := ReadFull(img, b.data, b.index*BlockSize)
-			if err == nil && work != nil {
-				err = work(b)
-			}
-			return sums.give(b, err)
-		},
+		Finish: finish,
 		Deliver: func(b *block) error {
-			sums.wait(b)
-			return deliver(b)
+			if err := deliver(b); err != nil {
+				return err
+			}
+			return sums.add(b)
 		},
-	}.Run(ctx)
+	}.Run(ctx))
 }
 
 // DataBlocks yields the indexes of the blocks of BlockSize of the first size
@@ -181,4 +165,25 @@ func (p Progress) tell(done, total int64) {
 	if p != nil {
 		p(done, total)
 	}
+}
+
+// FirstData is where an image has its first byte from off on that is not zero;
+// -1 where it has none.
+func FirstData(ctx context.Context, img Image, off int64) (int64, error) {
+	b := make([]byte, BlockSize)
+	for e, err := range img.Extents(ctx, off, img.Size()-off) {
+		if err != nil {
+			return -1, err
+		}
+		for at := e.Offset; !e.Zero && at < e.Offset+e.Length; at += int64(len(b)) {
+			p := b[:min(int64(len(b)), e.Offset+e.Length-at)]
+			if n, err := img.ReadAt(p, at); err != nil && (err != io.EOF || n < len(p)) {
+				return -1, err
+			}
+			if !IsZero(p) {
+				return at, ctx.Err()
+			}
+		}
+	}
+	return -1, ctx.Err()
 }

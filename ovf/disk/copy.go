@@ -24,8 +24,8 @@ type Result struct {
 	FileDigest [sha256.Size]byte
 }
 
-// Copy writes the content of img to sink, data extents only, blocks in
-// parallel, and computes the content digest in the same pass. Level does not
+// Copy writes the content of img to sink, data extents only, ascending, reads
+// blocks in parallel, and computes the content digest in the same pass. Level does not
 // apply.
 func Copy(ctx context.Context, img Image, sink Sink, opts EncodeOptions) (Result, error) {
 	info, size := img.Info(), img.Size()
@@ -34,16 +34,13 @@ func Copy(ctx context.Context, img Image, sink Sink, opts EncodeOptions) (Result
 	}
 	res := Result{Info: info}
 	digester := NewDigester(size, opts.OnBlock)
-	err := eachBlock(ctx, img, size, opts.Workers, opts.sums(), func(b *block) error {
+	err := eachBlock(ctx, img, size, opts.Workers, opts.tellSum(digester), func(b *block) error {
 		_, err := sink.WriteAt(b.data, b.index*BlockSize)
 		return err
 	}, func(b *block) error {
 		res.DataBytes += int64(b.n)
 		opts.Progress.tell(b.end(), size)
-		if opts.NoDigest {
-			return nil
-		}
-		return digester.WriteBlock(b.index, b.sum)
+		return nil
 	})
 	if err != nil {
 		return res, err

@@ -3,6 +3,7 @@ package disk
 import (
 	"context"
 	"io"
+	"iter"
 
 	"github.com/cimimove/cimimove/ovf/disk/internal/inorder"
 )
@@ -18,40 +19,23 @@ type File interface {
 // Scatter writes the content of img to wherever place says, in pieces of unit
 // bytes, a power of two up to BlockSize. Pieces of zeros are left out: place is
 // asked for the others, ascending, one call at a time, and gives the offset in
-// w for the piece that begins at off of the disk. Blocks are read, digested and
-// written in parallel; pages of zeros within a piece are left to w, which holds
+// w for the piece that begins at off of the disk. Blocks are read in parallel,
+// and written one after the other beside that and beside their digest; pages of zeros within a piece are left to w, which holds
 // zeros where nothing is written. The last piece may be short.
 func Scatter(ctx context.Context, img Image, w io.WriterAt, unit int, place func(off int64) (int64, error), opts EncodeOptions) (Result, error) {
 	size := img.Size()
 	res := Result{Info: img.Info()}
 	digester := NewDigester(size, opts.OnBlock)
-	sums := opts.sums()
-	err := inorder.Line[scattered]{
+	sums := newSums(opts.tellSum(digester), size, opts.Workers)
+	err := sums.end(inorder.Pass[scattered]{
 		Workers: opts.Workers,
-		Depth:   sums.depth(opts.Workers),
 		New: func() *scattered {
-			return &scattered{block: block{buf: NewBuffer()}, places: make([]int64, BlockSize/unit)}
+			return &scattered{block: block{buf: sums.rooms.take()}, places: make([]int64, BlockSize/unit)}
 		},
-		Produce: func(ctx context.Context, next func() (*scattered, error), submit func(*scattered)) error {
-			defer sums.end()
-			for index, err := range DataBlocks(ctx, img, size) {
-				if err != nil {
-					return err
-				}
-				b, err := next()
-				if err != nil {
-					return err
-				}
-				b.index, b.n = index, int(min(BlockSize, size-index*BlockSize))
-				sums.submitted()
-				submit(b)
-			}
-			return nil
-		},
-		Work: func(_ context.Context, _ int, b *scattered) error {
-			b.data = b.buf[:b.n]
-			if err := ReadFull(img, b.data, b.index*BlockSize); err != nil {
-				return sums.give(&b.block, err)
+		Numbers: func(ctx context.Context) iter.Seq2[int64, error] { return DataBlocks(ctx, img, size) },
+		Work: func(_ context.Context, b *scattered, index int64) error {
+			if err := b.read(img, index, size); err != nil {
+				return err
 			}
 			b.carry = 0
 			for i := 0; i*unit < b.n; i++ {
@@ -63,32 +47,25 @@ func Scatter(ctx context.Context, img Image, w io.WriterAt, unit int, place func
 			}
 			return nil
 		},
-		Place: func(b *scattered) error {
+		Finish: func(b *scattered) error {
 			for i := 0; i*unit < b.n; i++ {
 				if b.places[i] == nowhere {
 					continue
 				}
 				at, err := place(b.index*BlockSize + int64(i*unit))
 				if err != nil {
-					return sums.give(&b.block, err)
+					return err
 				}
 				b.places[i] = at
 			}
-			return nil
-		},
-		Finish: func(_ context.Context, _ int, b *scattered) error {
-			return sums.give(&b.block, b.write(w, unit))
+			return b.write(w, unit)
 		},
 		Deliver: func(b *scattered) error {
-			sums.wait(&b.block)
 			res.DataBytes += b.carry
 			opts.Progress.tell(b.end(), size)
-			if opts.NoDigest {
-				return nil
-			}
-			return digester.WriteBlock(b.index, b.sum)
+			return sums.add(&b.block)
 		},
-	}.Run(ctx)
+	}.Run(ctx))
 	if err != nil {
 		return res, err
 	}

@@ -8,14 +8,9 @@ func Stream(ctx context.Context, img Image, write func(p []byte, off int64) erro
 	size := img.Size()
 	res := Result{Info: img.Info()}
 	digester := NewDigester(size, opts.OnBlock)
-	err := eachBlock(ctx, img, size, opts.Workers, opts.sums(), nil, func(b *block) error {
+	err := eachBlock(ctx, img, size, opts.Workers, opts.tellSum(digester), nil, func(b *block) error {
 		res.DataBytes += int64(b.n)
 		opts.Progress.tell(b.end(), size)
-		if !opts.NoDigest {
-			if err := digester.WriteBlock(b.index, b.sum); err != nil {
-				return err
-			}
-		}
 		return write(b.data, b.index*BlockSize)
 	})
 	if err == nil && !opts.NoDigest {

@@ -1,129 +1,103 @@
 package disk
 
 import (
-	"crypto/sha256"
-	"sync"
-
 	"github.com/cimimove/cimimove/ovf/disk/internal/inorder"
 	"github.com/cimimove/cimimove/ovf/disk/internal/lanes"
 )
 
-// sums takes the digests of blocks of one conversion, many together where that
-// is faster: workers give it blocks that they are done with, and who delivers
-// them in order waits for the sum. Blocks wait for others to be hashed with,
-// unless none is coming: then delivery would wait for ever.
-type sums struct {
-	batch int // how many blocks are hashed together
+// tellSum is told the sum of each block, ascending.
+type tellSum = func(index int64, sum BlockSum) error
 
-	mu      sync.Mutex
-	waiting []*block
-	coming  int    // blocks that were submitted and not given yet
-	wanted  *block // the one that delivery waits for
-	hurry   bool   // something failed: nobody waits for others
-}
-
-// sums are those of a conversion; nil where there is to be no digest.
-func (o *EncodeOptions) sums() *sums {
+// tellSum is who is told the sums of a conversion; nil where there is to be no
+// digest.
+func (o *EncodeOptions) tellSum(d *Digester) tellSum {
 	if o.NoDigest {
 		return nil
 	}
-	return newSums()
+	return d.WriteBlock
 }
 
-func newSums() *sums { return &sums{batch: lanes.Width()} }
-
-// depth is how many blocks a conversion holds in memory: those that wait to be
-// hashed together besides those that are worked on.
-func (s *sums) depth(workers int) int {
-	if s == nil || s.batch == 1 {
-		return 0
-	}
-	return s.batch + 2*inorder.Count(workers)
+// sums takes the digests of blocks that come in order, many together where that
+// is faster, and tells of them in order. Each block that is added hashes its
+// share of all that are under way, so that one of them is done. It is for one
+// goroutine at a time.
+type sums struct {
+	tell  tellSum
+	rooms *rooms
+	belt  *lanes.Belt[int64] // nil where blocks are hashed one by one
+	told  int64              // how many were
+	queue []summed           // those that were not
 }
 
-// submitted says that a block will be given, or fail.
-func (s *sums) submitted() {
-	if s == nil {
-		return
-	}
-	s.mu.Lock()
-	s.coming++
-	s.mu.Unlock()
+type summed struct {
+	index int64
+	buf   []byte // which the belt reads from; nil where sum is known
+	sum   BlockSum
 }
 
-// give takes a block that was worked on, with err, whose data stays as it is
-// until wait has returned for it. It gives err back.
-func (s *sums) give(b *block, err error) error {
-	switch {
-	case s == nil:
-		return err
-	case err != nil:
-		s.end()
-		return err
+// newSums is for the first size bytes of an image, whose blocks as many workers
+// add. tell may be nil.
+func newSums(tell tellSum, size int64, workers int) *sums {
+	s := &sums{tell: tell}
+	blocks := inorder.Depth(workers)
+	if lanes.Width() > 1 && tell != nil {
+		s.belt = lanes.NewBelt[int64](BlockSize)
+		blocks += lanes.Width() - 1
 	}
-	if b.summed == nil {
-		b.summed = make(chan struct{}, 1)
+	s.rooms = newRooms(int(min(int64(blocks), (size+BlockSize-1)/BlockSize)))
+	return s
+}
+
+// add takes a block, which gets another buffer where its own is needed longer.
+func (s *sums) add(b *block) error {
+	if s.tell == nil {
+		return nil
 	}
-	together := s.batch > 1 && len(b.data) == BlockSize && !IsZero(b.data)
-	if !together {
-		b.sum = SumBlock(b.data)
-		b.summed <- struct{}{}
+	if s.belt == nil || len(b.data) < BlockSize || IsZero(b.data) {
+		s.queue = append(s.queue, summed{index: b.index, sum: SumBlock(b.data)})
+		if len(s.queue) > mostQueued {
+			s.finish()
+		}
+		return s.flush()
 	}
-	s.mu.Lock()
-	s.coming--
-	if together {
-		b.queued = true
-		s.waiting = append(s.waiting, b)
+	s.belt.Add(b.data, s.told+int64(len(s.queue)))
+	s.queue = append(s.queue, summed{index: b.index, buf: b.buf})
+	s.belt.Step(s.done)
+	b.buf, b.data = s.rooms.take(), nil
+	return s.flush()
+}
+
+// mostQueued is how many blocks of zeros, which are quick to sum, may wait for
+// the one before them.
+const mostQueued = 256
+
+func (s *sums) done(n int64, sum BlockSum) {
+	q := &s.queue[n-s.told]
+	s.rooms.give(q.buf)
+	q.sum, q.buf = sum, nil
+}
+
+// finish hashes until the oldest block is done.
+func (s *sums) finish() { s.belt.Finish(func(n int64) bool { return n == s.told }, s.done) }
+
+// flush tells what is known.
+func (s *sums) flush() error {
+	for len(s.queue) > 0 && s.queue[0].buf == nil {
+		q := s.queue[0]
+		s.queue = s.queue[1:]
+		s.told++
+		if err := s.tell(q.index, q.sum); err != nil {
+			return err
+		}
 	}
-	s.hash()
 	return nil
 }
 
-// wait returns when the sum of a block that was given is known.
-func (s *sums) wait(b *block) {
-	if s == nil {
-		return
+// end hashes and tells the rest, unless adding ended with err, which it gives back.
+func (s *sums) end(err error) error {
+	for err == nil && len(s.queue) > 0 {
+		s.finish()
+		err = s.flush()
 	}
-	s.mu.Lock()
-	s.wanted = b
-	s.hash()
-	<-b.summed
-	s.mu.Lock()
-	s.wanted = nil
-	s.mu.Unlock()
-}
-
-// end says that blocks that were submitted may not come.
-func (s *sums) end() {
-	if s == nil {
-		return
-	}
-	s.mu.Lock()
-	s.hurry = true
-	s.hash()
-}
-
-// hash hashes the blocks that wait when it is time, and unlocks s.
-func (s *sums) hash() {
-	stuck := s.wanted != nil && s.wanted.queued && s.coming == 0
-	if len(s.waiting) < s.batch && !stuck && !s.hurry {
-		s.mu.Unlock()
-		return
-	}
-	blocks := s.waiting
-	s.waiting = nil
-	for _, b := range blocks {
-		b.queued = false
-	}
-	s.mu.Unlock()
-
-	data, out := make([][]byte, len(blocks)), make([][sha256.Size]byte, len(blocks))
-	for i, b := range blocks {
-		data[i] = b.data
-	}
-	lanes.Sum(data, out)
-	for i, b := range blocks {
-		b.sum = out[i]
-		b.summed <- struct{}{}
-	}
+	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/formats"
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 func openFile(t *testing.T, path string, src formats.Source) (disk.Image, error) {
@@ -36,6 +37,7 @@ func openFile(t *testing.T, path string, src formats.Source) (disk.Image, error)
 // TestSpread: disks of several files are read from those beside the
 // descriptor, and from nowhere else.
 func TestSpread(t *testing.T) {
+	ovftest.Slow(t)
 	qemu := disktest.Tool(t, "qemu-img")
 	content := disktest.Patterns()["several tables"]
 	for _, subformat := range []string{"monolithicFlat", "twoGbMaxExtentFlat", "twoGbMaxExtentSparse"} {

@@ -19,11 +19,13 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/formats"
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestCorpusVMDK: the corpus's images that other tools made, alone and in
 // OVAs, read as qemu-img reads them, anywhere and as a stream.
 func TestCorpusVMDK(t *testing.T) {
+	ovftest.Slow(t)
 	found := 0
 	for name, image := range corpusImages(t) {
 		if !bytes.HasPrefix(image, []byte("KDMV")) {

@@ -13,6 +13,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/formats"
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // mostVHD is the largest disk that the format's readers take.
@@ -45,6 +46,7 @@ func huge(t *testing.T, size int64) (img *raw.Image, path string, marks []int64)
 // TestHugeEveryFormat: 2 TiB and more in every format that can, written by us
 // and read by qemu-img, and the other way round.
 func TestHugeEveryFormat(t *testing.T) {
+	ovftest.Slow(t)
 	ctx := context.Background()
 	for way, k := range ways() {
 		if k.to == disk.Raw || k.opts.Variant == "fixed" || k.to == disk.VMDK || k.opts.Level == 9 { // TestLargeSparse has VMDK

@@ -12,6 +12,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // repeated reads as one megabyte of content over and over.
@@ -27,6 +28,7 @@ func (r repeated) ReadAt(p []byte, off int64) (int, error) {
 // TestMemoryDoesNotGrowWithTheDisk: a pass over more of a disk allocates hardly
 // more in all once every buffer is there, so that it holds no more at any time.
 func TestMemoryDoesNotGrowWithTheDisk(t *testing.T) {
+	ovftest.Slow(t)
 	ctx := context.Background()
 	content := repeated(disktest.Text(rand.New(rand.NewPCG(1, 1)), 1<<20))
 	opts := disk.EncodeOptions{Level: 1, Workers: 2, NoDigest: true}

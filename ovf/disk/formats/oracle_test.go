@@ -13,6 +13,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 func content(t testing.TB, img disk.Image) []byte {
@@ -72,6 +73,7 @@ func written(t *testing.T, b []byte) map[string][]byte {
 // TestOracleReadsWhatWeWrite: qemu-img finds no fault in our images and reads
 // the content we put in.
 func TestOracleReadsWhatWeWrite(t *testing.T) {
+	ovftest.Slow(t)
 	for name, b := range disktest.Telling() {
 		if len(b) == 0 {
 			continue // qemu-img takes no disk of 0 bytes
@@ -89,6 +91,7 @@ func TestOracleReadsWhatWeWrite(t *testing.T) {
 
 // TestWeReadWhatOracleWrites, anywhere and as a stream.
 func TestWeReadWhatOracleWrites(t *testing.T) {
+	ovftest.Slow(t)
 	for name, b := range disktest.Telling() {
 		if len(b) == 0 {
 			continue

@@ -34,6 +34,7 @@ func ways() map[string]kept {
 		"qcow2, zlib": {disk.QCOW2, disk.EncodeOptions{Level: 1}, "qcow2", false},
 		"qcow2, best": {disk.QCOW2, disk.EncodeOptions{Level: 9}, "qcow2", false},
 		"qcow2, zstd": {disk.QCOW2, disk.EncodeOptions{Variant: "zstd"}, "qcow2", false},
+		"zstd, best":  {disk.QCOW2, disk.EncodeOptions{Variant: "zstd", Level: 9}, "qcow2", false},
 		"vhd":         {disk.VHD, disk.EncodeOptions{}, "vpc", true},
 		"vhd, fixed":  {disk.VHD, disk.EncodeOptions{Variant: "fixed"}, "vpc", true},
 		"vhdx":        {disk.VHDX, disk.EncodeOptions{}, "vhdx", true},

@@ -15,6 +15,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/qcow2"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // variants are the arguments of qemu-img convert that make them.
@@ -67,6 +68,7 @@ func read(image []byte) error {
 
 // TestReadsWhatOracleWrites in every variant.
 func TestReadsWhatOracleWrites(t *testing.T) {
+	ovftest.Slow(t)
 	rng := rand.New(rand.NewPCG(1, 3))
 	mixed := make([]byte, 5<<20+512)
 	copy(mixed, disktest.Noise(rng, 200000))

@@ -141,3 +141,27 @@ func TestSinkRefusesBeyondTheSize(t *testing.T) {
 		t.Error("a write beyond the size is taken")
 	}
 }
+
+// TestContinueSink: a file that holds the first bytes of its disk keeps those;
+// what lies behind them is cleared, whatever it was.
+func TestContinueSink(t *testing.T) {
+	for _, kept := range []int64{0, 100, 4096, 5000} {
+		f := file(t)
+		if _, err := f.Write(bytes.Repeat([]byte("x"), 4500)); err != nil {
+			t.Fatal(err)
+		}
+		s := raw.ContinueSink(f, kept)
+		if err := s.Begin(disk.Info{Size: 4600}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.WriteAt([]byte("yy"), 4598); err != nil {
+			t.Fatal(err)
+		}
+		want := make([]byte, 4600)
+		copy(want[:min(kept, 4500)], bytes.Repeat([]byte("x"), 4500))
+		copy(want[4598:], "yy")
+		if got, err := os.ReadFile(f.Name()); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes kept: the file has other content (%v)", kept, err)
+		}
+	}
+}

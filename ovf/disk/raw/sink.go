@@ -10,14 +10,20 @@ import (
 // Sink writes a disk as a sparse raw file.
 type Sink struct {
 	f    *os.File
+	w    *disk.Turns // f
 	size int64
+	kept int64
 }
 
 var _ disk.Sink = (*Sink)(nil)
 
 // NewSink makes f, a regular file open for writing, the sink. Begin empties it
 // and gives it the disk's size; zeros written later become holes.
-func NewSink(f *os.File) *Sink { return &Sink{f: f} }
+func NewSink(f *os.File) *Sink { return ContinueSink(f, 0) }
+
+// ContinueSink is a Sink for a file that holds the first kept bytes of its disk
+// already: Begin leaves those, and clears what lies behind them.
+func ContinueSink(f *os.File, kept int64) *Sink { return &Sink{f: f, w: disk.NewTurns(f), kept: kept} }
 
 func (s *Sink) Begin(info disk.Info) error {
 	st, err := s.f.Stat()
@@ -27,7 +33,7 @@ func (s *Sink) Begin(info disk.Info) error {
 	if !st.Mode().IsRegular() {
 		return &disk.UnsupportedError{Name: s.f.Name(), Format: disk.Raw, Feature: "writing to what is not a regular file"}
 	}
-	if err := s.f.Truncate(0); err != nil {
+	if err := s.f.Truncate(min(s.kept, info.Size)); err != nil {
 		return err
 	}
 	s.size = info.Size
@@ -39,7 +45,7 @@ func (s *Sink) WriteAt(p []byte, off int64) (int, error) {
 		return 0, fmt.Errorf("%s: %d bytes at %d exceed the disk's %d", s.f.Name(), len(p), off, s.size)
 	}
 	err := disk.NonZero(off, p, func(off int64, p []byte) error {
-		_, err := s.f.WriteAt(p, off)
+		_, err := s.w.WriteAt(p, off)
 		return err
 	})
 	if err != nil {

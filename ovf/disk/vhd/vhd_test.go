@@ -11,6 +11,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/vhd"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // made is content as qemu-img's VHD; force_size keeps the size from being
@@ -29,6 +30,7 @@ func read(image []byte) ([]byte, error) {
 }
 
 func TestReadsWhatOracleWrites(t *testing.T) {
+	ovftest.Slow(t)
 	for name, content := range disktest.Telling() {
 		if len(content) == 0 {
 			continue

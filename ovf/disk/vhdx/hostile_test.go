@@ -8,9 +8,11 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/vhdx"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 func TestHostileHeaders(t *testing.T) {
+	ovftest.Slow(t)
 	plain := written(t, bytes.Repeat([]byte{1}, 5<<19))
 	// The current header, the region table, the metadata table and its items.
 	const head, regions, metadata, items = 128 << 10, 192 << 10, 2 << 20, 2<<20 + 64<<10

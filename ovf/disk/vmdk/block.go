@@ -10,6 +10,7 @@ import (
 
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/internal/inorder"
+	"github.com/cimimove/cimimove/ovf/disk/internal/lanes"
 )
 
 // block is the work unit of decoding: the grains of one block of the content
@@ -39,6 +40,7 @@ type blocks struct {
 	digester *disk.Digester // of the delivering goroutine
 	hashing  atomic.Bool    // whether block sums are still of use
 	given    int64          // bytes of content up to which OnContent was called
+	together *together      // nil where blocks are digested one by one
 	next     func() (*block, error)
 	submit   func(*block)
 	current  *block
@@ -50,6 +52,9 @@ func (bs *blocks) run(ctx context.Context, produce func() error) error {
 	if !bs.opts.NoDigest {
 		bs.digester = disk.NewDigester(size, bs.opts.OnBlock)
 		bs.hashing.Store(true)
+		if bs.opts.Together && lanes.Width() > 1 {
+			bs.together = newTogether(lanes.Width())
+		}
 	}
 	err := inorder.Line[block]{
 		Workers: bs.opts.Workers,
@@ -65,8 +70,11 @@ func (bs *blocks) run(ctx context.Context, produce func() error) error {
 			return nil
 		},
 		Work:    func(_ context.Context, _ int, b *block) error { return bs.write(b) },
-		Deliver: bs.deliver,
+		Deliver: bs.arrange,
 	}.Run(ctx)
+	if err == nil && bs.together != nil {
+		err = bs.together.flush(bs)
+	}
 	if err != nil {
 		return err
 	}
@@ -97,6 +105,11 @@ func (bs *blocks) room(lba uint64, n int, offset int64) ([]byte, error) {
 		bs.current = b
 	}
 	b := bs.current
+	if b.stored == nil {
+		// Room for a block that does not compress: growing to it would leave
+		// twice as much behind. What is not used takes no memory.
+		b.stored = make([]byte, 0, disk.BlockSize+disk.BlockSize/16)
+	}
 	start := len(b.stored)
 	b.stored = slices.Grow(b.stored, n)[:start+n]
 	b.grains = append(b.grains, storedGrain{at: int(at % disk.BlockSize), start: start, end: start + n, offset: offset})
@@ -133,7 +146,7 @@ func (bs *blocks) write(b *block) error {
 		}
 		clear(b.data[to:gapEnd])
 	}
-	if bs.hashing.Load() {
+	if bs.together == nil && bs.hashing.Load() {
 		b.sum = disk.SumBlock(b.data[:limit])
 	}
 	return nil
@@ -156,6 +169,14 @@ func (bs *blocks) inflate(out, stored []byte, need int, offset int64) error {
 	}
 	clear(out[n:])
 	return nil
+}
+
+// arrange delivers a block, or keeps it for others to be digested with.
+func (bs *blocks) arrange(b *block) error {
+	if bs.together == nil {
+		return bs.deliver(b)
+	}
+	return bs.together.add(bs, b)
 }
 
 func (bs *blocks) deliver(b *block) error {

@@ -8,9 +8,11 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 func TestHostileHeaders(t *testing.T) {
+	ovftest.Slow(t)
 	content := disktest.Text(rand.New(rand.NewPCG(11, 12)), 2*disktest.Grain)
 	stream, _ := encode(t, content[:disktest.Grain], vmdk.EncodeOptions{})
 	for name, image := range map[string][]byte{"streamOptimized": stream, "monolithicSparse": sparseImage(content), "front tables": frontTables(content)} {

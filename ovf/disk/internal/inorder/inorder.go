@@ -44,6 +44,9 @@ func Count(n int) int {
 	return runtime.GOMAXPROCS(0)
 }
 
+// Depth is how many items are in flight for n workers.
+func Depth(n int) int { return 2*Count(n) + 1 }
+
 type slot[T any] struct {
 	item *T
 	seq  int64
@@ -59,7 +62,7 @@ func (l Line[T]) Run(ctx context.Context) error {
 	workers := Count(l.Workers)
 	depth := l.Depth
 	if depth <= 0 {
-		depth = 2*workers + 1
+		depth = Depth(workers)
 	}
 
 	free := make(chan *slot[T], depth)
