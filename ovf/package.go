@@ -12,8 +12,8 @@ import (
 //
 // Digests of the manifest are checked as bytes pass, whatever the way of
 // reading: a Member never shows end-of-file before its size and its digest
-// match, and Next does not answer io.EOF before every digest of the manifest
-// has been compared. Until then nothing that was read may be committed.
+// match (but for what is Entrusting), and Next does not answer io.EOF before
+// every digest of the manifest has been compared. Until then nothing that was read may be committed.
 type Package interface {
 	// Name is what the user called the package: a path, a URL without secrets, "-".
 	Name() string

@@ -37,6 +37,26 @@ type Passed struct {
 	Hashes map[string][]byte `json:"hashes,omitempty"`
 }
 
+// Entrusting is a Member's Reader, or a Passage, whose digest may be taken by
+// who holds the bytes in the end instead of as they pass: that saves taking it
+// twice, and proves what arrived.
+type Entrusting interface {
+	io.Reader
+	// Entrust, before the end, leaves the digest by an algorithm of manifests,
+	// such as sha1, to another, to whom all bytes from the first on go. Then
+	// end-of-file says that the size is right, and nothing of the digest. It is
+	// false, and nothing changes, where the manifest proves the file by something
+	// else, or where the file could not be read again.
+	Entrust(algorithm string) bool
+	// Attest, at end-of-file, compares the digests, in hex, of what arrived in each
+	// place that the bytes went to. A wrong one is an *IntegrityError, which says
+	// whether the package is at fault.
+	Attest(sums ...string) error
+	// Drain gives the verdict without Attest: the file is read again, and has to
+	// have the bytes that passed. Next and Finish are errors as long as there is none.
+	Drain() error
+}
+
 // Identified is a Package that can tell the version of its bytes; "" where
 // nothing is known.
 type Identified interface {

@@ -58,6 +58,16 @@ func (h VirtualHardware) NVRAM() (File, bool) {
 	return File{}, false
 }
 
+// SetNVRAM makes a File of References the one with the firmware's variables, as
+// VMware says it.
+func (h VirtualHardware) SetNVRAM(fileID string) error {
+	vmw := func(local string) xmltree.Name { return xmltree.Name{Space: NSVMW, Local: local} }
+	_, err := h.node.Append(xmltree.Fragment{Name: vmw("ExtraConfig"), Hint: "vmw", Attrs: []xmltree.FragmentAttr{
+		{Name: xmltree.Name{Space: h.env.ns, Local: "required"}, Hint: "ovf", Value: "false"},
+		{Name: vmw("key"), Hint: "vmw", Value: "nvram"}, {Name: vmw("value"), Hint: "vmw", Value: "ovf:/file/" + fileID}}})
+	return err
+}
+
 // TPM says whether the machine has a virtual TPM: VMware's device, or
 // VirtualBox's. Disks sealed by one need a recovery key elsewhere.
 func (h VirtualHardware) TPM(configuration string) bool {

@@ -49,6 +49,18 @@ type Content struct {
 // any further. What no digest is known of is not read where it is at hand.
 func (c *Content) Prove() error { return c.stored.drain() }
 
+// Entrust leaves the digest of the stored bytes, which Reader gives as they are,
+// to who takes them; see ovf.Entrusting. Attest is to follow, or Prove.
+func (c *Content) Entrust(algorithm string) bool {
+	e, ok := c.stored.reader.(ovf.Entrusting)
+	return ok && c.stored.more == nil && c.Compression == compression.Identity && e.Entrust(algorithm)
+}
+
+// Attest compares digests, in hex, of what arrived of an entrusted content.
+func (c *Content) Attest(sums ...string) error {
+	return c.stored.reader.(ovf.Entrusting).Attest(sums...)
+}
+
 // ImageName is the stored file's name without the extension of its compression
 // and the number of its chunk, so that the extension of a disk's format shows.
 func (c *Content) ImageName() string {

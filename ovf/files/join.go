@@ -42,7 +42,7 @@ func (j *join) drain() error {
 	if j.inflater != nil {
 		j.inflater.close()
 	}
-	if last, ok := j.reader.(interface{ Drain() error }); ok && j.more == nil && j.err == nil {
+	if last, ok := j.reader.(interface{ Drain() error }); ok && j.more == nil && (j.err == nil || j.err == io.EOF) {
 		if j.err = last.Drain(); j.err == nil {
 			j.err = io.EOF
 			return nil

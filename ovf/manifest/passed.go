@@ -15,7 +15,7 @@ func (c *Checker) ReaderFrom(name string, size int64, from ovf.Passed, r io.Read
 	if from.Offset == 0 {
 		return out, nil
 	}
-	out.read = from.Offset
+	out.read, out.resumed = from.Offset, true
 	if out.file.whole != nil {
 		return nil, fmt.Errorf("%s: %s: the digest of a chunk does not go on", c.pkg, name)
 	}
@@ -34,7 +34,7 @@ func (c *Checker) ReaderFrom(name string, size int64, from ovf.Passed, r io.Read
 // Passed is how far the file has come; see ovf.Passage.
 func (r *Reader) Passed() (ovf.Passed, bool) {
 	p := ovf.Passed{Offset: r.read, Hashes: map[string][]byte{}}
-	if r.file.whole != nil {
+	if r.file.whole != nil || r.entrusted != nil {
 		return p, false
 	}
 	for a, h := range r.file.hashes {

@@ -300,6 +300,7 @@ func (p *Package) Next(ctx context.Context) (*ovf.Member, error) {
 	if p.OnThisMachine() {
 		p.current.AtHand()
 	}
+	p.readAgain(ctx, i, p.current)
 	return &ovf.Member{Name: m.Name, Size: m.Size, Reader: p.current}, nil
 }
 

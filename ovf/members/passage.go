@@ -50,7 +50,27 @@ func (p *Package) Pass(ctx context.Context, name string, from ovf.Passed) (ovf.P
 	if err != nil {
 		return nil, errors.Join(err, body.Close())
 	}
+	p.readAgain(ctx, i, r)
 	return passage{r, body}, nil
+}
+
+// readAgain makes r one that may be entrusted, where reading twice costs little.
+func (p *Package) readAgain(ctx context.Context, i int, r *manifest.Reader) {
+	if !p.OnThisMachine() {
+		return
+	}
+	r.Again(func(off int64) (io.ReadCloser, error) {
+		body, err := p.from(ctx, i, off)
+		if err != nil {
+			return nil, err
+		}
+		return readCloser{WithContext(ctx, body), body}, nil
+	})
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
 }
 
 // passed notes that a file passes, and sees to it that Next does not any more.
@@ -83,16 +103,15 @@ func (p *Package) from(ctx context.Context, i int, off int64) (io.ReadCloser, er
 	if err != nil {
 		return nil, err
 	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.NewSectionReader(f, off, max(0, f.Size()-off)), f}, nil
+	return readCloser{io.NewSectionReader(f, off, max(0, f.Size()-off)), f}, nil
 }
 
 type passage struct {
 	*manifest.Reader
 	body io.Closer
 }
+
+var _ ovf.Entrusting = passage{}
 
 func (p passage) Close() error { return p.body.Close() }
 

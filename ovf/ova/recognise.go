@@ -1,8 +1,11 @@
 package ova
 
 import (
+	"archive/tar"
 	"bytes"
 	"fmt"
+	"path"
+	"strings"
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/compression"
@@ -38,4 +41,14 @@ func recognise(name string, start []byte) error {
 		what = fmt.Sprintf("it has %d bytes", len(start))
 	}
 	return &ovf.DescriptorError{Package: name, Offset: -1, Message: "not an OVA (a tar archive): " + what, Clause: "5.3"}
+}
+
+// HeaderSize is how many first bytes Begins wants to see.
+const HeaderSize = blockSize
+
+// Begins tells from the first bytes of a file whether it is an OVA: a tar whose
+// first entry is the descriptor (DSP0243 5.3). A raw disk may be any other tar.
+func Begins(header []byte) bool {
+	h, err := tar.NewReader(bytes.NewReader(header)).Next()
+	return err == nil && strings.EqualFold(path.Ext(h.Name), ".ovf")
 }

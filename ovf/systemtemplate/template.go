@@ -135,7 +135,8 @@ func (w *templater) scope(config *cimi.MachineConfiguration, m *Machine) {
 }
 
 // attach connects a Volume: a shared one by name, one of its own by template,
-// and the boot disk by MachineImage where the cloud cannot boot Volumes.
+// one that is no Volume by MachineImage, and so the boot disk where the cloud
+// cannot boot Volumes.
 func (w *templater) attach(t *cimi.MachineTemplate, config *cimi.MachineConfiguration, a *Attachment) {
 	x := a.Volume
 	if x.Disk.Shared {
@@ -144,7 +145,7 @@ func (w *templater) attach(t *cimi.MachineTemplate, config *cimi.MachineConfigur
 		t.Volumes = append(t.Volumes, v)
 		return
 	}
-	if w.opts.Lacks.BootVolumes && x.Bootable {
+	if x.Local || w.opts.Lacks.BootVolumes && x.Bootable {
 		image := &cimi.MachineImage{Type: "IMAGE", ImageLocation: x.Disk.Href}
 		w.mark(&image.Extensions, &image.Properties, x.Disk.OVFID)
 		t.MachineImage = cimi.RefBy(image)

@@ -122,7 +122,10 @@ type Volume struct {
 	// CapacityBytes is exact where it comes from a descriptor, -1 when unknown.
 	CapacityBytes int64
 	Bootable      bool
-	Attributes    Attributes
+	// Local: it is storage of the machine's own (DSP0263 T20), which is made from
+	// its MachineImage, so a machine has one at most. No descriptor says so.
+	Local      bool
+	Attributes Attributes
 }
 
 // Disk is a Disk or SharedDisk of the descriptor (DSP0243 9.1).

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Connection says how a server is reached and why it is trusted. The zero
@@ -25,6 +26,8 @@ type Connection struct {
 	// Proxy is the URL of an HTTP proxy; empty takes the environment's, as far
 	// as its NO_PROXY lets it, and "none" is none.
 	Proxy string
+	// HandshakeTimeout bounds the making of a TLS connection; 0: 20 s.
+	HandshakeTimeout time.Duration
 }
 
 // NoProxy, as a Connection's Proxy, is none, whatever the environment says.
@@ -52,6 +55,9 @@ func (c Connection) Client() (*http.Client, error) {
 			return nil, fmt.Errorf("proxy: expected a URL, got %s", Redact(c.Proxy))
 		}
 		t.Proxy = http.ProxyURL(u)
+	}
+	if c.HandshakeTimeout > 0 {
+		t.TLSHandshakeTimeout = c.HandshakeTimeout
 	}
 	var err error
 	t.TLSClientConfig, err = c.tls()

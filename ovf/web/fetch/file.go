@@ -105,6 +105,9 @@ func Open(ctx context.Context, rawURL string, opts Options) (*File, error) {
 
 // probe makes the first request.
 func (f *File) probe(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // what follows is cut off, but a little later
+	}
 	// The body of a server without Range is read later, and by then under the
 	// context of whoever reads.
 	g := newStallGuard(context.WithoutCancel(ctx), f.opts.StallTimeout)
