@@ -21,11 +21,15 @@ const (
 	OVFFindings      = "ovfFindings"      // Job: findings of an import or export
 	ContentDigest    = "contentDigest"    // Volume, VolumeImage: content digest
 	FreeCapacity     = "freeCapacity"     // CloudEntryPoint, read-only: kilobytes free for disks
+	Delta            = "delta"            // Action of RelDelta: blocks of a disk
+	ChangedOnly      = "changedOnly"      // Action of RelProve: what was read since it was written is not read again
+	ChangesTracked   = "changesTracked"   // Volume, read-only: true where its host keeps track of what is written to it
+	ExportPoints     = "exportPoints"     // Job of RelExportLive: objects of volume, the last part of its id, and point, for RelBlocks
 )
 
 // ExtensionAttributes lists the names of this project's extension attributes.
 func ExtensionAttributes() []string {
-	return []string{OVFID, OVFDescriptor, OVFConfiguration, OVFStartup, OVFProperties, OVFFindings, ContentDigest, FreeCapacity}
+	return []string{OVFID, OVFDescriptor, OVFConfiguration, OVFStartup, OVFProperties, OVFFindings, ContentDigest, FreeCapacity, Delta, ChangedOnly, ChangesTracked, ExportPoints}
 }
 
 // Extra is an attribute outside the standard, kept and written back (4.2.1.3).

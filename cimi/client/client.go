@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
@@ -37,8 +38,10 @@ type Options struct {
 	// Insecure trusts any certificate.
 	Insecure bool
 	// Proxy is a URL; empty follows the environment.
-	Proxy     string
-	UserAgent string
+	Proxy string
+	// HandshakeTimeout bounds the making of a TLS connection; 0: 20 s.
+	HandshakeTimeout time.Duration
+	UserAgent        string
 	// Format is json (the default) or xml.
 	Format string
 	// Capacity corrects the units of a cloud that counts otherwise than 5.6

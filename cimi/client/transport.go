@@ -19,7 +19,7 @@ const exchangeTimeout = 5 * time.Minute
 const maxRedirects = 5
 
 func newHTTPClient(o Options) (*http.Client, error) {
-	c, err := fetch.Connection{CA: o.CA, Pin: o.Pin, Insecure: o.Insecure, Proxy: o.Proxy}.Client()
+	c, err := fetch.Connection{CA: o.CA, Pin: o.Pin, Insecure: o.Insecure, Proxy: o.Proxy, HandshakeTimeout: o.HandshakeTimeout}.Client()
 	if err != nil {
 		return nil, err
 	}

@@ -193,8 +193,8 @@ var metadata = map[string]func(c *cloud){
 			delete(can, name)
 			use()
 		}
-		// Shown by the ones above, or by tests of their own; Import… are no capabilities of T7.
-		for _, name := range []string{"System/ImportChunk", "System/ImportParallelDisks", "Machine/UserData", "Machine/MachineStopForceDefault", "NetworkInterface/DefaultInitialState", "NetworkInterface/InitialStates", "NetworkService/DefaultInitialState",
+		// Shown by the ones above, or by tests of their own; the first seven are no capabilities of T7.
+		for _, name := range []string{"System/ImportChunk", "System/ImportParallelDisks", "System/ImportDevices", "System/ImportUniqueName", "System/LiveExport", "Volume/DeltaBytes", "Volume/ProveChangedOnly", "Machine/UserData", "Machine/MachineStopForceDefault", "NetworkInterface/DefaultInitialState", "NetworkInterface/InitialStates", "NetworkService/DefaultInitialState",
 			"NetworkService/InitialStates", "ProtocolEndpoint/DefaultInitialState", "ProtocolEndpoint/InitialStates", "ProtocolSegment/DefaultInitialState", "ProtocolSegment/InitialStates"} {
 			delete(can, name)
 		}

@@ -44,8 +44,8 @@ func openVSphere(ctx context.Context, e Endpoint, o Options, n Named) (cimi.Prov
 		side := strings.ToUpper(string(o.Side))
 		return nil, &cimi.SecurityError{Message: fmt.Sprintf("a vCenter asks for a user name and a password: set CIMIMOVE_%s_USER and CIMIMOVE_%[1]s_PASSWORD, or name the endpoint in the configuration file", side)}
 	}
-	opts := vsphere.Options{User: c.User, Password: c.Password, Retry: fetch.Options{StallTimeout: o.StallTimeout},
-		Connection: fetch.Connection{Pin: first(o.Pin, n.TLSPin), Insecure: o.Insecure || n.Insecure, Proxy: first(o.Proxy, n.Proxy)}}
+	opts := vsphere.Options{User: c.User, Password: c.Password, Retry: fetch.Options{StallTimeout: o.StallTimeout, OnRetry: o.OnRetry},
+		Connection: fetch.Connection{Pin: first(o.Pin, n.TLSPin), Insecure: o.Insecure || n.Insecure, Proxy: first(o.Proxy, n.Proxy), HandshakeTimeout: o.HandshakeTimeout}}
 	if file := first(o.CAFile, n.CAFile); file != "" {
 		if opts.Connection.CA, err = os.ReadFile(file); err != nil {
 			return nil, &ConfigError{file, err}

@@ -37,6 +37,8 @@ type Options struct {
 	Pin      string
 	Insecure bool
 	Proxy    string
+	// HandshakeTimeout bounds the making of a TLS connection; 0: the library's.
+	HandshakeTimeout time.Duration
 	// StallTimeout is how long a server may give nothing before it is given up.
 	StallTimeout time.Duration
 	// OnRetry is told of requests that failed and are made again; nil: nobody.
@@ -111,7 +113,7 @@ func Open(ctx context.Context, name string, o Options) (*Opened, error) {
 
 func openCIMI(ctx context.Context, e Endpoint, o Options, n Named, c Credentials) (cimi.Provider, error) {
 	opts := client.Options{User: c.User, Password: c.Password, Token: c.Token, Pin: first(o.Pin, n.TLSPin),
-		Insecure: o.Insecure || n.Insecure, Proxy: first(o.Proxy, n.Proxy), Retry: fetch.Options{StallTimeout: o.StallTimeout, OnRetry: o.OnRetry}}
+		Insecure: o.Insecure || n.Insecure, Proxy: first(o.Proxy, n.Proxy), HandshakeTimeout: o.HandshakeTimeout, Retry: fetch.Options{StallTimeout: o.StallTimeout, OnRetry: o.OnRetry}}
 	if c != (Credentials{}) {
 		opts.Renew = func(ctx context.Context) (user, password, token string, err error) {
 			now, err := gather(ctx, o.Side, o, n)

@@ -35,6 +35,9 @@ type frozen struct {
 	Files      []frozenFile  `json:"files,omitempty"`
 	Findings   []ovf.Finding `json:"findings,omitempty"`
 	Using      []string      `json:"using,omitempty"`
+	Snapshot   string        `json:"snapshot,omitempty"`
+	// Points are those of ExportOptions.
+	Points map[string]string `json:"points,omitempty"`
 }
 
 // frozenFile is a file of the archive: a disk in the stored form, or Size bytes
@@ -83,7 +86,8 @@ func BuildExport(ctx context.Context, s *System, from Holdings, caps Capabilitie
 	if opts.Frozen != nil {
 		err = x.thaw(ctx, s, opts.Frozen)
 	} else {
-		x.state.Using, x.state.Findings = opts.Using, opts.Findings
+		x.state.Using, x.state.Findings, x.state.Snapshot = opts.Using, opts.Findings, opts.Snapshot
+		x.state.Points = opts.Points
 		err = x.freeze(ctx, s, caps)
 	}
 	if err == nil {

@@ -39,7 +39,9 @@ type Host interface {
 	Update(ctx context.Context, s *System) error
 	// Delete removes a System with everything it owns.
 	Delete(ctx context.Context, id string) error
-	// OpenDisk opens the content of a disk for reading, as it is now.
+	// OpenDisk opens the content of a disk for reading, as it is now. Who reads a
+	// disk some at a time opens it often. An image whose Version() is not empty
+	// tells its content from that of other times by it.
 	OpenDisk(ctx context.Context, diskID string) (disk.Image, error)
 	io.Closer
 }
@@ -52,6 +54,8 @@ var (
 	ErrNoSpace     = errors.New("no space left")
 	// ErrChanged: what an earlier export was frozen over is not the same any more.
 	ErrChanged = errors.New("has changed since")
+	// ErrUnproved: a disk was changed in part, and nothing has proved it since.
+	ErrUnproved = errors.New("its content was changed in part and is not proved yet")
 )
 
 // Capabilities: the zero value can do nothing beyond Import and Export.
@@ -63,6 +67,11 @@ type Capabilities struct {
 	SharedDisks bool
 	// ParallelDisks: the disks of one import can be written at the same time.
 	ParallelDisks bool
+	// Live: machines that run can be exported; see ExportOptions.
+	Live bool
+	// Devices are the controllers and cards that machines have when the package
+	// says so, in the form of cimi.CapabilityDevices; nil: it is not known.
+	Devices []string
 	// FreeBytes tells the space left for disks, -1 when unknown.
 	FreeBytes func(ctx context.Context) (int64, error)
 }
@@ -120,6 +129,12 @@ type ExportOptions struct {
 	// Live exports machines that run as a snapshot shows them, where the host can;
 	// without it, and where it cannot, they are ErrBusy.
 	Live bool
+	// Snapshot names what the host keeps for a Live export; the State has it, for
+	// FrozenSnapshot. Hosts set it for BuildExport.
+	Snapshot string
+	// Points are where the host began to keep track of what is written to the
+	// disks of a Live export, by id; see ChangeTracker. Hosts set it for BuildExport.
+	Points map[string]string
 	// Findings are what was noticed before: the first ones of the Export.
 	Findings []ovf.Finding
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/cimimove/cimimove/ovf"
@@ -19,11 +20,13 @@ const (
 	// maxHead is how much of the start of an image is kept until it is known
 	// how much is wanted.
 	maxHead = 128 << 10
-	// step is how far apart the states of the digest are that are held for a
-	// while: the decoder reads ahead of the places that it tells.
+	// step is how far apart the states of the digest are, at least, that are held
+	// for a while: the decoder reads ahead of the places that it tells.
 	step = 256 << 10
 	// enough is more than a decoder reads ahead.
 	enough = 1 << 20
+	// far is how much passes at most without a state.
+	far = 4 << 20
 )
 
 // marks reads an image and notes where an import could go on. Read and place
@@ -39,10 +42,9 @@ type marks struct {
 	// the stored file a place of the stream is.
 	ahead int64
 
-	states []ovf.Passed // of a little while, step apart
-	since  []byte       // what has passed behind the first of them
-	last   int64        // place of the last mark, in the stored file
-	prev   int64        // the block before the next place
+	passed []stretch // of a little while, without gaps
+	last   int64     // place of the last mark, in the stored file
+	prev   int64     // the block before the next place
 
 	mu      sync.Mutex
 	said    disk.Info
@@ -53,6 +55,15 @@ type marks struct {
 	working bool
 }
 
+// stretch is a part of the stream that has passed.
+type stretch struct {
+	state ovf.Passed // before it
+	bytes []byte
+}
+
+// end is its end in the stored file.
+func (s *stretch) end() int64 { return s.state.Offset + int64(len(s.bytes)) }
+
 // mark is a place that counts when a block is written.
 type mark struct {
 	after int64
@@ -62,7 +73,7 @@ type mark struct {
 func newMarks(ctx context.Context, k Keeper, d *Disk, c *files.Content, was Kept) *marks {
 	m := &marks{ctx: ctx, keep: k, disk: d, c: c, prev: -1, last: was.File.Offset}
 	if state, ok := c.Passage.Passed(); ok {
-		m.states = append(m.states, state)
+		m.passed = append(m.passed, stretch{state: state, bytes: make([]byte, 0, 2*step)})
 	}
 	if was.Head != nil {
 		m.head, m.whole = was.Head, true
@@ -81,28 +92,33 @@ func (m *marks) Read(p []byte) (int, error) {
 }
 
 // hold holds the bytes that passed last, and the states of the digest on the
-// way.
+// way. A stretch that is left behind is the room for the next one.
 func (m *marks) hold(p []byte) {
-	if len(m.states) == 0 {
+	if len(m.passed) == 0 {
 		return
 	}
-	m.since = append(m.since, p...)
-	at := m.states[0].Offset + int64(len(m.since))
-	if at-m.states[len(m.states)-1].Offset >= step {
-		if state, ok := m.c.Passage.Passed(); ok && state.Offset == at {
-			m.states = append(m.states, state)
+	last := &m.passed[len(m.passed)-1]
+	last.bytes = append(last.bytes, p...)
+	if len(last.bytes) < step {
+		return
+	}
+	at := last.end()
+	state, ok := m.c.Passage.Passed()
+	if !ok || state.Offset != at {
+		if len(last.bytes) > far {
+			m.passed = nil // nothing can be kept
 		}
-	}
-	if len(m.since) < 4*enough {
 		return
 	}
-	keep := 0
-	for keep+1 < len(m.states) && m.states[keep+1].Offset <= at-enough {
-		keep++
+	var room []byte
+	for m.passed[0].end() <= at-enough {
+		room = m.passed[0].bytes[:0]
+		m.passed = append(m.passed[:0], m.passed[1:]...)
 	}
-	drop := m.states[keep].Offset - m.states[0].Offset
-	m.since = append(m.since[:0], m.since[drop:]...)
-	m.states = append(m.states[:0], m.states[keep:]...)
+	if room == nil {
+		room = make([]byte, 0, 2*step)
+	}
+	m.passed = append(m.passed, stretch{state: state, bytes: room})
 }
 
 // info is what the image says of itself.
@@ -129,18 +145,15 @@ func (m *marks) place(index, offset int64) {
 		m.head, m.whole = head, true
 	}
 	at := offset + m.ahead
-	if at-m.last < m.keep.Chunk() || prev < 0 || len(m.states) == 0 {
+	if at-m.last < m.keep.Chunk() || prev < 0 {
 		return
 	}
-	i := 0
-	for i+1 < len(m.states) && m.states[i+1].Offset <= at {
-		i++
-	}
-	from, to := m.states[i].Offset-m.states[0].Offset, at-m.states[0].Offset
-	if from > to || to > int64(len(m.since)) {
+	i := slices.IndexFunc(m.passed, func(s stretch) bool { return s.state.Offset <= at && at <= s.end() })
+	if i < 0 {
 		return // held no more
 	}
-	state, err := manifest.Advance(m.states[i], m.since[from:to])
+	s := m.passed[i]
+	state, err := manifest.Advance(s.state, s.bytes[:at-s.state.Offset])
 	if err != nil {
 		return
 	}

@@ -189,6 +189,7 @@ func lookup(m map[string]string, key string) (string, bool) {
 func (a *Arrival) checkDisks(ctx context.Context, caps Capabilities) error {
 	env := a.pkg.Envelope()
 	var need int64
+	byHref := map[string][]*Disk{}
 	for d := range a.System.AllDisks() {
 		od, _ := env.Disk(d.OVFID)
 		if d.Shared && !caps.SharedDisks {
@@ -206,10 +207,16 @@ func (a *Arrival) checkDisks(ctx context.Context, caps Capabilities) error {
 			return &ovf.DescriptorError{Package: a.pkg.Name(), Object: "disk " + od.ID, Offset: -1, Clause: "9.1",
 				Message: fmt.Sprintf("fileRef %q is the id of no File", od.FileRef)}
 		}
-		a.content[f.ID] = append(a.content[f.ID], d)
+		byHref[f.Href] = append(byHref[f.Href], d)
 		a.sources[d] = od
 		if od.PopulatedSize > 0 {
 			need += min(od.PopulatedSize, d.CapacityBytes)
+		}
+	}
+	// A file that is listed twice comes once, as one of the two.
+	for _, f := range env.Files() {
+		if disks := byHref[f.Href]; len(disks) > 0 {
+			a.content[f.ID] = disks
 		}
 	}
 	if caps.FreeBytes == nil || need == 0 {
@@ -229,7 +236,7 @@ func (a *Arrival) checkDisks(ctx context.Context, caps Capabilities) error {
 func wholeSectors(n int64) int64 { return (n + 511) &^ 511 }
 
 // NoSpaceError says what did not fit; it is an ErrNoSpace. Need and Free are
-// in bytes, Free -1 where it is not known.
+// in bytes, Need 0 and Free -1 where they are not known.
 type NoSpaceError struct {
 	Object     string
 	Need, Free int64
@@ -238,7 +245,10 @@ type NoSpaceError struct {
 
 func (e *NoSpaceError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: no space left: %d bytes are needed", e.Object, e.Need)
+	fmt.Fprintf(&b, "%s: no space left", e.Object)
+	if e.Need > 0 {
+		fmt.Fprintf(&b, ": %d bytes are needed", e.Need)
+	}
 	if e.Free >= 0 {
 		fmt.Fprintf(&b, ", %d are free", e.Free)
 	}

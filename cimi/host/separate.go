@@ -13,7 +13,7 @@ import (
 // where their content is not the same any more the System cannot be written.
 func separate(env *ovf.Envelope, s *System, byOVFID map[string]*Disk, taken map[string]bool) error {
 	for d := range s.AllDisks() {
-		if first := byOVFID[d.OVFID]; first != nil && first.ContentDigest != d.ContentDigest {
+		if first := byOVFID[d.OVFID]; first != nil && first != d && (first.ContentDigest != d.ContentDigest || first.ContentDigest == "" && first.ContentBytes > 0) {
 			return fmt.Errorf("disks %s and %s are one in the descriptor and their contents differ by now: %w", first.Name, d.Name, ErrUnsupported)
 		}
 	}
@@ -21,19 +21,23 @@ func separate(env *ovf.Envelope, s *System, byOVFID map[string]*Disk, taken map[
 	for _, f := range env.Files() {
 		ids[f.ID] = true
 	}
-	content := map[string]string{} // digest by File
+	content := map[string]string{} // by File
 	for _, od := range env.Disks() {
 		d, ok := byOVFID[od.ID]
-		if !ok || d.ContentDigest == "" {
+		if !ok || d.ContentDigest == "" && d.ContentBytes == 0 {
 			continue
+		}
+		now := d.ContentDigest
+		if now == "" {
+			now = "of " + d.ID // written to since: nothing tells that it is that of another
 		}
 		if !od.Blank() {
 			was, shared := content[od.FileRef]
 			if !shared {
-				content[od.FileRef] = d.ContentDigest
+				content[od.FileRef] = now
 				continue
 			}
-			if was == d.ContentDigest {
+			if was == now {
 				continue
 			}
 		} else if d.ContentDigest == disk.NewDigester(d.ContentBytes, nil).Sum().String() {
@@ -44,7 +48,7 @@ func separate(env *ovf.Envelope, s *System, byOVFID map[string]*Disk, taken map[
 			return err
 		}
 		od.SetFileRef(id)
-		content[id] = d.ContentDigest
+		content[id] = now
 	}
 	return nil
 }

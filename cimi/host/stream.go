@@ -32,6 +32,18 @@ type ImageWriter interface {
 	Abort(err error)
 }
 
+// Attesting is an ImageWriter of a place that takes a digest itself of what
+// arrives there. It proves more than one of what was sent, so it is compared with
+// the manifest where that has the same.
+type Attesting interface {
+	ImageWriter
+	// Attests names the algorithm as manifests do; empty where nothing will be told.
+	Attests(ctx context.Context) string
+	// Sum is the digest in hex of all that was written; known after Close, and
+	// empty where nothing is told after all.
+	Sum(ctx context.Context) string
+}
+
 // stream passes an image on to the disks made from it. It is false, with
 // nothing read, where the store does not take streams for them.
 func (a *Arrival) stream(ctx context.Context, c *files.Content, disks []*Disk, source formats.Source, target *arriving, store Store) (res disk.Result, ok bool, err error) {
@@ -63,13 +75,14 @@ func (a *Arrival) stream(ctx context.Context, c *files.Content, disks []*Disk, s
 		}
 		out = append(out, w)
 	}
+	attested := whole && !c.File.Compressed() && c.Entrust(out.attests(ctx))
 	progress := func(done, total int64) {
 		if a.opts.Progress != nil {
 			a.opts.Progress(DiskProgress{Disk: disks[0].OVFID, Done: done, Total: total})
 		}
 	}
 	if whole {
-		if res, err = formats.Decode(ctx, io.TeeReader(in, out), source, virtual, target, disk.DecodeOptions{Progress: progress}); err == nil && !res.HasDigest {
+		if res, err = formats.Decode(ctx, io.TeeReader(in, out), source, virtual, target, disk.DecodeOptions{Progress: progress, Together: true}); err == nil && !res.HasDigest {
 			err = fmt.Errorf("%s: its content is not in ascending order, so it has no digest in one pass: %w", source.Name, disk.ErrUnsupported)
 		}
 	} else {
@@ -88,7 +101,11 @@ func (a *Arrival) stream(ctx context.Context, c *files.Content, disks []*Disk, s
 		out.abort(err)
 		return res, true, err
 	}
-	return res, true, out.close()
+	err = out.close()
+	if err == nil && attested {
+		err = out.attest(ctx, c)
+	}
+	return res, true, err
 }
 
 func kibibytes(n int64) int64 { return (n + 1023) >> 10 }
@@ -103,6 +120,36 @@ func (o images) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), nil
+}
+
+// attests is the algorithm of which all places tell.
+func (o images) attests(ctx context.Context) (algorithm string) {
+	for i, w := range o {
+		a, ok := w.(Attesting)
+		if !ok {
+			return ""
+		}
+		name := a.Attests(ctx)
+		if i > 0 && name != algorithm {
+			return ""
+		}
+		algorithm = name
+	}
+	return algorithm
+}
+
+// attest compares what all places have taken with the manifest; where one says
+// nothing, the package proves itself.
+func (o images) attest(ctx context.Context, c *files.Content) error {
+	var sums []string
+	for _, w := range o {
+		sum := w.(Attesting).Sum(ctx)
+		if sum == "" {
+			return c.Prove()
+		}
+		sums = append(sums, sum)
+	}
+	return c.Attest(sums...)
 }
 
 func (o images) close() error {

@@ -129,6 +129,10 @@ type Disk struct {
 	Local bool `json:"local,omitempty"`
 	// Generation counts how often the content was replaced as a whole.
 	Generation int `json:"generation,omitempty"`
+	// Unproved: the content was changed in part and not proved since; see Patcher.
+	Unproved bool `json:"unproved,omitempty"`
+	// Tracked: what is written to it is kept track of now; see ChangeTracker.
+	Tracked bool `json:"-"`
 	// Created is zero for what was made together with the root; see Dates.
 	Created time.Time `json:"created,omitzero"`
 }

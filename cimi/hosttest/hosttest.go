@@ -47,6 +47,8 @@ func Run(t *testing.T, hosts Hosts) {
 		{"Maker", testMaker},
 		{"Mover", testMover},
 		{"Tracker", testTracker},
+		{"Live", testLive},
+		{"Patch", testPatch},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, hosts) })
 	}
@@ -301,6 +303,13 @@ func ValidDescriptor(t testing.TB, archive []byte) {
 }
 
 // contents decodes the disks of an archive and gives its other files as they are.
+// Disks are the contents of an archive's disks, by their ids in the descriptor.
+func Disks(t testing.TB, archive []byte) map[string][]byte {
+	t.Helper()
+	_, disks, _ := contents(t, archive)
+	return disks
+}
+
 func contents(t testing.TB, archive []byte) (env *ovf.Envelope, disks map[string][]byte, others map[string]string) {
 	t.Helper()
 	pkg := Package(t, archive)

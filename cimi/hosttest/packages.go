@@ -122,3 +122,23 @@ func Exported(t testing.TB, h host.Host, id string) []byte {
 	ValidDescriptor(t, b)
 	return b
 }
+
+// Files are the files of an archive as they lie in it, by name.
+func Files(t testing.TB, archive []byte) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for r := tar.NewReader(bytes.NewReader(archive)); ; {
+		head, err := r.Next()
+		if err == io.EOF {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[head.Name] = string(b)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
+	"github.com/cimimove/cimimove/ovf/manifest"
 	"github.com/cimimove/cimimove/ovf/ova"
 )
 
@@ -21,6 +22,8 @@ import (
 type Sample struct {
 	Name       string
 	Descriptor []byte
+	// Algorithm is that of the manifest; empty takes the layout's own choice.
+	Algorithm manifest.Algorithm
 	// Disks are the contents by diskId; the blank disk is not among them.
 	Disks map[string][]byte
 	// Digests are their content digests in hexadecimal.
@@ -76,7 +79,7 @@ func (s *Sample) add(t testing.TB, id, file string, content []byte) {
 // OVA is the sample as an archive.
 func (s *Sample) OVA(t testing.TB) []byte {
 	t.Helper()
-	l, err := ova.NewLayout(ova.LayoutSpec{Name: s.Name, Descriptor: "sample.ovf", Envelope: s.Descriptor, Files: s.files})
+	l, err := ova.NewLayout(ova.LayoutSpec{Name: s.Name, Descriptor: "sample.ovf", Envelope: s.Descriptor, Algorithm: s.Algorithm, Files: s.files})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +93,7 @@ func (s *Sample) OVA(t testing.TB) []byte {
 // File is where a file of the archive lies in OVA's bytes.
 func (s *Sample) File(t testing.TB, name string) (offset, size int64) {
 	t.Helper()
-	l, err := ova.NewLayout(ova.LayoutSpec{Name: s.Name, Descriptor: "sample.ovf", Envelope: s.Descriptor, Files: s.files})
+	l, err := ova.NewLayout(ova.LayoutSpec{Name: s.Name, Descriptor: "sample.ovf", Envelope: s.Descriptor, Algorithm: s.Algorithm, Files: s.files})
 	if err != nil {
 		t.Fatal(err)
 	}

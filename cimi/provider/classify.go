@@ -44,8 +44,8 @@ func classOf(err error) int {
 	switch {
 	case errors.As(err, &integrity):
 		return classIntegrity
-	case errors.Is(err, host.ErrUnsupported), errors.Is(err, host.ErrExists), errors.Is(err, host.ErrNoSpace),
-		errors.Is(err, host.ErrBusy), errors.Is(err, disk.ErrUnsupported), errors.Is(err, errSourceRefused), errors.As(err, &elsewhere):
+	case errors.Is(err, host.ErrUnsupported), errors.Is(err, host.ErrExists), noSpace(err),
+		errors.Is(err, host.ErrBusy), errors.Is(err, host.ErrUnproved), errors.Is(err, disk.ErrUnsupported), errors.Is(err, errSourceRefused), errors.As(err, &elsewhere):
 		return classRefused
 	case errors.As(err, &security), errors.As(err, &tlsError):
 		return classSecurity
@@ -65,16 +65,21 @@ func classOf(err error) int {
 	return classOther
 }
 
+// noSpace tells a full disk or quota, whether the host says so or its file system.
+func noSpace(err error) bool {
+	return errors.Is(err, host.ErrNoSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
 // statusOf is the HTTP status of an error of the host, as the answer to a request.
 func statusOf(err error) int {
 	switch {
 	case errors.Is(err, host.ErrNotFound):
 		return http.StatusNotFound
-	case errors.Is(err, host.ErrBusy), errors.Is(err, host.ErrExists), errors.Is(err, host.ErrChanged):
+	case errors.Is(err, host.ErrBusy), errors.Is(err, host.ErrExists), errors.Is(err, host.ErrChanged), errors.Is(err, host.ErrUnproved):
 		return http.StatusConflict
 	case errors.Is(err, host.ErrUnsupported):
 		return http.StatusBadRequest
-	case errors.Is(err, host.ErrNoSpace):
+	case noSpace(err):
 		return http.StatusInsufficientStorage
 	}
 	return http.StatusInternalServerError

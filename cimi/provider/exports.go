@@ -106,14 +106,15 @@ func (e *exports) open(ctx context.Context, id string) (cimi.Content, error) {
 	}
 	x.users++
 	x.used = time.Now()
-	return &reading{Export: x.x, of: x}, nil
+	return &reading{Export: x.x, exports: e, of: x}, nil
 }
 
 // reading is an export while somebody reads it.
 type reading struct {
 	host.Export
-	of   *exported
-	once sync.Once
+	exports *exports
+	of      *exported
+	once    sync.Once
 }
 
 func (r *reading) Ranged() bool { return true }
@@ -124,7 +125,9 @@ func (r *reading) Close() (err error) {
 		defer r.of.mu.Unlock()
 		r.of.users--
 		r.of.used = time.Now()
-		err = r.of.release()
+		if err = r.of.release(); err == nil && r.of.gone && r.of.users == 0 {
+			err = r.exports.retain(context.Background())
+		}
 	})
 	return err
 }
@@ -148,7 +151,40 @@ func (e *exports) remove(ctx context.Context, x *exported) error {
 	defer x.mu.Unlock()
 	x.gone = true
 	_, err := e.p.db.db.ExecContext(ctx, "DELETE FROM exports WHERE id = ?", x.id)
-	return errors.Join(err, x.release())
+	if err = errors.Join(err, x.release()); err == nil && x.users == 0 {
+		err = e.retain(ctx)
+	}
+	return err
+}
+
+// retain has the host remove what it keeps for exports that are no more.
+func (e *exports) retain(ctx context.Context) error {
+	r, ok := e.p.host.(host.Retainer)
+	if !ok {
+		return nil
+	}
+	states, err := e.states(ctx)
+	if err != nil {
+		return err
+	}
+	return r.Retain(ctx, states)
+}
+
+// states are those of the exports there are.
+func (e *exports) states(ctx context.Context) (out [][]byte, err error) {
+	rows, err := e.p.db.db.QueryContext(ctx, "SELECT state FROM exports")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var state []byte
+		if err := rows.Scan(&state); err != nil {
+			return nil, err
+		}
+		out = append(out, state)
+	}
+	return out, rows.Err()
 }
 
 func (e *exports) find(keep func(*exported) bool) []*exported {

@@ -1,9 +1,11 @@
 package provider
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/host"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/formats"
+	"github.com/cimimove/cimimove/ovf/ova"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
@@ -132,6 +135,9 @@ func (pl *plan) heldDisk(d *host.Disk, boot bool) imageDisk {
 
 // copyDisk fills a disk with what another one holds.
 func (p *Provider) copyDisk(ctx context.Context, from string, to *host.Disk, sink disk.Sink) (err error) {
+	if err := p.proved(ctx, from); err != nil {
+		return err
+	}
 	img, err := p.host.OpenDisk(ctx, from)
 	if err != nil {
 		return err
@@ -163,7 +169,11 @@ func (pl *plan) located(ctx context.Context, name, location string) (*imageDisk,
 		if !f.Ranges() {
 			return p.streamed(name, f, src)
 		}
-		img, err := formats.Open(f.At(context.WithoutCancel(ctx)), f.Size(), src)
+		at := f.At(context.WithoutCancel(ctx))
+		if err := noPackage(at, f.Size()); err != nil {
+			return nil, cimi.Errorf(http.StatusBadRequest, "%s: imageLocation: %w", name, err)
+		}
+		img, err := formats.Open(at, f.Size(), src)
 		if err != nil {
 			return nil, cimi.Errorf(http.StatusBadRequest, "%s: imageLocation: %w", name, err)
 		}
@@ -192,6 +202,9 @@ func (pl *plan) located(ctx context.Context, name, location string) (*imageDisk,
 		if err != nil {
 			return nil, err
 		}
+		if err := noPackage(f, st.Size()); err != nil {
+			return nil, cimi.Errorf(http.StatusBadRequest, "%s: imageLocation: %w", name, err)
+		}
 		img, err := formats.Open(f, st.Size(), src)
 		if err != nil {
 			return nil, cimi.Errorf(http.StatusBadRequest, "%s: imageLocation: %w", name, err)
@@ -201,17 +214,36 @@ func (pl *plan) located(ctx context.Context, name, location string) (*imageDisk,
 	return nil, cimi.Errorf(http.StatusBadRequest, "%s: imageLocation: expected an image of this cloud, an http, https or file URI, got %.200q", name, location)
 }
 
+// errPackage: taken for a raw disk, it would make machines of nonsense.
+var errPackage = errors.New("is a package, not the image of a disk: it is what an import takes")
+
+// noPackage refuses a package, which an image of a machine with several disks is.
+func noPackage(r io.ReaderAt, size int64) error {
+	head := make([]byte, ova.HeaderSize)
+	if size < int64(len(head)) {
+		return nil
+	}
+	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
+		return err
+	}
+	if ova.Begins(head) {
+		return errPackage
+	}
+	return nil
+}
+
 // streamed is an image that a server sends in one go only. How large its disk
 // is shows as it comes.
 func (p *Provider) streamed(name string, f *fetch.File, src formats.Source) (*imageDisk, error) {
 	return &imageDisk{what: f.URL(), fill: func(ctx context.Context, d *host.Disk, sink disk.Sink) error {
-		r, err := f.Stream(ctx, 0, f.Size())
-		if err != nil {
-			return err
-		}
+		r := f.Reader(ctx, 0, -1)
 		defer r.Close()
 		own := &growing{Sink: sink, d: d}
-		res, err := formats.Decode(ctx, r, src, f.Size(), own, disk.DecodeOptions{Name: name})
+		head := bufio.NewReaderSize(r, disk.HeaderSize)
+		if first, err := head.Peek(ova.HeaderSize); err == nil && ova.Begins(first) {
+			return fmt.Errorf("%s: imageLocation: %w", name, errPackage)
+		}
+		res, err := formats.Decode(ctx, head, src, f.Size(), own, disk.DecodeOptions{Name: name})
 		if err != nil {
 			return err
 		}

@@ -260,7 +260,7 @@ func (p *Provider) restore(ctx context.Context, pl *plan, machine string, src *i
 			d = host.Disk{ID: host.NewID(), Name: m.Name + "-disk" + number(i+1), Local: true, CapacityBytes: content.size, Boot: content.boot}
 			next.Attachments = append(next.Attachments, attachment(&next, d.ID, "", content.boot))
 		}
-		d.ContentBytes, d.ContentDigest = 0, ""
+		d.ContentBytes, d.ContentDigest, d.Unproved = 0, "", false
 		pl.fills[d.ID] = fill{content.what, content.fill}
 		if i < len(has) && has[i].root.ID != m.root.ID {
 			elsewhere[has[i].root.ID] = append(elsewhere[has[i].root.ID], &d)
@@ -270,7 +270,7 @@ func (p *Provider) restore(ctx context.Context, pl *plan, machine string, src *i
 	}
 	for root, disks := range elsewhere {
 		for _, d := range disks {
-			if err := p.idleDisk(ctx, d.ID); err != nil {
+			if err := p.atRest(ctx, d.ID); err != nil {
 				return err
 			}
 		}

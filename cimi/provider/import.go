@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,15 @@ func (p *Provider) importSystem(ctx context.Context, open opener, r *importReque
 		}
 		s.Properties[runMark] = r.run
 	}
+	// The name is shown from the beginning, so that the next one finds it taken.
+	s.Name = cmp.Or(s.Name, r.unique)
+	p.naming.Lock()
+	if err := p.nameFree(ctx, r); err != nil {
+		p.naming.Unlock()
+		return nil, err
+	}
 	created := p.passing.create(s)
+	p.naming.Unlock()
 	started := make(chan struct{})
 	t, err := p.jobs.start(ctx, r.action(), "systems", func(ctx context.Context, t *task) error {
 		<-started
@@ -127,13 +136,19 @@ func (p *Provider) ImportPackage(ctx context.Context, collection string, pkg ovf
 		return nil, errors.Join(err, pkg.Close())
 	}
 	open := func(context.Context) (ovf.Package, error) { return pkg, nil }
+	var acc *cimi.Accepted
 	switch plainID(collection) {
 	case "systems":
-		return p.importSystem(ctx, open, r)
+		acc, err = p.importSystem(ctx, open, r)
 	case "systemTemplates":
-		return p.importTemplate(ctx, open, r)
+		acc, err = p.importTemplate(ctx, open, r)
+	default:
+		err = notFound(collection)
 	}
-	return nil, errors.Join(notFound(collection), pkg.Close())
+	if err != nil {
+		return nil, errors.Join(err, pkg.Close())
+	}
+	return acc, nil
 }
 
 // importRequest is an import Action, taken apart. It holds secrets and is
@@ -142,6 +157,9 @@ type importRequest struct {
 	options               host.ImportOptions
 	user, password, token string
 	run                   string
+	// unique is the name that no other System may have but the besides.
+	unique  string
+	besides []string
 	// properties and description are the new System's; added tells that it is
 	// made from a template.
 	properties  map[string]string
@@ -168,6 +186,10 @@ func parseImport(a *cimi.Action) (*importRequest, error) {
 			r.password = v
 		case "http.token":
 			r.token = v
+		case cimi.UniqueName:
+			r.unique = v
+		case cimi.Besides:
+			r.besides = besides(v)
 		case "ovf.name":
 			r.options.Name = v
 		case "ovf.configuration":

@@ -14,29 +14,32 @@ import (
 	"github.com/cimimove/cimimove/cimi/provider"
 )
 
-// hung serves the beginning of an archive and then nothing until it is closed.
-func hung(archive []byte, n int64) (srv *httptest.Server, reached chan struct{}) {
-	reached = make(chan struct{}, 100)
-	srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Write(archive[:n])
+// hung begins an import that gets half of the sample's second disk and then
+// nothing until it is stopped, and gives its Job when it has come so far.
+func hung(t *testing.T, p *provider.Provider, sample *hosttest.Sample) *cimi.Accepted {
+	t.Helper()
+	archive := sample.OVA(t)
+	off, size := sample.File(t, "disk2.vmdk")
+	reached := make(chan struct{}, 100)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Write(archive[:off+size/2])
 		w.(http.Flusher).Flush()
 		reached <- struct{}{}
 		<-r.Context().Done()
 	}))
-	return srv, reached
-}
-
-func TestStop(t *testing.T) {
-	dir := t.TempDir()
-	p, sample := open(t, dir, provider.Options{}), hosttest.NewSample(t, "appliance", 1)
-	off, size := sample.File(t, "disk2.vmdk")
-	srv, reached := hung(sample.OVA(t), off+size/2)
-	defer srv.Close()
+	t.Cleanup(srv.Close)
 	acc, err := p.Invoke(context.Background(), "systems", &cimi.Action{Action: cimi.ActionImport, Source: srv.URL + "/app.ova"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	<-reached
+	return acc
+}
+
+func TestStop(t *testing.T) {
+	dir := t.TempDir()
+	p, sample := open(t, dir, provider.Options{}), hosttest.NewSample(t, "appliance", 1)
+	acc := hung(t, p, sample)
 	if _, err := p.Delete(context.Background(), acc.Location); !cimi.IsConflict(err) {
 		t.Errorf("deleting a System that is being created: %v", err)
 	}
@@ -74,14 +77,7 @@ func TestRestart(t *testing.T) {
 	p, sample := open(t, dir, provider.Options{}), hosttest.NewSample(t, "appliance", 1)
 	id := succeeded(t, p, sample, nil)
 	location, archive := export(t, p, id)
-	off, size := sample.File(t, "disk2.vmdk")
-	srv, reached := hung(sample.OVA(t), off+size/2)
-	defer srv.Close()
-	acc, err := p.Invoke(context.Background(), "systems", &cimi.Action{Action: cimi.ActionImport, Source: srv.URL + "/app.ova"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	<-reached
+	acc := hung(t, p, sample)
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -109,14 +105,7 @@ func TestRestart(t *testing.T) {
 func TestDied(t *testing.T) {
 	dir, after := t.TempDir(), t.TempDir()
 	p, sample := open(t, dir, provider.Options{}), hosttest.NewSample(t, "appliance", 1)
-	off, size := sample.File(t, "disk2.vmdk")
-	srv, reached := hung(sample.OVA(t), off+size/2)
-	defer srv.Close()
-	acc, err := p.Invoke(context.Background(), "systems", &cimi.Action{Action: cimi.ActionImport, Source: srv.URL + "/app.ova"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	<-reached
+	acc := hung(t, p, sample)
 	for _, name := range []string{"cimi.db", "cimi.db-wal"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {

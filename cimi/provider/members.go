@@ -24,7 +24,7 @@ func (p *Provider) collectionOperations(w *world, id string) []cimi.Operation {
 	}
 	if id == "systems" {
 		out = append(out, operation(cimi.RelReach, reachID))
-		if _, ok := p.host.(host.Forgetter); ok {
+		if p.forgets() {
 			out = append(out, operation(cimi.RelForget, id))
 		}
 	}
@@ -182,7 +182,7 @@ func (p *Provider) invokeCollection(ctx context.Context, id string, a *cimi.Acti
 		}
 		return p.importTemplate(ctx, open, r)
 	case cimi.RelForget:
-		return p.forgetArrivals(ctx, id, a)
+		return p.forgetKept(ctx, id, a)
 	case cimi.ActionInsert, cimi.ActionRemove:
 		if insertable != nil {
 			return nil, insertable

@@ -3,6 +3,7 @@ package provider
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/host"
@@ -36,13 +37,17 @@ func (p *Provider) metadata(typeName string) *cimi.ResourceMetadata {
 	slices.SortFunc(m.Capabilities, func(a, b cimi.Capability) int { return compareText(a.Name, b.Name) })
 	for _, a := range p.acts {
 		if contains(a.on, k.id) && a.can(p) {
-			m.Actions = append(m.Actions, action(a.rel))
+			described := action(a.rel)
+			if a.run == nil {
+				described.Method, described.InputMessage, described.OutputMessage = "GET", "", "application/octet-stream"
+			}
+			m.Actions = append(m.Actions, described)
 		}
 	}
 	switch typeName {
 	case "System", "SystemTemplate":
 		m.Actions = append(m.Actions, action(cimi.ActionImport))
-		if _, ok := p.host.(host.Forgetter); ok && typeName == "System" {
+		if p.forgets() && typeName == "System" {
 			m.Actions = append(m.Actions, action(cimi.RelForget))
 		}
 	case "SystemService":
@@ -78,7 +83,9 @@ func extensionsOf(typeName string) []extension {
 		return []extension{id, {cimi.OVFDescriptor, "URI", false}, {cimi.OVFConfiguration, "string", false}, {cimi.OVFProperties, "map", false}}
 	case "Machine":
 		return []extension{id, {cimi.OVFStartup, "any", true}}
-	case "Volume", "VolumeImage":
+	case "Volume":
+		return []extension{id, {cimi.ContentDigest, "any", false}, {cimi.ChangesTracked, "boolean", false}}
+	case "VolumeImage":
 		return []extension{id, {cimi.ContentDigest, "any", false}}
 	case "Network", "ProtocolSegment", "ProtocolEndpoint", "NetworkInterface", "Disk":
 		return []extension{id}
@@ -92,7 +99,7 @@ func extensionsOf(typeName string) []extension {
 		id.writable = true
 		return []extension{id}
 	case "Job":
-		return []extension{{cimi.OVFFindings, "any", false}}
+		return []extension{{cimi.OVFFindings, "any", false}, {cimi.ExportPoints, "any", false}}
 	}
 	return nil
 }
@@ -111,12 +118,18 @@ func (p *Provider) capabilities(typeName string) map[string]any {
 		return map[string]any{"ExpandParameter": true, "FilterParameter": true, "FirstParameter": true, "SelectParameter": true, "FormatParameter": true,
 			"OrderByParameter": true, "QueryPathNotation": true, "MaxPropertyItems": maxProperties, "ValueScopes": making}
 	case "System":
-		c := map[string]any{"SystemComponentTemplateByValue": true}
+		c := map[string]any{"SystemComponentTemplateByValue": true, cimi.CapabilityUniqueName: true}
 		if p.host.Capabilities().ParallelDisks {
 			c[cimi.CapabilityParallelDisks] = json.Number(number(host.MaxParallelDisks))
 		}
+		if devices := p.host.Capabilities().Devices; len(devices) > 0 {
+			c[cimi.CapabilityDevices] = strings.Join(devices, ", ")
+		}
 		if f, ok := p.host.(host.Forgetter); ok {
 			c[cimi.CapabilityImportChunk] = json.Number(number(int(f.ImportChunk())))
+		}
+		if p.host.Capabilities().Live {
+			c[cimi.CapabilityLiveExport] = true
 		}
 		return c
 	case "Machine":
@@ -132,8 +145,15 @@ func (p *Provider) capabilities(typeName string) map[string]any {
 	case "Credential":
 		return map[string]any{"CredentialTemplateByValue": true}
 	case "Volume":
-		return map[string]any{"SharedVolumeSupport": p.host.Capabilities().SharedDisks, "VolumeConfigByValue": making, "VolumeImageByValue": making,
+		c := map[string]any{"SharedVolumeSupport": p.host.Capabilities().SharedDisks, "VolumeConfigByValue": making, "VolumeImageByValue": making,
 			"VolumeTemplateByValue": making, "VolumeSnapshot": making}
+		if _, ok := p.host.(host.Patcher); ok {
+			c[cimi.CapabilityDelta] = json.Number(number(maxDelta))
+		}
+		if p.provesParts() {
+			c[cimi.CapabilityChangedOnly] = true
+		}
+		return c
 	case "Network":
 		return map[string]any{"NetworkTemplateByValue": making, "DefaultInitialState": cimi.StateStopped, "InitialStates": onOff}
 	case "NetworkInterface":

@@ -30,7 +30,8 @@ type act struct {
 	can func(p *Provider) bool
 	// offered tells whether it is available now; nil is always.
 	offered func(p *Provider, w *world, s subject) bool
-	run     func(p *Provider, ctx context.Context, s subject, a *cimi.Action) (*cimi.Accepted, error)
+	// run does it; nil where GET does.
+	run func(p *Provider, ctx context.Context, s subject, a *cimi.Action) (*cimi.Accepted, error)
 }
 
 func actTable() []act {
@@ -39,6 +40,13 @@ func actTable() []act {
 	suspending := func(p *Provider) bool { _, ok := p.host.(host.Suspender); return ok }
 	making := func(p *Provider) bool { return p.maker() != nil }
 	always := func(*Provider) bool { return true }
+	live := func(p *Provider) bool { return p.host.Capabilities().Live }
+	patching := func(p *Provider) bool { _, ok := p.host.(host.Patcher); return ok }
+	patchable := func(p *Provider, w *world, s subject) bool {
+		k, ok := p.host.(host.Patcher)
+		return ok && k.Patches(s.disk) && p.volumeIdle(w, s)
+	}
+	outermost := func(_ *Provider, _ *world, s subject) bool { return s.parent == nil }
 	in := func(states ...string) func(*Provider, *world, subject) bool {
 		return func(_ *Provider, _ *world, s subject) bool { return slices.Contains(states, stateOf(s.r)) }
 	}
@@ -73,6 +81,10 @@ func actTable() []act {
 			offered: func(_ *Provider, w *world, s subject) bool {
 				return s.parent == nil && allStopped(w.machinesOf(s.system))
 			}},
+		{rel: cimi.RelExportLive, on: []string{"systems"}, can: live, offered: outermost, run: (*Provider).exportLive},
+		{rel: cimi.RelBlocks, on: []string{"volumes"}, place: "/blocks", can: always, offered: (*Provider).volumeIdle},
+		{rel: cimi.RelDelta, on: []string{"volumes"}, can: patching, offered: patchable, run: (*Provider).writeDelta},
+		{rel: cimi.RelProve, on: []string{"volumes"}, can: patching, offered: patchable, run: (*Provider).proveDelta},
 		{rel: cimi.ActionExport, on: []string{"systemTemplates"}, can: always, run: (*Provider).exportTemplate},
 		{rel: cimi.ActionCapture, on: []string{"machines"}, place: "/capture", can: making, offered: idle, run: (*Provider).captureMachine},
 		{rel: cimi.ActionSnapshot, on: []string{"machines"}, place: "/snapshot", can: making, offered: idle, run: (*Provider).snapshotMachine},
@@ -176,6 +188,8 @@ func (p *Provider) invoke(ctx context.Context, id string, a *cimi.Action) (*cimi
 		return nil, cimi.Errorf(http.StatusBadRequest, "a %s has no operation %.120q", s.r.TypeName(), a.Action)
 	case !found.can(p):
 		return nil, cimi.Errorf(http.StatusMethodNotAllowed, "this cloud does not offer %s of a %s", a.Action, s.r.TypeName())
+	case found.run == nil:
+		return nil, cimi.Errorf(http.StatusMethodNotAllowed, "%s of a %s is read with GET", a.Action, s.r.TypeName())
 	case able == nil:
 		return nil, cimi.Errorf(http.StatusConflict, "%s: %s is not available now (state %s)", resource, a.Action, stateOf(s.r))
 	}

@@ -112,6 +112,15 @@ func (p *Provider) exportPackage(ctx context.Context, a *cimi.Action, target, ke
 
 // exportSystem is the export action of a System (5.13.1.2).
 func (p *Provider) exportSystem(ctx context.Context, s subject, a *cimi.Action) (*cimi.Accepted, error) {
+	return p.exportAs(ctx, s, a, host.ExportOptions{})
+}
+
+// exportLive is the same of machines that may run (cimi.RelExportLive).
+func (p *Provider) exportLive(ctx context.Context, s subject, a *cimi.Action) (*cimi.Accepted, error) {
+	return p.exportAs(ctx, s, a, host.ExportOptions{Live: true})
+}
+
+func (p *Provider) exportAs(ctx context.Context, s subject, a *cimi.Action, opts host.ExportOptions) (*cimi.Accepted, error) {
 	if a.Format != "" && a.Format != "application/ovf" {
 		return nil, cimi.Errorf(400, "format: expected application/ovf, got %.80q", a.Format)
 	}
@@ -119,17 +128,22 @@ func (p *Provider) exportSystem(ctx context.Context, s subject, a *cimi.Action) 
 	if err != nil {
 		return nil, err
 	}
-	using := w.using(s.root)
+	opts.Using = w.using(s.root)
 	done()
 	key := s.system.ID
 	return p.exportPackage(ctx, a, s.id, key, func(ctx context.Context, t *task) (host.Export, error) {
-		x, err := p.host.Export(ctx, key, host.ExportOptions{Using: using})
+		x, err := p.host.Export(ctx, key, opts)
 		if err != nil {
 			return nil, err
 		}
 		for _, f := range x.Findings() {
 			t.find(f)
 		}
+		at, err := points(x)
+		if err != nil {
+			return nil, errors.Join(err, x.Close())
+		}
+		t.tell(cimi.ExportPoints, at)
 		return x, nil
 	})
 }

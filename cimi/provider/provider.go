@@ -80,7 +80,9 @@ type Provider struct {
 	overlays *overlays
 	links    *links
 	passing  passing
+	naming   sync.Mutex // held while an import takes a name
 	meters   meters
+	sums     knownSums
 	changes  keyedLocks // of root Systems, and of resources of our own
 
 	stop    context.CancelFunc // ends watch
@@ -132,6 +134,9 @@ func (p *Provider) load(ctx context.Context) (err error) {
 	if p.exports, err = openExports(ctx, p); err != nil {
 		return err
 	}
+	if err := p.exports.retain(ctx); err != nil {
+		return err
+	}
 	if p.db.fresh {
 		c := &change{}
 		for _, m := range meterConfigs() {
@@ -154,6 +159,7 @@ func (p *Provider) Close() error {
 	<-p.watched
 	p.jobs.close()
 	p.client.CloseIdleConnections()
+	p.sums.close()
 	return errors.Join(p.exports.close(), p.host.Close(), p.db.close())
 }
 

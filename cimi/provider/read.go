@@ -108,7 +108,7 @@ func orNotFound(err error, id string) error {
 }
 
 // Open reads bytes: an export's package, the kept descriptor of a System or
-// SystemTemplate, the content of an image.
+// SystemTemplate, the content of an image, blocks of a Volume.
 func (p *Provider) Open(ctx context.Context, href string) (cimi.Content, error) {
 	href = plainID(href)
 	if strings.HasPrefix(href, "exports/") {
@@ -126,6 +126,8 @@ func (p *Provider) Open(ctx context.Context, href string) (cimi.Content, error) 
 		return p.openTemplateContent(ctx, kind+"/"+key, what, href)
 	case what == "content" && (kind == "volumeImages" || kind == "machineImages"):
 		return p.openImage(ctx, kind, key, href)
+	case kind == "volumes" && strings.HasPrefix(what, "blocks/"):
+		return p.openBlocks(ctx, key, strings.TrimPrefix(what, "blocks/"), href)
 	}
 	return nil, notFound(href)
 }
@@ -141,8 +143,8 @@ func (p *Provider) openDescriptor(ctx context.Context, key, href string) (cimi.C
 	return memory{bytes.NewReader(s.Descriptor)}, nil
 }
 
-// openImage opens the content of an image that the host holds: the bytes of a
-// volume's disk, or the package of a machine.
+// openImage opens the content of an image that the host holds: the bytes of its
+// disk, or, of a machine that has not just one, the package.
 func (p *Provider) openImage(ctx context.Context, kind, key, href string) (cimi.Content, error) {
 	w, done, err := p.look(ctx)
 	if err != nil {
@@ -153,7 +155,7 @@ func (p *Provider) openImage(ctx context.Context, kind, key, href string) (cimi.
 	if !ok {
 		return nil, notFound(href)
 	}
-	if kind == "machineImages" {
+	if kind == "machineImages" && len(h.root.Disks) != 1 {
 		x, err := p.host.Export(ctx, h.root.ID, host.ExportOptions{})
 		if err != nil {
 			return nil, asError(err)

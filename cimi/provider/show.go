@@ -186,6 +186,9 @@ func (p *Provider) showVolume(h held) *cimi.Volume {
 	if d.ContentDigest != "" {
 		r.SetExtra(cimi.ContentDigest, map[string]any{"digest": d.ContentDigest, "size": d.ContentBytes})
 	}
+	if d.Tracked {
+		r.SetExtra(cimi.ChangesTracked, true)
+	}
 	return r
 }
 

@@ -100,6 +100,15 @@ func (t *task) find(f ovf.Finding) {
 	t.findings = append(t.findings, f)
 }
 
+// tell sets an extension attribute of the Job; nil sets none.
+func (t *task) tell(name string, value any) {
+	t.jobs.mu.Lock()
+	defer t.jobs.mu.Unlock()
+	if value != nil {
+		t.job.SetExtra(name, value)
+	}
+}
+
 // affect lists resources that the Job, or one of its parts, has made or changed.
 func (t *task) affect(part string, ids ...string) {
 	t.jobs.mu.Lock()

@@ -19,8 +19,30 @@ func (p *Provider) volumeIdle(w *world, s subject) bool {
 	return stateOf(s.r) == cimi.StateAvailable && allStopped(w.usersOf(diskAt{s.disk, s.in, s.root}))
 }
 
-// idleDisk refuses what would pull a disk from under a running machine.
+// idleDisk refuses what would pull a disk from under a running machine, or take
+// one for whole that was changed in part.
 func (p *Provider) idleDisk(ctx context.Context, key string) error {
+	if err := p.atRest(ctx, key); err != nil {
+		return err
+	}
+	return p.proved(ctx, key)
+}
+
+// proved refuses to take a disk for whole that was changed in part.
+func (p *Provider) proved(ctx context.Context, key string) error {
+	w, done, err := p.look(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if d := w.disk[key].Disk; d != nil && d.Unproved {
+		return cimi.Errorf(http.StatusConflict, "volumes/%s: %w", key, host.ErrUnproved)
+	}
+	return nil
+}
+
+// atRest refuses what would pull a disk from under a running machine.
+func (p *Provider) atRest(ctx context.Context, key string) error {
 	w, done, err := p.look(ctx)
 	if err != nil {
 		return err
@@ -100,7 +122,7 @@ func (p *Provider) restoreVolume(ctx context.Context, s subject, a *cimi.Action)
 		defer func() { err = errors.Join(err, pl.end()) }()
 		defer p.changes.lock(s.root.ID)()
 		defer p.passing.through(cimi.StateRestoring, s.id)()
-		if err := p.idleDisk(ctx, s.disk.ID); err != nil {
+		if err := p.atRest(ctx, s.disk.ID); err != nil {
 			return err
 		}
 		w, done, err := p.look(ctx)
@@ -117,7 +139,7 @@ func (p *Provider) restoreVolume(ctx context.Context, s subject, a *cimi.Action)
 		if content.size > d.CapacityBytes {
 			d.CapacityBytes, d.Kilobytes = content.size, content.kb
 		}
-		d.ContentBytes, d.ContentDigest = 0, ""
+		d.ContentBytes, d.ContentDigest, d.Unproved = 0, "", false
 		pl.fills[d.ID] = fill{content.what, content.fill}
 		if err := p.replaceDisks(ctx, at.root.ID, []*host.Disk{&d}, pl.fill); err != nil {
 			return err

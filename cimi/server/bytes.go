@@ -28,6 +28,9 @@ func (q *request) serveBytes(id string, c cimi.Content) error {
 	w := &steadyWriter{ResponseWriter: q.w}
 	if c.Ranged() && c.Size() >= 0 {
 		r := &contextReader{ctx: q.Context(), r: io.NewSectionReader(c, 0, c.Size())}
+		if s, ok := c.(interface{ Step() int }); ok {
+			r.step = s.Step()
+		}
 		http.ServeContent(w, q.Request, "", time.Time{}, r)
 		if r.err != nil {
 			return fmt.Errorf("%s: %w", id, r.err)
@@ -58,11 +61,16 @@ type contextReader struct {
 	ctx context.Context
 	r   *io.SectionReader
 	err error
+	// step is how much is read at once of what takes long to make; 0 is any.
+	step int
 }
 
 func (c *contextReader) Read(p []byte) (int, error) {
 	if err := c.ctx.Err(); err != nil {
 		return 0, err
+	}
+	if c.step > 0 {
+		p = p[:min(len(p), c.step)]
 	}
 	n, err := c.r.Read(p)
 	if err != nil && err != io.EOF {

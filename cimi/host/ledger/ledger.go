@@ -54,9 +54,8 @@ type Entry struct {
 	// Places leads from ids of machines and disks to what the hypervisor calls
 	// them, where that cannot be told from the id.
 	Places map[string]string `json:"places,omitempty"`
-	// Versions are what the hypervisor called the state of each machine, by id,
-	// when the record was written: digests of its disks hold as long as that is
-	// what it calls it.
+	// Versions are what the hypervisor called the state of each machine or disk,
+	// by id, when digests were taken: they hold as long as that is what it calls it.
 	Versions map[string]string `json:"versions,omitempty"`
 }
 

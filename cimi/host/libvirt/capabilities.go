@@ -16,6 +16,7 @@ type capabilities struct {
 	// efi and secureBoot: there is firmware for it.
 	efi, secureBoot bool
 	tpm             bool // an emulated one
+	backup          bool // copies the disks of machines that run
 	buses           []string
 }
 
@@ -35,6 +36,9 @@ type domainCapabilities struct {
 		Supported string `xml:"supported,attr"`
 		Enums     []enum `xml:"enum"`
 	} `xml:"devices>tpm"`
+	Backup struct {
+		Supported string `xml:"supported,attr"`
+	} `xml:"features>backup"`
 }
 
 // hostCapabilities is what is read of libvirt's about the machine it is on.
@@ -112,6 +116,7 @@ func (h *Host) readCapabilities(ctx context.Context) error {
 		h.caps.efi = slices.Contains(values(d.OS.Enums, "firmware"), "efi")
 		h.caps.secureBoot = slices.Contains(values(d.OS.Loader.Enums, "secure"), "yes")
 		h.caps.tpm = d.TPM.Supported == "yes" && slices.Contains(values(d.TPM.Enums, "backendModel"), "emulator")
+		h.caps.backup = d.Backup.Supported == "yes"
 		h.caps.buses = values(d.Disk.Enums, "bus")
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/cimimove/cimimove/cimi/host"
@@ -72,6 +73,18 @@ func (at site) domain(m *machine, name string) ([]byte, error) {
 		d.Devices.TPM.Backend.Type, d.Devices.TPM.Backend.Version = "emulator", "2.0"
 	}
 	return xml.MarshalIndent(d, "", "  ")
+}
+
+// devices are those of packages that a domain has as they are.
+func (c capabilities) devices() []string {
+	out := []string{"ide", "sata", "usb", "scsi virtualscsi", "scsi pvscsi", "scsi sas"}
+	if slices.Contains(c.buses, "nvme") {
+		out = append(out, "nvme")
+	}
+	for _, k := range cardModels {
+		out = append(out, k.sub)
+	}
+	return out
 }
 
 // cardModels are QEMU's names for ResourceSubTypes.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"sync"
+	"time"
 
 	lv "github.com/digitalocean/go-libvirt"
 
@@ -41,7 +42,7 @@ type volumeFile struct {
 	line    *stream.Conn
 	down    *stream.Download
 	pos     int64 // of down
-	end     int64
+	upTo    int64
 	stretch int64
 	rest    []byte // of what down gave
 	hole    int64
@@ -90,17 +91,34 @@ func (v *volumeFile) Close() error {
 	v.stop()
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.drop()
-	v.kept = map[int64][]byte{}
-	return nil
-}
-
-// drop ends the stream in the middle.
-func (v *volumeFile) drop() {
+	v.end(context.Background())
 	if v.line != nil {
 		v.line.Close()
 	}
-	v.line, v.down, v.rest, v.hole = nil, nil, nil, 0
+	v.line, v.kept = nil, map[int64][]byte{}
+	return nil
+}
+
+// endTimeout bounds the wait for libvirtd to end a stream.
+const endTimeout = 10 * time.Second
+
+// end ends the stream, in the middle where it stands there.
+func (v *volumeFile) end(ctx context.Context) {
+	if v.down != nil && !v.line.Broken() {
+		ctx, cancel := context.WithTimeout(ctx, endTimeout)
+		defer cancel()
+		_ = v.down.End(ctx) // the connection is broken then
+	}
+	v.down, v.rest, v.hole = nil, nil, 0
+}
+
+// drop ends the stream and closes its connection.
+func (v *volumeFile) drop() {
+	v.end(v.ctx)
+	if v.line != nil {
+		v.line.Close()
+	}
+	v.line = nil
 }
 
 func (v *volumeFile) ReadAt(p []byte, off int64) (int, error) {
@@ -137,37 +155,42 @@ func (v *volumeFile) window(index int64) ([]byte, error) {
 		return b, nil
 	}
 	var b []byte
-	err := v.conn.patiently(v.ctx, func() error {
-		if v.down == nil || index*window < v.pos || index*window-v.pos > farAhead || index*window >= v.end {
-			if err := v.begin(index * window); err != nil {
-				return err
-			}
-		}
-		for {
-			at := v.pos / window
-			got, err := v.read()
-			if err != nil {
-				v.drop()
-				return err
-			}
-			v.keep(at, got)
-			if at == index {
-				b = got
-				return nil
-			}
-		}
-	})
+	// Another process may be just making the volume: a record, most of the time.
+	err := settled(v.ctx, func() error { return v.conn.patiently(v.ctx, func() error { return v.goTo(index, &b) }) })
 	return b, err
+}
+
+// goTo reads on, or elsewhere, up to a window.
+func (v *volumeFile) goTo(index int64, b *[]byte) error {
+	if v.down == nil || index*window < v.pos || index*window-v.pos > farAhead || index*window >= v.upTo {
+		if err := v.begin(index * window); err != nil {
+			return err
+		}
+	}
+	for {
+		at := v.pos / window
+		got, err := v.read()
+		if err != nil {
+			v.drop()
+			return err
+		}
+		v.keep(at, got)
+		if at == index {
+			*b = got
+			return nil
+		}
+	}
 }
 
 // begin opens a stream at the beginning of a window.
 func (v *volumeFile) begin(at int64) error {
-	if v.down != nil && at == v.end && v.pos == v.end {
+	if v.down != nil && at == v.upTo && v.pos == v.upTo {
 		v.stretch = min(2*v.stretch, maxStretch)
 	} else {
 		v.stretch = firstStretch
 	}
-	if v.pos != v.end || v.line != nil && v.line.Broken() {
+	v.end(v.ctx)
+	if v.line != nil && v.line.Broken() {
 		v.drop()
 	}
 	if v.line == nil {
@@ -177,8 +200,8 @@ func (v *volumeFile) begin(at int64) error {
 		}
 		v.line = line
 	}
-	v.pos, v.end, v.rest, v.hole = at, min(at+v.stretch, v.size), nil, 0
-	down, err := v.line.Download(v.ctx, named(v.vol), v.pos, v.end)
+	v.pos, v.upTo, v.rest, v.hole = at, min(at+v.stretch, v.size), nil, 0
+	down, err := v.line.Download(v.ctx, named(v.vol), v.pos, v.upTo)
 	if err != nil {
 		v.drop()
 		return err
@@ -189,7 +212,7 @@ func (v *volumeFile) begin(at int64) error {
 
 // read reads the window that the stream stands at, and its end where it is the last.
 func (v *volumeFile) read() ([]byte, error) {
-	n := int(min(window, v.end-v.pos))
+	n := int(min(window, v.upTo-v.pos))
 	var b []byte
 	for done := 0; done < n; {
 		if len(v.rest) == 0 && v.hole == 0 {
@@ -217,7 +240,7 @@ func (v *volumeFile) read() ([]byte, error) {
 		done += k
 	}
 	v.zeros.learn(v.pos/window, b)
-	if v.pos += int64(n); v.pos == v.end {
+	if v.pos += int64(n); v.pos == v.upTo {
 		if _, _, err := v.down.Next(); err != io.EOF {
 			if err == nil {
 				err = fmt.Errorf("more came than was asked for")

@@ -1,6 +1,7 @@
 package libvirt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,12 +18,21 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 )
 
-// Export reads through libvirt; machines must be stopped.
+// Export reads through libvirt; machines must be stopped, but for a Live one.
 func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (host.Export, error) {
+	if name := host.FrozenSnapshot(opts.Frozen); name != "" {
+		return h.openSnapshot(ctx, name, opts)
+	}
+	if opts.Live && opts.Frozen == nil && h.caps.backup {
+		return h.exportLive(ctx, id, opts)
+	}
 	h.write.Lock()
 	defer h.write.Unlock()
 	e, err := h.stopped(ctx, id)
 	if err != nil {
+		return nil, err
+	}
+	if err := host.Proved(e.System); err != nil {
 		return nil, err
 	}
 	k := &holdings{h: h, e: e, places: placesOf(e, h.opts.Pool), opened: map[string]disk.Image{}}
@@ -35,12 +45,30 @@ func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (
 
 func (h *Host) export(ctx context.Context, k *holdings, opts host.ExportOptions) (host.Export, error) {
 	foreign := h.isForeign(ctx, k.e.System.ID)
+	if foreign {
+		f, err := h.foreignSystem(ctx, k.e.System.ID)
+		if err != nil {
+			return nil, err
+		}
+		found, err := k.variables(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		opts.Findings = append(opts.Findings, found...)
+	} else if _, err := h.voidDigests(ctx, k.e, k.places); err != nil {
+		return nil, err
+	}
 	changed := false
 	for d := range k.e.System.AllDisks() {
 		if d.ContentDigest != "" || d.ContentBytes == 0 {
 			continue
 		}
 		// It has run since, or was made by others: what it holds now is measured now.
+		if !foreign {
+			if err := h.dateDigest(ctx, k.e, d, k.places[d.ID]); err != nil {
+				return nil, fmt.Errorf("disk %s: %w", d.Name, err)
+			}
+		}
 		img, err := k.Disk(ctx, d)
 		if err != nil {
 			return nil, err
@@ -65,6 +93,9 @@ func (h *Host) export(ctx context.Context, k *holdings, opts host.ExportOptions)
 		var others []*host.System
 		for _, id := range opts.Using {
 			o, err := h.stopped(ctx, id)
+			if err == nil {
+				_, err = h.voidDigests(ctx, o, placesOf(o, h.opts.Pool))
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -113,6 +144,7 @@ type holdings struct {
 
 	mu     sync.Mutex
 	opened map[string]disk.Image
+	nvram  []byte // of a domain of others
 }
 
 func (k *holdings) Disk(ctx context.Context, d *host.Disk) (disk.Image, error) {
@@ -146,6 +178,9 @@ type kept struct{ disk.Image }
 func (kept) Close() error { return nil }
 
 func (k *holdings) File(ctx context.Context, name string) (ovf.MemberFile, error) {
+	if name == variablesName && k.nvram != nil {
+		return inMemory{bytes.NewReader(k.nvram)}, nil
+	}
 	return k.h.ledger.OpenFile(ctx, k.e, name)
 }
 
@@ -182,7 +217,7 @@ func (h *Host) openDisk(ctx context.Context, at place, d *host.Disk) (disk.Image
 	if size == 0 {
 		size = -1
 	}
-	if strings.HasPrefix(at.volume, prefix+"disk-") {
+	if strings.HasPrefix(at.volume, prefix+"disk-") || strings.HasPrefix(at.volume, prefix+"copy-") {
 		return h.openPlace(ctx, at, formatOf(at.volume), size)
 	}
 	return h.openForeign(ctx, at, d)
@@ -192,9 +227,16 @@ func (h *Host) openDisk(ctx context.Context, at place, d *host.Disk) (disk.Image
 func encodePlaces(places map[string]place) map[string]string {
 	out := map[string]string{}
 	for id, at := range places {
-		out[id] = at.pool + "/" + at.volume
+		out[id] = at.String()
 	}
 	return out
+}
+
+func (at place) String() string { return at.pool + "/" + at.volume }
+
+func decodePlace(s string) place {
+	pool, volume, _ := strings.Cut(s, "/")
+	return place{pool, volume}
 }
 
 func placesOf(e *ledger.Entry, pool string) map[string]place {

@@ -22,6 +22,7 @@ import (
 type foreign struct {
 	system *host.System
 	places map[string]place // of disks; a place without pool is a path
+	nvram  string           // path of the firmware's variables, where it has any
 }
 
 // foreign are the Systems of domains that are not ours, by name. One that
@@ -122,7 +123,7 @@ func describe(id string, x *domainXML, state host.PowerState, sizes map[string]i
 	if err != nil {
 		return nil, fmt.Errorf("domain %s: %w", x.Name, err)
 	}
-	f := &foreign{system: s, places: map[string]place{}}
+	f := &foreign{system: s, places: map[string]place{}, nvram: x.OS.NVRAM}
 	s.ID, s.Descriptor, s.DescriptorName = id, env.Bytes(), "domain.ovf"
 	renamed := map[string]string{}
 	for _, k := range s.Disks {

@@ -11,6 +11,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/host"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/cimi/hosttest/libvirtd"
+	"github.com/cimimove/cimimove/ovf/disk"
 )
 
 // TestForeignOddE2E: domains of others whose disks cannot be read, for one reason
@@ -69,6 +70,69 @@ func TestForeignOddE2E(t *testing.T) {
 			t.Errorf("%s: the message does not name %s: %v", name, d.want, err)
 		default:
 			t.Logf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAC13ForeignVariablesE2E: the firmware's variables of a domain that others
+// made come along where they lie in a pool, and are the machine's again after an
+// import; where they do not, that is told, and the rest goes out.
+func TestAC13ForeignVariablesE2E(t *testing.T) {
+	libvirtd.Need(t)
+	libvirtd.NeedFile(t, ovmfVariables, "ovmf")
+	ctx := context.Background()
+	pool, dir := libvirtd.Pool(t)
+	h := newHosts("").open(t, pool)
+	vars, err := os.ReadFile(ovmfVariables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vars[len(vars)-1] = 9 // ours
+	outside := t.TempDir()
+	for name, folder := range map[string]string{"inside": dir, "outside": outside} {
+		if err := os.WriteFile(filepath.Join(folder, name+".fd"), vars, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		libvirtd.Virsh(t, "pool-refresh", pool)
+		name = pool + "-" + name
+		path := filepath.Join(t.TempDir(), "d.xml")
+		text := fmt.Sprintf("<domain type='qemu'><name>%s</name><memory unit='MiB'>64</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>hvm</type>"+
+			"<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader><nvram>%s/%s.fd</nvram></os><features><acpi/></features><devices/></domain>",
+			name, folder, strings.TrimPrefix(name, pool+"-"))
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		libvirtd.Virsh(t, "define", path)
+		t.Cleanup(func() { libvirtd.Virsh(t, "undefine", "--keep-nvram", name) })
+	}
+	for _, s := range hosttest.Systems(t, h) {
+		name, ok := strings.CutPrefix(s.Name, pool+"-")
+		if !ok {
+			continue
+		}
+		x, err := h.Export(ctx, s.ID, host.ExportOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, x.Size())
+		if err := disk.ReadFull(x, b, 0); err != nil {
+			t.Fatal(err)
+		}
+		hosttest.ValidDescriptor(t, b)
+		if told := len(x.Findings()) > 0 && x.Findings()[0].ID == "LIBVIRT-NVRAM-001"; told != (name == "outside") {
+			t.Errorf("%s: found %+v", name, x.Findings())
+		}
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+		file, has := hosttest.Package(t, b).Envelope().VirtualSystems()[0].Hardware()[0].NVRAM()
+		if has != (name == "inside") || has && hosttest.Files(t, b)[file.Href] != string(vars) {
+			t.Errorf("%s: the package has variables: %v", name, has)
+		}
+		back, _ := hosttest.Importing(t, h, b, host.ImportOptions{Name: "back " + name})
+		d, _ := domainOf(t, back.Machines[0])
+		if m := madeOf(t, back, d); m.Firmware != "efi" || m.Variables != (name == "inside") {
+			t.Errorf("%s: back it is %+v", name, m)
 		}
 	}
 }

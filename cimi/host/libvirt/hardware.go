@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cimimove/cimimove/cimi/host"
@@ -57,7 +58,26 @@ func (h *Host) hardwareOf(s *host.System, m *host.Machine, descriptor *ovf.Envel
 			find("HOST-SCSI-001", ovf.Info, "DSP0243 8.3", fmt.Sprintf("controller %s becomes %s: the guest needs its driver", sub, model))
 		}
 	}
+	if model := unseen(w, m); w.EFI && model != "" {
+		find("HOST-SCSI-002", ovf.Warning, "DSP0243 8.3", fmt.Sprintf("boots by UEFI from a disk on a %s controller, which OVMF need not see (Debian's does not): it may not come up; --controller-map scsi=sata puts its disks where it will", model))
+	}
 	return w, nil
+}
+
+// unseen is the model of the SCSI controller with the disk that a machine boots
+// from, where Debian's build of OVMF has no driver for it.
+func unseen(w hardware, m *host.Machine) string {
+	at := slices.IndexFunc(m.Attachments, func(a host.Attachment) bool { return a.Boot })
+	if at < 0 && len(m.Attachments) > 0 {
+		at = 0
+	}
+	if at < 0 || buses[m.Attachments[at].Controller] != "scsi" {
+		return ""
+	}
+	if model, _ := scsiModel(w.SCSI[m.Attachments[at].Bus]); model != "virtio-scsi" {
+		return model
+	}
+	return ""
 }
 
 // scsiModel is libvirt's model for a ResourceSubType. The guest has the driver

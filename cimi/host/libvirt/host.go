@@ -9,7 +9,6 @@ import (
 	"iter"
 	"maps"
 	"strings"
-	"sync"
 	"time"
 
 	lv "github.com/digitalocean/go-libvirt"
@@ -17,7 +16,6 @@ import (
 	"github.com/cimimove/cimimove/cimi/host"
 	"github.com/cimimove/cimimove/cimi/host/ledger"
 	"github.com/cimimove/cimimove/ovf"
-	"github.com/cimimove/cimimove/ovf/disk"
 )
 
 // Systems lists what was imported here, then the domains that others made, then
@@ -105,6 +103,12 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 		return nil, err
 	}
 	in := &incoming{h: h, id: s.ID, places: map[string]place{}}
+	if err := h.arrivedBefore(ctx, in, arrival, opts.Resume); err != nil {
+		return nil, err
+	}
+	if in.arrival != nil {
+		defer h.arrives(opts.Resume)
+	}
 	note := ledger.Note{}
 	for d := range s.AllDisks() {
 		where, _, err := h.wanted(ctx, d)
@@ -134,7 +138,8 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, h.undo(context.WithoutCancel(ctx), s.ID, note))
+			clean := context.WithoutCancel(ctx)
+			err = errors.Join(err, in.leave(clean, err), h.undo(clean, s.ID, note))
 		}
 	}()
 	if err := arrival.Unpack(ctx, in); err != nil {
@@ -144,6 +149,11 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 		return nil, err
 	}
 	e := &ledger.Entry{System: s, Manifest: arrival.Manifest(), Certificate: arrival.Certificate(), FileSizes: in.sizes, Places: encodePlaces(in.places)}
+	for d := range s.AllDisks() {
+		if err := h.dateDigest(ctx, e, d, in.places[d.ID]); err != nil {
+			return nil, fmt.Errorf("disk %s: %w", d.Name, err)
+		}
+	}
 	for _, m := range machines {
 		if err := h.settle(ctx, at, e, m); err != nil {
 			return nil, fmt.Errorf("machine %s: %w", m.Name, err)
@@ -152,7 +162,11 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return s, h.ledger.Commit(context.WithoutCancel(ctx), e)
+	if err := h.ledger.Commit(context.WithoutCancel(ctx), e); err != nil || in.arrival == nil {
+		return s, err
+	}
+	// Listed it is; what is kept counts no more, and is told from it by its record.
+	return s, h.ledger.ForgetArrival(context.WithoutCancel(ctx), opts.Resume)
 }
 
 // site is the hypervisor as it is now.
@@ -319,84 +333,6 @@ func domainName(name string) string {
 		return "machine"
 	}
 	return name
-}
-
-// incoming is the host.Store of one import.
-type incoming struct {
-	h      *Host
-	id     string
-	places map[string]place
-
-	mu    sync.Mutex
-	sizes []int64
-	sinks []*volumeSink
-}
-
-var _ host.Store = (*incoming)(nil)
-
-// Disk ends the disks before: their content has come.
-func (in *incoming) Disk(ctx context.Context, d *host.Disk) (disk.Sink, error) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for _, s := range in.sinks {
-		if s.begun() {
-			if err := s.finish(); err != nil {
-				return nil, err
-			}
-		}
-	}
-	at := in.places[d.ID]
-	s := in.h.newSink(ctx, at, formatOf(at.volume))
-	in.sinks = append(in.sinks, s)
-	return s, nil
-}
-
-func (in *incoming) finish() error {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for _, s := range in.sinks {
-		if err := s.finish(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (in *incoming) Digest(ctx context.Context, d *host.Disk, size int64) (disk.Digest, error) {
-	if err := in.finish(); err != nil {
-		return disk.Digest{}, err
-	}
-	at := in.places[d.ID]
-	img, err := in.h.openPlace(ctx, at, formatOf(at.volume), d.CapacityBytes)
-	if err != nil {
-		return disk.Digest{}, err
-	}
-	defer img.Close()
-	return disk.ContentDigest(ctx, img, size, nil)
-}
-
-func (in *incoming) File(ctx context.Context, name string) (io.WriteCloser, error) {
-	in.mu.Lock()
-	n := len(in.sizes)
-	in.sizes = append(in.sizes, 0)
-	in.mu.Unlock()
-	w, err := in.h.ledger.CreateFile(ctx, in.id, n)
-	return &measured{w, in, n}, err
-}
-
-// measured counts what is written of kept file n.
-type measured struct {
-	io.WriteCloser
-	in *incoming
-	n  int
-}
-
-func (m *measured) Write(p []byte) (int, error) {
-	n, err := m.WriteCloser.Write(p)
-	m.in.mu.Lock()
-	m.in.sizes[m.n] += int64(n)
-	m.in.mu.Unlock()
-	return n, err
 }
 
 // Update changes the record, and defines anew the domains of machines that

@@ -11,13 +11,15 @@
 // It promises that an import is all or nothing: what is about to be made is
 // noted first, the record that lists the System is written last, and Open
 // undoes what its owners left in the middle. A connection that is lost is made
-// again, and an upload goes on where it was.
+// again, and an upload goes on where it was. What has arrived of an import that
+// can be gone on with is kept, listed nowhere, until it is or is forgotten.
 package libvirt
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 	"sync"
@@ -62,6 +64,9 @@ type Options struct {
 	Insecure bool
 	// Stall is how long libvirtd may be away or silent; 0 takes a minute.
 	Stall time.Duration
+	// Chunk is how many bytes of a disk may have to arrive twice after an import
+	// broke off; 0: 64 MiB.
+	Chunk int64
 }
 
 // Host is a host.Host over one libvirtd. Get one with Open.
@@ -73,6 +78,12 @@ type Host struct {
 	ledger *ledger.Ledger
 
 	write sync.Mutex // changes of records, which read before they write
+	patch sync.Mutex // of parts of disks, and their proof
+
+	follow   sync.Mutex
+	arriving map[string]bool // keys of imports at work
+
+	snapshots host.Uses // those that are open
 }
 
 var (
@@ -147,7 +158,7 @@ func (h *Host) open(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return h.expired(ctx)
 }
 
 // undo removes everything that a note names, and the note.
@@ -167,6 +178,11 @@ func (h *Host) undo(ctx context.Context, id string, note ledger.Note) error {
 			}
 		}
 	}
+	waiting, err := h.waiting(ctx)
+	if err != nil {
+		return err
+	}
+	maps.Copy(own, waiting) // for an import that goes on
 	for _, m := range note.Machines {
 		if kept[m] {
 			continue
@@ -205,6 +221,8 @@ func (h *Host) Close() error { return h.conn.Close() }
 func (h *Host) Capabilities() host.Capabilities {
 	return host.Capabilities{
 		SharedDisks: true,
+		Live:        h.caps.backup,
+		Devices:     h.caps.devices(),
 		FreeBytes: func(ctx context.Context) (int64, error) {
 			free := int64(-1)
 			err := h.conn.call(ctx, func(l *lv.Libvirt) error {

@@ -147,8 +147,9 @@ func (h *Host) wanted(ctx context.Context, d *host.Disk) (place, disk.Format, er
 		return place{}, "", fmt.Errorf("disk %s: storage %q: format %q: %w, expected raw or qcow2", d.Name, d.Storage, f, host.ErrUnsupported)
 	case f == disk.QCOW2 && !x.files():
 		return place{}, "", fmt.Errorf("disk %s: pool %s has volumes of type %s, which hold raw disks only: %w", d.Name, name, x.Type, host.ErrUnsupported)
-	case x.Type == "iscsi" || x.Type == "scsi" || x.Type == "mpath" || x.Type == "iscsi-direct":
-		return place{}, "", fmt.Errorf("disk %s: pool %s is of type %s, whose volumes are made by the storage itself: %w", d.Name, name, x.Type, host.ErrUnsupported)
+	case slices.Contains([]string{"iscsi", "iscsi-direct", "scsi", "mpath", "disk"}, x.Type):
+		// Partitions of a pool of type disk are made here, and have names of their own.
+		return place{}, "", fmt.Errorf("disk %s: pool %s is of type %s, whose volumes are made or named by the storage itself: %w", d.Name, name, x.Type, host.ErrUnsupported)
 	}
 	return place{name, diskVolume(contentID(d), f)}, f, nil
 }

@@ -157,6 +157,9 @@ func (h *Host) Start(ctx context.Context, machineID string) error {
 	}
 	changed := false
 	for _, a := range m.Attachments {
+		if k := e.System.Disk(a.DiskID); k != nil && k.Unproved {
+			return fmt.Errorf("machine %s: disk %s: %w", m.Name, k.Name, host.ErrUnproved)
+		}
 		if k := e.System.Disk(a.DiskID); k != nil && (k.ContentDigest != "" || k.ContentBytes == 0) {
 			// A blank disk may get content, too.
 			k.ContentDigest, k.ContentBytes, changed = "", k.CapacityBytes, true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	lv "github.com/digitalocean/go-libvirt"
@@ -62,7 +63,7 @@ func (s shelf) Names(ctx context.Context) ([]string, error) {
 	var out []string
 	for _, v := range vols {
 		name, ok := strings.CutPrefix(v.Name, prefix)
-		if ok && !strings.HasPrefix(name, "disk-") && !strings.HasPrefix(name, "media-") && !strings.HasPrefix(name, "nvram-") {
+		if kind, _, _ := strings.Cut(name, "-"); ok && !slices.Contains([]string{"disk", "media", "nvram", "copy"}, kind) {
 			out = append(out, name)
 		}
 	}
@@ -102,7 +103,7 @@ func (g *shelved) grow() error {
 		if err := g.h.removeVolume(g.ctx, g.at); err != nil {
 			return err
 		}
-		vol, err := g.h.createVolume(g.ctx, g.at, growth)
+		vol, err := g.h.createVolume(g.ctx, g.at, growth, disk.Raw)
 		if err != nil {
 			return err
 		}

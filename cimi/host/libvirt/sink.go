@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 
+	lv "github.com/digitalocean/go-libvirt"
+
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/qcow2"
 )
@@ -15,6 +17,9 @@ type volumeSink struct {
 	h      *Host
 	at     place
 	format disk.Format
+	// kept is how many bytes the volume holds already, in an import that goes on
+	// with another; negative where the volume is still to be made.
+	kept int64
 
 	mu    sync.Mutex
 	up    *upload
@@ -25,7 +30,7 @@ type volumeSink struct {
 var _ disk.Sink = (*volumeSink)(nil)
 
 func (h *Host) newSink(ctx context.Context, at place, f disk.Format) *volumeSink {
-	return &volumeSink{ctx: ctx, h: h, at: at, format: f}
+	return &volumeSink{ctx: ctx, h: h, at: at, format: f, kept: -1}
 }
 
 func (s *volumeSink) Begin(info disk.Info) error {
@@ -38,12 +43,17 @@ func (s *volumeSink) Begin(info disk.Info) error {
 	}
 	// An empty image would have tables of its own; libvirt sees what a file is
 	// when it looks next.
-	vol, err := s.h.createVolume(s.ctx, s.at, size)
+	open := func() (lv.StorageVol, error) { return s.h.createVolume(s.ctx, s.at, size, disk.Raw) }
+	if s.kept >= 0 {
+		open = func() (lv.StorageVol, error) { return s.h.volume(s.ctx, s.at) }
+	}
+	vol, err := open()
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	s.up = newUpload(s.ctx, s.h.conn, vol, size)
+	s.up.sent = min(max(s.kept, 0), size)
 	s.mu.Unlock()
 	if s.format == disk.Raw {
 		return nil
@@ -57,6 +67,14 @@ func (s *volumeSink) WriteAt(p []byte, off int64) (int, error) {
 		return s.qcow2.WriteAt(p, off)
 	}
 	return s.up.WriteAt(p, off)
+}
+
+// settle returns when libvirt has written everything before an offset.
+func (s *volumeSink) settle(to int64) error {
+	s.mu.Lock()
+	up := s.up
+	s.mu.Unlock()
+	return up.settle(to)
 }
 
 // begun tells whether there is a volume.

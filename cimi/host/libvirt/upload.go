@@ -145,7 +145,9 @@ func (u *upload) send(batch []stream.Piece) error {
 }
 
 func (u *upload) stream(from, to int64, pieces []stream.Piece) error {
-	err := u.conn.streaming(u.ctx, func(s *stream.Conn) error { return s.Upload(u.ctx, named(u.vol), from, to, pieces) })
+	err := settled(u.ctx, func() error { // another process that has died may have been at it
+		return u.conn.streaming(u.ctx, func(s *stream.Conn) error { return s.Upload(u.ctx, named(u.vol), from, to, pieces) })
+	})
 	if err != nil {
 		return fmt.Errorf("volume %s: writing at %d: %w", u.vol.Name, from, err)
 	}
@@ -167,20 +169,27 @@ func (u *upload) flush() error {
 	return u.err
 }
 
-// finish writes the zeros at the end, too.
-func (u *upload) finish() error {
+// settle sends what is pending, and zeros up to an offset where nothing comes
+// before it, and returns when libvirt has written them.
+func (u *upload) settle(to int64) error {
 	if err := u.flush(); err != nil {
 		return err
 	}
-	if u.sent < u.size {
-		if err := u.stream(u.sent, u.size, nil); err != nil {
-			u.keep(err)
-			return full(err)
-		}
-		u.sent = u.size
+	u.sending.Lock()
+	defer u.sending.Unlock()
+	if to = min(to, u.size); u.sent >= to {
+		return nil
 	}
+	if err := u.stream(u.sent, to, nil); err != nil {
+		u.keep(err)
+		return full(err)
+	}
+	u.sent = to
 	return nil
 }
+
+// finish writes the zeros at the end, too.
+func (u *upload) finish() error { return u.settle(u.size) }
 
 // Truncate is disk.File's: a volume has the size that it was made with.
 func (u *upload) Truncate(size int64) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -47,6 +48,7 @@ type volumeXML struct {
 		Format struct {
 			Type string `xml:"type,attr"`
 		} `xml:"format"`
+		Compat string `xml:"compat,omitempty"` // of a qcow2
 	} `xml:"target"`
 	Backing *struct {
 		Path string `xml:"path"`
@@ -62,15 +64,17 @@ func named(v lv.StorageVol) stream.Volume {
 	return stream.Volume{Pool: v.Pool, Name: v.Name, Key: v.Key}
 }
 
-// createVolume makes a thin raw volume of size bytes. Its name is taken by nobody
+// createVolume makes a thin volume with a capacity of size bytes. Its name is taken by nobody
 // else, so that one that is there after a lost connection is the one.
-func (h *Host) createVolume(ctx context.Context, at place, size int64) (vol lv.StorageVol, err error) {
+func (h *Host) createVolume(ctx context.Context, at place, size int64, f disk.Format) (vol lv.StorageVol, err error) {
 	p, err := h.pool(ctx, at.pool)
 	if err != nil {
 		return vol, err
 	}
 	v := volumeXML{Name: at.volume, Capacity: sizeXML{"bytes", size}, Allocation: sizeXML{"bytes", 0}}
-	v.Target.Format.Type = "raw"
+	if v.Target.Format.Type = string(f); f == disk.QCOW2 {
+		v.Target.Compat = "1.1"
+	}
 	b, err := xml.Marshal(v)
 	if err != nil {
 		return vol, err
@@ -137,13 +141,17 @@ func (h *Host) removeVolume(ctx context.Context, at place) error {
 	return err
 }
 
+// busy is how libvirt says that a volume cannot be had at the moment.
+var busy = regexp.MustCompile(`\buse\b|being allocated`)
+
 // settled calls f until libvirt has let go of the volume: it counts a volume as
 // in use for a moment after an upload has been confirmed, and longer where the
-// connection was lost in the middle of one.
+// connection was lost in the middle of one; one that is just being made cannot
+// be read yet.
 func settled(ctx context.Context, f func() error) error {
 	for wait := time.Millisecond; ; wait *= 2 {
 		err := f()
-		if !is(err, lv.ErrOperationInvalid) || !strings.Contains(err.Error(), "use") || wait > 8*time.Second {
+		if !is(err, lv.ErrOperationInvalid) || !busy.MatchString(err.Error()) || wait > 8*time.Second {
 			return err
 		}
 		select {
@@ -159,7 +167,7 @@ func (h *Host) put(ctx context.Context, at place, content []byte) error {
 	if err := h.removeVolume(ctx, at); err != nil {
 		return err
 	}
-	vol, err := h.createVolume(ctx, at, int64(len(content)))
+	vol, err := h.createVolume(ctx, at, int64(len(content)), disk.Raw)
 	if err != nil || len(content) == 0 {
 		return err
 	}

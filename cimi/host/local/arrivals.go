@@ -244,35 +244,3 @@ func (in *incoming) leave(ctx context.Context, cause error, paths []string) erro
 	}
 	return in.host.removeUnowned(ctx, rest...)
 }
-
-// further is the sink of a disk of which a part has arrived before.
-type further struct {
-	f    *os.File
-	from host.Kept
-	size int64
-}
-
-func (s *further) Begin(info disk.Info) error {
-	s.size = info.Size
-	if !s.from.Done {
-		// What was written behind the mark proved nothing.
-		if err := s.f.Truncate(min(s.from.Block*disk.BlockSize, info.Size)); err != nil {
-			return err
-		}
-	}
-	return s.f.Truncate(info.Size)
-}
-
-func (s *further) WriteAt(p []byte, off int64) (int, error) {
-	if off < 0 || off > s.size-int64(len(p)) {
-		return 0, fmt.Errorf("%s: %d bytes at %d exceed the disk's %d", s.f.Name(), len(p), off, s.size)
-	}
-	err := disk.NonZero(off, p, func(off int64, p []byte) error {
-		_, err := s.f.WriteAt(p, off)
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}

@@ -75,8 +75,11 @@ func (h *Host) OpenDisk(ctx context.Context, diskID string) (disk.Image, error) 
 }
 
 func (h *Host) openDisk(d *host.Disk) (*openDisk, error) {
-	id := d.ID
-	f, err := os.Open(filepath.Join(h.dir, diskPath(d)))
+	return openRaw(filepath.Join(h.dir, diskPath(d)), d.ID)
+}
+
+func openRaw(path, id string) (*openDisk, error) {
+	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("disk %s: %w", id, host.ErrNotFound)
 	}

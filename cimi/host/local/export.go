@@ -18,6 +18,13 @@ import (
 // Export freezes a System. It opens every file it needs, so that deleting the
 // System does not disturb it; a disk whose file is changed makes reading fail.
 func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (host.Export, error) {
+	return h.export(ctx, id, opts, h.copyDisks)
+}
+
+func (h *Host) export(ctx context.Context, id string, opts host.ExportOptions, copies copier) (host.Export, error) {
+	if name := host.FrozenSnapshot(opts.Frozen); name != "" {
+		return h.openSnapshot(ctx, name, opts)
+	}
 	s, err := h.System(ctx, id)
 	if err != nil {
 		return nil, err
@@ -43,6 +50,12 @@ func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (
 		if s, err = host.Redescribe(s, opts.Descriptor, h.Capabilities()); err != nil {
 			return nil, err
 		}
+	}
+	if opts.Live && opts.Frozen == nil {
+		return h.exportLive(ctx, s, opts, copies)
+	}
+	if err := host.Proved(s); err != nil {
+		return nil, err
 	}
 	return host.BuildExport(ctx, s, holdings{h, s}, h.Capabilities(), opts)
 }

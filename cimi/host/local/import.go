@@ -106,10 +106,14 @@ func (in *incoming) Disk(_ context.Context, d *host.Disk) (disk.Sink, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.disks[d.ID] = f
-	if going {
-		return &further{f: f, from: was}, nil
+	if !going {
+		return raw.NewSink(f), nil
 	}
-	return raw.NewSink(f), nil
+	kept := was.Block * disk.BlockSize // what was written behind the mark proved nothing
+	if was.Done {
+		kept = was.Info.Size
+	}
+	return raw.ContinueSink(f, kept), nil
 }
 
 func (in *incoming) Digest(ctx context.Context, d *host.Disk, size int64) (disk.Digest, error) {

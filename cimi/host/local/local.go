@@ -4,6 +4,7 @@
 //	DIR/state.db          what there is (SQLite, write-ahead log)
 //	DIR/disks/ID.raw      one sparse file per disk
 //	DIR/files/SYSTEM/N    the other files of a package, byte for byte
+//	DIR/snapshots/ID/     disks as they were when a Live export was made
 //	DIR/lock              held by the one process that has the folder open
 //
 // It promises that an import is all or nothing, kill -9 and power loss
@@ -44,6 +45,9 @@ type Host struct {
 	changes []string // ids of the Systems of the last changes
 	// arriving are the keys of imports at work.
 	arriving map[string]bool
+
+	snapshots host.Uses // those that are open
+	patching  patching
 
 	// Chunk is how many bytes of a disk may have to arrive twice after an import
 	// broke off; 0: 16 MiB.
@@ -101,7 +105,7 @@ func (h *Host) Close() error {
 func (h *Host) Dir() string { return h.dir }
 
 func (h *Host) Capabilities() host.Capabilities {
-	return host.Capabilities{SharedDisks: true, ParallelDisks: true, FreeBytes: func(context.Context) (int64, error) { return freeBytes(h.dir) }}
+	return host.Capabilities{SharedDisks: true, ParallelDisks: true, Live: true, Devices: devices, FreeBytes: func(context.Context) (int64, error) { return freeBytes(h.dir) }}
 }
 
 // diskPath and filesPath are relative to the folder, as they stand in the

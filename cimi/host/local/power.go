@@ -60,7 +60,12 @@ func (r *Runner) note(ctx context.Context, machineID string, state host.PowerSta
 	if err != nil {
 		return err
 	}
-	return r.change(ctx, s.ID, machineID, func(_ *host.System, m *host.Machine) error {
+	return r.change(ctx, s.ID, machineID, func(s *host.System, m *host.Machine) error {
+		for _, a := range m.Attachments {
+			if d := s.Disk(a.DiskID); d != nil && d.Unproved && state == host.Started {
+				return fmt.Errorf("disk %s: %w", d.Name, host.ErrUnproved)
+			}
+		}
 		m.State = state
 		return nil
 	}, nil)
@@ -148,6 +153,9 @@ func (r *Runner) configure(ctx context.Context, s *host.System, m *host.Machine)
 			if err != nil {
 				return c, err
 			}
+			if d.Unproved {
+				return c, fmt.Errorf("disk %s: %w", d.Name, host.ErrUnproved)
+			}
 			order++
 			c.Disks = append(c.Disks, qemu.Disk{Path: filepath.Join(r.dir, diskPath(d)), Bus: busOf(a.Controller), Boot: order,
 				Shared: d.Shared, SCSIModel: scsiModel(hw.SCSI[a.Bus]), WWN: host.WWN(d.ID)})
@@ -170,6 +178,9 @@ func (r *Runner) configure(ctx context.Context, s *host.System, m *host.Machine)
 	}
 	return c, nil
 }
+
+// devices are those of packages that configure gives a machine as they are.
+var devices = []string{"ide", "sata", "nvme", "usb", "scsi virtualscsi", "scsi pvscsi", "scsi sas", "e1000", "vmxnet3", "pcnet"}
 
 // busOf is QEMU's bus for a controller.
 func busOf(controller string) string {

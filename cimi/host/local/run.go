@@ -214,6 +214,9 @@ func (r *Runner) busy(ctx context.Context, id string) error {
 
 // Export measures the disks that machines have written to.
 func (r *Runner) Export(ctx context.Context, id string, opts host.ExportOptions) (host.Export, error) {
+	if opts.Live || host.FrozenSnapshot(opts.Frozen) != "" {
+		return r.Host.export(ctx, id, opts, r.copyDisks)
+	}
 	if err := r.busy(ctx, id); err != nil {
 		return nil, err
 	}
@@ -233,7 +236,7 @@ func (r *Runner) measure(ctx context.Context, id string) error {
 	}
 	digests := map[string]disk.Digest{}
 	for d := range s.AllDisks() {
-		if d.ContentDigest != "" || d.ContentBytes == 0 {
+		if d.ContentDigest != "" || d.ContentBytes == 0 || d.Unproved {
 			continue
 		}
 		img, err := r.openDisk(d)

@@ -31,6 +31,11 @@ func (k *holdings) described(ctx context.Context, s *host.System) (*host.System,
 			params.OvfFiles = append(params.OvfFiles, types.OvfFile{DeviceId: key, Path: path, Size: max(k.stored[d.ID], 1)})
 		}
 	}
+	for _, v := range k.nvram {
+		if v.key != "" {
+			params.OvfFiles = append(params.OvfFiles, types.OvfFile{DeviceId: v.key, Path: v.href, Size: int64(len(v.content))})
+		}
+	}
 	var of types.ManagedObjectReference
 	switch vm, app := inv.byID[s.ID], inv.byApp[s.ID]; {
 	case vm != nil:
@@ -72,6 +77,9 @@ func (k *holdings) described(ctx context.Context, s *host.System) (*host.System,
 	}
 	for path, d := range byPath {
 		return nil, nil, fmt.Errorf("system %s: the vCenter's descriptor has not the disk %s (%s): %w", s.Name, d.Name, path, host.ErrUnsupported)
+	}
+	if err := k.describeVariables(s, env); err != nil {
+		return nil, nil, err
 	}
 	s.DescriptorName = "system.ovf"
 	s, err = host.Redescribe(s, env.Bytes(), k.h.Capabilities())

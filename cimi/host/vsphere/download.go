@@ -74,7 +74,7 @@ func (l *lease) get(ctx context.Context, u *types.HttpNfcLeaseDeviceUrl) (*body,
 	resp, err := client.Do(req)
 	if err != nil {
 		cancel(nil)
-		return nil, fmt.Errorf("from %s: %w", at.Host, withoutURL(err))
+		return nil, fmt.Errorf("from %s: %w", at.Host, explain(err))
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer cancel(nil)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/vmware/govmomi/nfc"
@@ -13,7 +12,6 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/cimimove/cimimove/cimi/host"
-	"github.com/cimimove/cimimove/cimi/host/ledger"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
@@ -21,7 +19,8 @@ import (
 
 // Export fetches the disks of a System into the spool, digests them, and
 // freezes the package over them. Its machines must be stopped, unless
-// opts.Live: then one that runs is exported as a snapshot shows it.
+// opts.Live: then one that runs is exported as a snapshot shows it. Its flat
+// disks are read where they lie then, and the snapshot stays until Retain.
 func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (_ host.Export, err error) {
 	s, e, err := h.system(ctx, id)
 	if err != nil {
@@ -32,12 +31,17 @@ func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (
 		using = host.FrozenUsing(opts.Frozen)
 	}
 	k := h.newHoldings(e)
+	k.live, k.whole = opts.Live && opts.Frozen == nil, e == nil
+	if k.name = host.FrozenSnapshot(opts.Frozen); k.live {
+		k.name = host.NewID()
+	}
+	leave := h.snapshots.Enter(k.name)
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, k.close())
+			err = errors.Join(err, k.close(), k.removeTaken(ctx))
+			leave()
 		}
 	}()
-	k.live = opts.Live
 	if err := k.fetch(ctx, s); err != nil {
 		return nil, err
 	}
@@ -49,6 +53,7 @@ func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (
 		k.findings = append(k.findings, found...)
 	}
 	opts.Findings = append(opts.Findings, k.findings...)
+	k.whole = false
 	var others []*host.System
 	for _, id := range using {
 		o, oe, err := h.system(ctx, id)
@@ -71,168 +76,22 @@ func (h *Host) Export(ctx context.Context, id string, opts host.ExportOptions) (
 			return nil, err
 		}
 	}
+	if k.inPlace {
+		opts.Snapshot = k.name
+	}
+	opts.Points = k.points
 	x, err := host.BuildExport(ctx, s, k, h.Capabilities(), opts)
 	if err != nil {
 		return nil, err
 	}
-	return x, k.close() // what the export did not take
-}
-
-// holdings are the disks of Systems as they were fetched.
-type holdings struct {
-	h      *Host
-	e      *ledger.Entry
-	noted  map[string]string     // places of disks, of all records
-	images map[string]disk.Image // by id of the disk, not yet taken
-	keys   map[string]string     // of the devices in their leases, by id of the disk
-	stored map[string]int64      // sizes of the images as they came
-
-	live     bool // machines may run
-	findings []ovf.Finding
-}
-
-func (h *Host) newHoldings(e *ledger.Entry) *holdings {
-	k := &holdings{h: h, e: e, noted: map[string]string{}, images: map[string]disk.Image{}, keys: map[string]string{}, stored: map[string]int64{}}
-	k.note(e)
-	return k
-}
-
-func (k *holdings) note(e *ledger.Entry) {
-	if e != nil {
-		maps.Copy(k.noted, e.Places)
+	err = k.close() // what the export did not take
+	if !k.inPlace && err == nil {
+		err = k.removeTaken(ctx) // all of it is here
 	}
-}
-
-func (k *holdings) close() error {
-	var errs []error
-	for id, img := range k.images {
-		errs = append(errs, img.Close())
-		delete(k.images, id)
-	}
-	return errors.Join(errs...)
-}
-
-// fetch fetches every disk of a System, and puts down what it holds.
-func (k *holdings) fetch(ctx context.Context, s *host.System) error {
-	for m := range s.AllMachines() {
-		if m.State != host.Stopped && !(k.live && m.State == host.Started) {
-			return fmt.Errorf("machine %s is %s: %w", m.Name, m.State, host.ErrBusy)
-		}
-	}
-	for m := range s.AllMachines() {
-		wanted := map[string]*host.Disk{}
-		for _, a := range m.Attachments {
-			if d := s.Disk(a.DiskID); d != nil {
-				wanted[d.ID] = d
-			}
-		}
-		if err := k.fetchOf(ctx, m, wanted); err != nil {
-			return fmt.Errorf("machine %s: %w", m.Name, err)
-		}
-	}
-	for d := range s.AllDisks() {
-		if k.images[d.ID] == nil {
-			img, err := k.h.openLoose(ctx, s.ID, d)
-			if err != nil {
-				return fmt.Errorf("disk %s: %w", d.Name, err)
-			}
-			k.images[d.ID] = img
-		}
-		if err := digest(ctx, d, k.images[d.ID]); err != nil {
-			return fmt.Errorf("disk %s: %w", d.Name, err)
-		}
-	}
-	return nil
-}
-
-// digest notes what a disk holds now. A disk that the package had blank stays
-// so as long as it is.
-func digest(ctx context.Context, d *host.Disk, img disk.Image) error {
-	size := img.Size()
-	if d.ContentBytes > 0 {
-		size = min(size, d.ContentBytes)
-	} else {
-		data, err := disk.Allocated(ctx, img)
-		if err != nil || data == 0 && (d.OVFID != "" || d.ContentDigest != "") {
-			return err
-		}
-	}
-	sum, err := disk.ContentDigest(ctx, img, size, nil)
 	if err != nil {
-		return err
+		return nil, errors.Join(err, x.Close())
 	}
-	d.ContentBytes, d.ContentDigest = size, sum.String()
-	return nil
-}
-
-func (k *holdings) Disk(ctx context.Context, d *host.Disk) (disk.Image, error) {
-	img := k.images[d.ID]
-	if img == nil {
-		return nil, fmt.Errorf("disk %s: %w", d.Name, host.ErrNotFound)
-	}
-	delete(k.images, d.ID)
-	return img, nil
-}
-
-func (k *holdings) File(ctx context.Context, name string) (ovf.MemberFile, error) {
-	if k.e == nil {
-		return nil, fmt.Errorf("file %s: %w", name, host.ErrNotFound)
-	}
-	return k.h.ledger.OpenFile(ctx, k.e, name)
-}
-
-// fetchOf fetches disks of one machine under one lease.
-func (k *holdings) fetchOf(ctx context.Context, m *host.Machine, wanted map[string]*host.Disk) (err error) {
-	if len(wanted) == 0 {
-		return nil
-	}
-	vm, err := k.h.machine(ctx, m.ID)
-	if err != nil {
-		return err
-	}
-	if vm == nil {
-		return fmt.Errorf("it is gone from the vCenter: %w", host.ErrNotFound)
-	}
-	places := places(vm, m, k.noted)
-	if vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn {
-		if err := unprotected(vm); err != nil {
-			return err
-		}
-		k.findings = append(k.findings, snapshotTaken(m))
-	}
-	l, done, err := k.h.exported(ctx, vm)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	return k.h.leased(ctx, l, func(ctx context.Context, l *lease) error {
-		var need int64
-		for id := range wanted {
-			if at, ok := places[id]; ok {
-				need += capacity(at.disk)
-			}
-		}
-		var done int64
-		for _, a := range m.Attachments {
-			d := wanted[a.DiskID]
-			if d == nil || k.images[d.ID] != nil {
-				continue
-			}
-			at, ok := places[d.ID]
-			if !ok {
-				return fmt.Errorf("disk %s: the machine does not have it any more: %w", d.Name, host.ErrNotFound)
-			}
-			img, err := l.fetch(ctx, at, d, func(n int64) { done += n; l.progress(done, need) })
-			if err != nil {
-				return err
-			}
-			k.images[d.ID] = img
-			if u := l.device(at.key); u != nil {
-				k.keys[d.ID], k.stored[d.ID] = u.Key, l.storedSize(u)
-			}
-		}
-		return nil
-	})
+	return &host.UsedExport{Export: x, Leave: leave}, nil
 }
 
 // leased does something under a lease of an export, and ends it.
@@ -301,43 +160,87 @@ func (l *lease) fetch(ctx context.Context, at attached, d *host.Disk, told func(
 // storedSize is how large the vCenter says a file is, 0 when it does not.
 func (l *lease) storedSize(u *types.HttpNfcLeaseDeviceUrl) int64 { return max(u.FileSize, 0) }
 
-// OpenDisk fetches a disk as it is now. The machine that has it must be stopped:
-// vSphere leases no other for export, and no snapshot is made for it.
+// OpenDisk gives a disk as it is now; that of a machine that runs as a snapshot
+// shows it.
 func (h *Host) OpenDisk(ctx context.Context, diskID string) (disk.Image, error) {
-	recorded, _, err := h.recorded(ctx)
+	m, d, k, err := h.attachedDisk(ctx, diskID)
 	if err != nil {
 		return nil, err
 	}
+	if m == nil {
+		return h.openLoose(ctx, k.system, d)
+	}
+	return k.openNow(ctx, m, d)
+}
+
+// attachedDisk finds a disk and the machine that has it, nil where none does.
+func (h *Host) attachedDisk(ctx context.Context, diskID string) (*host.Machine, *host.Disk, *holdings, error) {
+	recorded, _, err := h.recorded(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	all, err := h.all(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	for _, s := range all {
 		d := s.Disk(diskID)
 		if d == nil {
 			continue
 		}
+		k := h.newHoldings(nil)
+		k.system = s.ID
+		for _, e := range recorded {
+			if e.System.ID == s.ID {
+				k.note(e)
+			}
+		}
 		for m := range s.AllMachines() {
 			for _, a := range m.Attachments {
 				if a.DiskID == diskID {
-					k := h.newHoldings(nil)
-					for _, e := range recorded {
-						if e.System.ID == s.ID {
-							k.note(e)
-						}
-					}
-					return k.open(ctx, m, d)
+					return m, d, k, nil
 				}
 			}
 		}
-		return h.openLoose(ctx, s.ID, d)
+		return nil, d, k, nil
 	}
-	return nil, fmt.Errorf("disk %s: %w", diskID, host.ErrNotFound)
+	return nil, nil, nil, fmt.Errorf("disk %s: %w", diskID, host.ErrNotFound)
 }
 
-// open fetches one disk of a machine.
+// openNow opens one disk of a machine. That of one at rest is read where it lies,
+// or fetched once as long as the machine rests.
+func (k *holdings) openNow(ctx context.Context, m *host.Machine, d *host.Disk) (disk.Image, error) {
+	vm, err := k.h.machine(ctx, m.ID)
+	if err != nil {
+		return nil, err
+	}
+	if vm == nil || vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOff || vm.Config.ChangeVersion == "" {
+		return k.open(ctx, m, d)
+	}
+	if at, ok := places(vm, m, k.noted)[d.ID]; ok {
+		img, err := k.h.inPlace(ctx, at.disk, nil, d)
+		if img != nil || err != nil {
+			return versioned{img, atRest(vm, d)}, err
+		}
+	}
+	return k.h.fetched.open(ctx, d.ID, atRest(vm, d), func(ctx context.Context) (disk.Image, error) { return k.open(ctx, m, d) })
+}
+
+// atRest tells the content of a disk of a stopped machine from that of times
+// before it ran, or was changed.
+func atRest(vm *mo.VirtualMachine, d *host.Disk) string {
+	return vm.Self.Value + " " + vm.Config.ChangeVersion + " " + d.ID
+}
+
+// open fetches one disk of a machine, that of one that runs as a snapshot shows
+// it, which is gone then.
 func (k *holdings) open(ctx context.Context, m *host.Machine, d *host.Disk) (disk.Image, error) {
-	if err := k.fetchOf(ctx, m, map[string]*host.Disk{d.ID: d}); err != nil {
+	if m.State == host.Started {
+		k.live, k.spools, k.name = true, true, host.NewID()
+		defer k.h.snapshots.Enter(k.name)()
+	}
+	err := k.fetchOf(ctx, m, map[string]*host.Disk{d.ID: d})
+	if err = errors.Join(err, k.removeTaken(ctx)); err != nil {
 		return nil, errors.Join(fmt.Errorf("machine %s: %w", m.Name, err), k.close())
 	}
 	return k.Disk(ctx, d)

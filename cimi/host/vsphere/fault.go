@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/host"
+	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
 // A PermissionError names the privilege that the account lacks.
@@ -44,6 +44,10 @@ func explain(err error) error {
 	if errors.As(err, &untrusted) {
 		return &cimi.SecurityError{Message: "its certificate is not trusted (--ca-file or --tls-pin says which one is)", Err: untrusted.Err}
 	}
+	var other *fetch.PinError
+	if errors.As(err, &other) {
+		return &cimi.SecurityError{Message: "it shows another certificate than the one that is trusted", Err: other}
+	}
 	f := faultOf(err)
 	if f == nil {
 		return withoutURL(err)
@@ -69,9 +73,9 @@ func explain(err error) error {
 	case *types.InvalidPowerState:
 		return fmt.Errorf("it is %s: %w: %w", x.ExistingState, host.ErrBusy, err)
 	case *types.NoDiskSpace:
-		return fmt.Errorf("datastore %s: %w: %w", x.Datastore, syscall.ENOSPC, err)
+		return &host.NoSpaceError{Object: "datastore " + x.Datastore, Free: -1, Err: err}
 	case *types.InsufficientStorageSpace:
-		return fmt.Errorf("%w: %w", syscall.ENOSPC, err)
+		return &host.NoSpaceError{Object: "the vCenter's datastores", Free: -1, Err: err}
 	case *types.FileNotFound:
 		return fmt.Errorf("file %s: %w: %w", x.File, host.ErrNotFound, err)
 	case *types.NotSupported, *types.MethodNotFound, *types.DeviceUnsupportedForVmPlatform, *types.VmConfigFault, *types.InvalidVmConfig:

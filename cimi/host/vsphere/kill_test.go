@@ -3,6 +3,7 @@ package vsphere_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"os"
 	"os/exec"
 	"testing"
@@ -27,6 +28,9 @@ func TestMain(m *testing.M) {
 	if at := os.Getenv(childEndpoint); at != "" {
 		os.Exit(importAndDie(at))
 	}
+	// They mostly wait: more of them at a time than there are processors, where
+	// -parallel does not say.
+	flag.Set("test.parallel", "8")
 	os.Exit(m.Run())
 }
 

@@ -38,6 +38,9 @@ type lease struct {
 	ended   bool
 	clients map[string]*http.Client // by thumbprint
 	lose    context.CancelCauseFunc
+
+	asked     sync.Once
+	manifests bool // whether it tells digests of what it takes, as far as is known
 }
 
 // readyTimeout bounds the wait for a lease: the vCenter makes machines first.
@@ -145,6 +148,24 @@ func (l *lease) keep() {
 	}
 }
 
+// cause is why a transfer has failed: the lease knows more than the host, which
+// answers a full datastore with no more than a status.
+func (l *lease) cause(err error) error {
+	if lost := l.failure(); lost != nil {
+		return lost
+	}
+	var status *fetch.StatusError
+	if !errors.As(err, &status) || status.StatusCode < http.StatusInternalServerError {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if m, e := l.Properties(ctx, "error"); e == nil && m.Error != nil {
+		return explain(fmt.Errorf("%w: %w", err, task.Error{LocalizedMethodFault: m.Error}))
+	}
+	return err
+}
+
 // why asks the lease itself, which knows more than a call that it refuses.
 func (l *lease) why(err error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -183,6 +204,16 @@ func (l *lease) progress(done, total int64) {
 			return
 		}
 	}
+}
+
+// attests asks whether the lease tells of digests at all: an account may lack
+// the privilege, and of a lease of an import not every vCenter does.
+func (l *lease) attests(ctx context.Context) bool {
+	l.asked.Do(func() {
+		_, err := l.GetManifest(ctx)
+		l.manifests = err == nil
+	})
+	return l.manifests
 }
 
 // cleanTimeout bounds what is done after a failure.
@@ -258,6 +289,7 @@ func (l *lease) client(u *types.HttpNfcLeaseDeviceUrl) (*http.Client, *url.URL, 
 		return nil, nil, err
 	}
 	t.MaxIdleConnsPerHost = 16
+	t.DialContext = gathering(t.DialContext)
 	t.WriteBufferSize, t.ReadBufferSize = 256<<10, 256<<10
 	c := &http.Client{Transport: t, Jar: l.h.conn.Client.Client.Jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	l.clients[key] = c

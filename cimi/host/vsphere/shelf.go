@@ -135,12 +135,20 @@ func (s shelf) explain(name string, err error) error {
 	if !errors.As(err, &status) {
 		return err
 	}
-	what := s.h.place.records.Path(s.path(name))
+	return explainFile(s.h.place.records.Name(), s.h.place.records.Path(s.path(name)), err)
+}
+
+// explainFile says of what file of a datastore an HTTP status is.
+func explainFile(datastore, what string, err error) error {
+	var status *fetch.StatusError
+	if !errors.As(err, &status) {
+		return fmt.Errorf("%s: %w", what, err)
+	}
 	switch status.StatusCode {
 	case http.StatusNotFound:
 		return fmt.Errorf("%s: %w", what, host.ErrNotFound)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return &PermissionError{Privilege: "Datastore.FileManagement", Object: "datastore " + s.h.place.records.Name(), Err: err}
+		return &PermissionError{Privilege: "Datastore.FileManagement", Object: "datastore " + datastore, Err: err}
 	case http.StatusInsufficientStorage:
 		return &host.NoSpaceError{Object: what, Free: -1, Err: err}
 	}

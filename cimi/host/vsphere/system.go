@@ -174,6 +174,11 @@ func (i *inventory) merge(e *ledger.Entry) *host.System {
 				m.NICs[k].MAC = strings.ToLower(cards[k].MacAddress)
 			}
 		}
+		for id, at := range places(vm, m, e.Places) {
+			if d := s.Disk(id); d != nil {
+				_, d.Tracked = tracked(vm, at.disk)
+			}
+		}
 		if e.Versions[m.ID] != vm.Config.ChangeVersion {
 			// It was changed or has run since: what its disks hold is not known.
 			for _, a := range m.Attachments {
@@ -293,7 +298,8 @@ func (i *inventory) machineIn(root, s *host.System, vm *mo.VirtualMachine) *host
 		CPUs: int(vm.Config.Hardware.NumCPU), MemoryBytes: int64(vm.Config.Hardware.MemoryMB) << 20, CPUArch: "x86_64"}
 	devices := object.VirtualDeviceList(vm.Config.Hardware.Device)
 	for n, at := range disksOf(devices) {
-		d := &host.Disk{ID: diskID(m.ID, at.disk.Key), Name: label(at.disk, fmt.Sprintf("disk%d", n+1)), CapacityBytes: capacity(at.disk), Boot: n == 0}
+		_, kept := tracked(vm, at.disk)
+		d := &host.Disk{Tracked: kept, ID: diskID(m.ID, at.disk.Key), Name: label(at.disk, fmt.Sprintf("disk%d", n+1)), CapacityBytes: capacity(at.disk), Boot: n == 0}
 		if b, ok := at.disk.Backing.(types.BaseVirtualDeviceFileBackingInfo); ok {
 			var p object.DatastorePath
 			if p.FromString(b.GetVirtualDeviceFileBackingInfo().FileName) {

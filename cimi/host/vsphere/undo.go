@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vmware/govmomi/nfc"
@@ -17,9 +18,14 @@ import (
 // undoLeftovers undoes what this owner and dead ones left in the middle. An
 // account that cannot look at the records cannot have left anything.
 func (h *Host) undoLeftovers(ctx context.Context) error {
-	if err := h.removeSnapshots(ctx, append([]string{h.opts.Owner}, h.opts.Heirs...)); err != nil {
+	// What this owner keeps for an export goes when Retain says so.
+	left, err := h.removeSnapshots(ctx, func(owner, export string) bool {
+		return owner == h.opts.Owner && export == "" || slices.Contains(h.opts.Heirs, owner)
+	})
+	if err != nil {
 		return err
 	}
+	h.keeps.Store(left)
 	for _, owner := range append([]string{h.opts.Owner}, h.opts.Heirs...) {
 		of := &ledger.Ledger{Shelf: shelf{h}, Owner: owner}
 		left, err := of.Leftovers(ctx)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/vmware/govmomi/vim25/types"
 
+	"github.com/cimimove/cimimove/cimi/host"
+	"github.com/cimimove/cimimove/ovf/manifest"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
@@ -20,7 +22,13 @@ type upload struct {
 	err  error
 	once sync.Once
 	told func(n int64)
+
+	lease *lease
+	key   string // of the device, as the lease calls it
+	sent  int64
 }
+
+var _ host.Attesting = (*upload)(nil)
 
 // put begins to send a file of size bytes, -1 where only its end will tell. A
 // disk's image is posted; any other file replaces what stands there.
@@ -30,7 +38,7 @@ func (l *lease) put(ctx context.Context, u *types.HttpNfcLeaseDeviceUrl, what st
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	w := newQueue()
-	up := &upload{pipe: w, done: make(chan struct{}), told: told}
+	up := &upload{pipe: w, done: make(chan struct{}), told: told, lease: l, key: u.Key}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), source{w})
 	if err != nil {
 		return nil, err
@@ -47,8 +55,8 @@ func (l *lease) put(ctx context.Context, u *types.HttpNfcLeaseDeviceUrl, what st
 	go func() {
 		defer close(up.done)
 		err := send(client, req)
-		if lost := l.failure(); err != nil && lost != nil {
-			err = lost
+		if err != nil {
+			err = l.cause(err)
 		}
 		if err != nil {
 			up.err = fmt.Errorf("%s: sending it to %s: %w", what, at.Host, err)
@@ -61,12 +69,15 @@ func (l *lease) put(ctx context.Context, u *types.HttpNfcLeaseDeviceUrl, what st
 func send(client *http.Client, req *http.Request) error {
 	resp, err := client.Do(req)
 	if err != nil {
-		return withoutURL(err)
+		return explain(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated {
 		e := fetch.NewStatusError(resp)
 		e.URL = "" // it holds the lease's ticket
+		if e.StatusCode == http.StatusInsufficientStorage {
+			return &host.NoSpaceError{Object: "the host", Free: -1, Err: e}
+		}
 		return e
 	}
 	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
@@ -75,6 +86,7 @@ func send(client *http.Client, req *http.Request) error {
 
 func (u *upload) Write(p []byte) (int, error) {
 	n, err := u.pipe.Write(p)
+	u.sent += int64(n)
 	if u.told != nil {
 		u.told(int64(n))
 	}
@@ -92,6 +104,29 @@ func (u *upload) Close() error {
 	u.once.Do(func() { u.pipe.Close() })
 	<-u.done
 	return u.err
+}
+
+// Attests: a vCenter takes the SHA-1 of what arrives, where it takes any.
+func (u *upload) Attests(ctx context.Context) string {
+	if !u.lease.attests(ctx) {
+		return ""
+	}
+	return string(manifest.SHA1)
+}
+
+// Sum is what the vCenter says that has arrived. A digest of another number of
+// bytes is not one of what was sent.
+func (u *upload) Sum(ctx context.Context) string {
+	entries, err := u.lease.GetManifest(ctx)
+	if err != nil {
+		return ""
+	}
+	for _, e := range entries {
+		if e.Key == u.key && (e.Size == 0 || e.Size == u.sent) {
+			return e.Sha1
+		}
+	}
+	return ""
 }
 
 // Abort breaks the upload off.

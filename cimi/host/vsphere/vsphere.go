@@ -60,6 +60,9 @@ type Host struct {
 	write      sync.Mutex  // changes of records, which read before they write
 	folderMade atomic.Bool // the records' folder is there
 	listing    listing
+	fetched    fetched
+	snapshots  host.Uses   // by the exports that are open
+	keeps      atomic.Bool // snapshots for exports, perhaps
 }
 
 var _ host.Host = (*Host)(nil)
@@ -105,9 +108,9 @@ func Open(ctx context.Context, uri string, opts Options) (*Host, error) {
 }
 
 // Close ends the session. Disks and exports that are open stay readable.
-func (h *Host) Close() error { return h.conn.close() }
+func (h *Host) Close() error { return errors.Join(h.fetched.close(), h.conn.close()) }
 
 // Capabilities: the hardware versions are those of the cluster or host.
 func (h *Host) Capabilities() host.Capabilities {
-	return host.Capabilities{VirtualSystemTypes: h.place.versions, FreeBytes: h.freeBytes}
+	return host.Capabilities{VirtualSystemTypes: h.place.versions, Devices: []string{"ide", "sata", "nvme", "scsi", "e1000", "vmxnet", "pcnet"}, FreeBytes: h.freeBytes, Live: true}
 }

@@ -1,8 +1,9 @@
 // Package bootdisk builds a small disk that really boots, for tests that start
-// what was moved: BIOS, an MBR with a FAT partition (syslinux, a Debian kernel,
-// an initramfs with the drivers of every bus) and an ext4 partition with the
-// payload, which it mounts, so that a disk whose content is not what it was does
-// not come up. It needs Debian's packages and no root.
+// what was moved: an MBR with a FAT partition (syslinux, a Debian kernel, an
+// initramfs with the drivers of every bus), or a GPT with the same as an EFI
+// system partition (systemd-boot), and an ext4 partition with the payload, which
+// it mounts, so that a disk whose content is not what it was does not come up. It
+// needs Debian's packages and no root.
 //
 // Booted, the payload says on the serial console
 //
@@ -30,13 +31,15 @@ import (
 const Marker = "CIMIMOVE-BOOT-OK id="
 
 // Size of the disk in bytes.
-const Size = 41 << 20
+const Size = 42 << 20
 
 // Options of Build.
 type Options struct {
 	// Stay leaves the machine running until its power button is pressed;
 	// otherwise it powers off when it has said that it is up.
 	Stay bool
+	// UEFI makes a disk that UEFI boots, and nothing else; otherwise BIOS does.
+	UEFI bool
 }
 
 //go:embed init
@@ -120,7 +123,7 @@ func makeBoot() (string, error) {
 	if _, err := os.Stat(image); err == nil {
 		return image, nil
 	}
-	for _, p := range []string{kernel, "busybox-static"} {
+	for _, p := range []string{kernel, "busybox-static", "systemd-boot-efi"} {
 		if there, _ := filepath.Glob(filepath.Join(cache, p+"_*.deb")); len(there) == 0 {
 			if err := run(cache, nil, "apt-get", "download", "-q", p); err != nil {
 				return "", err
@@ -184,6 +187,13 @@ mcopy -i fat.img initrd.img ::initrd.img
 printf 'SERIAL 0 115200\nPROMPT 0\nTIMEOUT 1\nDEFAULT l\nLABEL l\nLINUX vmlinuz\nINITRD initrd.img\nAPPEND console=ttyS0,115200 quiet panic=1 mitigations=off nokaslr\n' > syslinux.cfg
 mcopy -i fat.img syslinux.cfg ::
 syslinux --install fat.img
+dpkg-deb -x "$cache"/systemd-boot-efi_*.deb efi
+printf 'timeout 0\ndefault linux.conf\n' > loader.conf
+printf 'title l\nlinux /vmlinuz\ninitrd /initrd.img\noptions console=ttyS0,115200 quiet panic=1 mitigations=off nokaslr\n' > linux.conf
+mmd -i fat.img ::EFI ::EFI/BOOT ::loader ::loader/entries
+mcopy -i fat.img efi/usr/lib/systemd/boot/efi/systemd-bootx64.efi ::EFI/BOOT/BOOTX64.EFI
+mcopy -i fat.img loader.conf ::loader/
+mcopy -i fat.img linux.conf ::loader/entries/
 cp fat.img "$out"
 `
 
@@ -199,15 +209,19 @@ func build(path, base, id string, opts Options) error {
 	if opts.Stay {
 		stay = "stay"
 	}
+	table := "dos"
+	if opts.UEFI {
+		table = "gpt"
+	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return err
 	}
-	return run(work, payloadScript, "bash", "-euo", "pipefail", "-c", diskScript, "disk", cache, base, abs, id, stay)
+	return run(work, payloadScript, "bash", "-euo", "pipefail", "-c", diskScript, "disk", cache, base, abs, id, stay, table)
 }
 
 const diskScript = `
-cache=$1 fat=$2 out=$3 id=$4 stay=$5
+cache=$1 fat=$2 out=$3 id=$4 stay=$5 table=$6
 mkdir -p root/bin root/sbin root/etc root/dev root/proc root/sys
 cat > root/sbin/init
 chmod 755 root/sbin/init
@@ -219,9 +233,13 @@ echo "$id" > root/etc/workload-id
 truncate -s 8M ext.img
 mkfs.ext4 -q -O ^has_journal -d root ext.img
 rm -f "$out"
-truncate -s 41M "$out"
-printf 'label: dos\nstart=2048,size=65536,type=6,bootable\nstart=67584,size=16384,type=83\n' | sfdisk -q "$out"
-dd if="$(ls /usr/lib/syslinux/mbr/mbr.bin /usr/lib/SYSLINUX/mbr.bin 2>/dev/null | head -n 1)" of="$out" bs=440 count=1 conv=notrunc status=none
+truncate -s 42M "$out"
+if [ "$table" = gpt ]; then
+  printf 'label: gpt\nstart=2048,size=65536,type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B\nstart=67584,size=16384,type=0FC63DAF-8483-4772-8E79-3D69D8477DE4\n' | sfdisk -q "$out"
+else
+  printf 'label: dos\nstart=2048,size=65536,type=6,bootable\nstart=67584,size=16384,type=83\n' | sfdisk -q "$out"
+  dd if="$(ls /usr/lib/syslinux/mbr/mbr.bin /usr/lib/SYSLINUX/mbr.bin 2>/dev/null | head -n 1)" of="$out" bs=440 count=1 conv=notrunc status=none
+fi
 dd if="$fat" of="$out" bs=1M seek=1 conv=notrunc,sparse status=none
 dd if=ext.img of="$out" bs=1M seek=33 conv=notrunc,sparse status=none
 `

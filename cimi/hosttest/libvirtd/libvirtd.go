@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Socket is where it listens.
@@ -53,14 +54,19 @@ func missing(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// Virsh runs a command of libvirt's own tool.
+// Virsh runs a command of libvirt's own tool. A job that a process which was killed
+// had begun in a pool ends soon, and is waited for.
 func Virsh(t testing.TB, args ...string) string {
 	t.Helper()
-	out, err := exec.Command("virsh", append([]string{"-q", "-c", "qemu:///system"}, args...)...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("virsh %v: %v\n%s", args, err, out)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		out, err := exec.Command("virsh", append([]string{"-q", "-c", "qemu:///system"}, args...)...).CombinedOutput()
+		switch {
+		case err == nil:
+			return string(out)
+		case !strings.Contains(string(out), "has asynchronous jobs running") || time.Now().After(deadline):
+			t.Fatalf("virsh %v: %v\n%s", args, err, out)
+		}
 	}
-	return string(out)
 }
 
 // Pool makes a pool of type dir for the test, and gives its name and folder. What

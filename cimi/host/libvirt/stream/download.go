@@ -3,17 +3,19 @@ package stream
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
 
 // Download is a stream of a volume's bytes. It ends by Next's io.EOF; before,
-// its connection can only be closed.
+// End ends it.
 type Download struct {
 	s      *Conn
 	ctx    context.Context
 	serial uint32
 	left   int64
+	ended  bool
 }
 
 // Download begins to read bytes [from, to) of a volume. ctx is that of the
@@ -45,6 +47,7 @@ func (d *Download) Next() (data []byte, hole int64, err error) {
 		case p.kind == typeStream && p.status == statusContinue && len(p.payload) > 0:
 			data = p.payload
 		case p.kind == typeStream:
+			d.ended = true
 			if p.status == statusContinue {
 				if err := d.s.finish(procVolDownload, d.serial); err != nil {
 					return err
@@ -63,4 +66,29 @@ func (d *Download) Next() (data []byte, hole int64, err error) {
 		return nil
 	})
 	return data, hole, err
+}
+
+// End ends a stream in the middle and waits until the server has, too: the
+// connection serves another one then. libvirtd may die of connections that are
+// closed in the middle of a stream: its threads are not agreed on who frees it.
+func (d *Download) End(ctx context.Context) error {
+	if d.ended {
+		return nil
+	}
+	d.ended = true
+	return d.s.guard(ctx, func() error {
+		if err := d.s.send(procVolDownload, typeStream, d.serial, statusError, nil); err != nil {
+			return err
+		}
+		for {
+			p, err := d.s.receive(d.serial) // what was on its way comes first
+			var e *Error
+			if errors.As(err, &e) || err == nil && p.kind == typeStream && p.status == statusOK {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	})
 }

@@ -183,3 +183,38 @@ func FuzzPackets(f *testing.F) {
 		}
 	})
 }
+
+// TestEnd: a download that is ended in the middle is ended at the server, too, and
+// its connection serves the next one.
+func TestEnd(t *testing.T) {
+	aborted := make(chan bool, 2)
+	c := opened(t, func(s script) {
+		for _, answer := range []uint32{statusOK, statusError} {
+			p := s.read()
+			s.write(p.procedure, typeReply, p.serial, statusOK, nil)
+			s.write(p.procedure, typeStream, p.serial, statusContinue, []byte("data"))
+			end := s.read()
+			aborted <- end.kind == typeStream && end.status == statusError && end.serial == p.serial
+			s.write(p.procedure, typeStream, p.serial, statusContinue, []byte("on its way"))
+			s.write(p.procedure, typeStreamHole, p.serial, statusContinue, hole(100))
+			s.write(p.procedure, typeStream, p.serial, answer, nil)
+		}
+	})
+	for range 2 {
+		d, err := c.Download(context.Background(), Volume{"p", "v", "k"}, 0, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, _, err := d.Next(); string(b) != "data" || err != nil {
+			t.Errorf("%q, %v", b, err)
+		}
+		for range 2 {
+			if err := d.End(context.Background()); err != nil || c.Broken() {
+				t.Fatalf("ended: %v, broken %t", err, c.Broken())
+			}
+		}
+		if !<-aborted {
+			t.Error("the server was not told")
+		}
+	}
+}

@@ -182,6 +182,19 @@ func (c Config) disks(chipset string) (args []string) {
 // escape doubles commas, which separate QEMU's options.
 func escape(s string) string { return strings.ReplaceAll(s, ",", ",,") }
 
+// environment is what of this process's environment a machine's gets: it runs
+// for months, and the credentials of who started it are none of its business.
+func environment(all []string) []string {
+	kept := []string{} // nil would be all
+	for _, s := range all {
+		switch name, _, _ := strings.Cut(s, "="); name {
+		case "PATH", "HOME", "USER", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "LD_LIBRARY_PATH", "TZ":
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
 // startTimeout bounds the time from the process to its first word.
 const startTimeout = 30 * time.Second
 
@@ -203,6 +216,7 @@ func Start(ctx context.Context, program, dir string, c Config) (*Machine, error)
 	defer log.Close()
 	cmd := exec.Command(program, c.arguments()...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
+	cmd.Env = environment(os.Environ())
 	detach(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err

@@ -21,8 +21,9 @@ type Machine struct {
 	dir  string
 	conn net.Conn
 
-	calls sync.Mutex // one at a time
-	lines chan reply
+	calls   sync.Mutex // one at a time
+	copying sync.Mutex
+	lines   chan reply
 
 	mu     sync.Mutex
 	reason string // of SHUTDOWN, empty before

@@ -37,6 +37,48 @@ func (v *VCenter) On(method string, f func()) {
 	v.hooks[method] = f
 }
 
+// Thumbprint has leases tell another one than that of the host's certificate.
+func (v *VCenter) Thumbprint(s string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.told = s
+}
+
+// Manifest changes what leases tell of files that they have taken; f is false
+// for one that they tell nothing of.
+func (v *VCenter) Manifest(f func(*types.HttpNfcLeaseManifestEntry) bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.tell = f
+}
+
+// RefuseImports has imports end with a fault in place of a machine, as where a
+// datastore is full; nil makes machines again.
+func (v *VCenter) RefuseImports(fault types.BaseMethodFault) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.refuse = fault
+}
+
+// EndLeases ends all that are open with a fault, and takes back what imports
+// have made.
+func (v *VCenter) EndLeases(fault types.BaseMethodFault) {
+	v.mu.Lock()
+	open := slices.Collect(maps.Values(v.leases))
+	v.mu.Unlock()
+	for _, l := range open {
+		if l.end(nil, types.HttpNfcLeaseStateError, faulty{fault}) {
+			l.remove()
+		}
+	}
+}
+
+// faulty is a fault as an error.
+type faulty struct{ fault types.BaseMethodFault }
+
+func (f faulty) Error() string                { return fmt.Sprintf("%T", f.fault) }
+func (f faulty) Fault() types.BaseMethodFault { return f.fault }
+
 // Calls is how often a method was called.
 func (v *VCenter) Calls(method string) int {
 	v.mu.Lock()
@@ -75,16 +117,6 @@ func (v *VCenter) Inventory() []string {
 func (v *VCenter) Machine(name string) *types.VirtualMachineConfigInfo {
 	if vm := v.machineNamed(name); vm != nil {
 		return vm.Config
-	}
-	return nil
-}
-
-// App is the configuration of the vApp of that name, nil when there is none.
-func (v *VCenter) App(name string) *types.VAppConfigInfo {
-	for _, e := range v.model.Map().All("VirtualApp") {
-		if a := e.(*simulator.VirtualApp); a.Name == name {
-			return a.VAppConfig
-		}
 	}
 	return nil
 }

@@ -66,6 +66,11 @@ func (d *describing) content(ref types.ManagedObjectReference) ovf.DraftContent 
 				}
 			}
 		}
+		for _, e := range d.v.model.Map().All("VirtualApp") {
+			if inner := e.(*simulator.VirtualApp); inner.Parent != nil && *inner.Parent == ref {
+				out.Children = append(out.Children, d.content(inner.Self))
+			}
+		}
 		return out
 	}
 	vm := d.v.model.Map().Get(ref).(*simulator.VirtualMachine)

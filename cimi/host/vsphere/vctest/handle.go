@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/property"
@@ -31,10 +32,12 @@ func (v *VCenter) handle(ctx *simulator.Context, m *simulator.Method) (mo.Refere
 		return nil, fault
 	}
 	switch m.Name {
-	case "ImportVApp", "ExportVm", "ExportSnapshot", "ShutdownGuest", "CreateImportSpec", "CreateDescriptor":
+	case "ImportVApp", "ExportVm", "ExportSnapshot", "ShutdownGuest", "CreateImportSpec", "CreateDescriptor", "QueryChangedDiskAreas":
 		m.This = v.overrides.Self
 	case "CreateSnapshot_Task":
 		v.keepStill(m.This)
+	case "PowerOnVM_Task":
+		v.ran(m.This)
 	case "Destroy_Task":
 		if m.This.Type == "VirtualApp" {
 			m.This = v.overrides.Self
@@ -105,6 +108,12 @@ func (o *overrides) ImportVApp(_ *simulator.Context, req *types.ImportVApp) soap
 // create makes what a specification describes; the outermost entity is the
 // lease's. within is the path of names around it.
 func (v *VCenter) create(l *lease, info *types.HttpNfcLeaseInfo, in types.ManagedObjectReference, folder, host *types.ManagedObjectReference, spec types.BaseImportSpec, within string) error {
+	v.mu.Lock()
+	refuse := v.refuse
+	v.mu.Unlock()
+	if refuse != nil {
+		return faulty{refuse}
+	}
 	switch s := spec.(type) {
 	case *types.VirtualMachineImportSpec:
 		return v.createMachine(l, info, in, folder, host, s, within)
@@ -147,6 +156,26 @@ func (v *VCenter) createApp(l *lease, info *types.HttpNfcLeaseInfo, in types.Man
 	for _, k := range s.Child {
 		if err := v.create(l, info, ref, folder, host, k, within+s.Name+"/"); err != nil {
 			return err
+		}
+		if e := k.GetImportSpec().EntityConfig; e != nil {
+			own := *e
+			own.Key = v.made(k)
+			c.WithLock(app, func() { app.VAppConfig.EntityConfig = append(app.VAppConfig.EntityConfig, own) })
+		}
+	}
+	return nil
+}
+
+// made is what was made of a specification; names are unique.
+func (v *VCenter) made(spec types.BaseImportSpec) *types.ManagedObjectReference {
+	switch s := spec.(type) {
+	case *types.VirtualMachineImportSpec:
+		if vm := v.machineNamed(s.ConfigSpec.Name); vm != nil {
+			return &vm.Self
+		}
+	case *types.VirtualAppImportSpec:
+		if a := v.appNamed(s.Name); a != nil {
+			return &a.Self
 		}
 	}
 	return nil
@@ -210,7 +239,7 @@ func contents(devices object.VirtualDeviceList, images bool) []content {
 		if !ok {
 			continue
 		}
-		c := content{}
+		c := content{device: d.GetVirtualDevice().Key}
 		if !c.file.FromString(b.GetVirtualDeviceFileBackingInfo().FileName) {
 			continue
 		}
@@ -269,6 +298,12 @@ func (o *overrides) ExportVm(_ *simulator.Context, req *types.ExportVm) soap.Has
 		for _, c := range contents(devices, false) {
 			l.offer(info, vm.Self, name, c)
 		}
+		o.v.mu.Lock()
+		file, has := o.v.nvram[vm.Self]
+		o.v.mu.Unlock()
+		if has {
+			l.offer(info, vm.Self, name, content{key: "/nvram", file: file})
+		}
 		return nil
 	})
 	body.Res = &types.ExportVmResponse{Returnval: l.Self}
@@ -291,6 +326,15 @@ func (o *overrides) ShutdownGuest(ctx *simulator.Context, req *types.ShutdownGue
 	return vm.ShutdownGuest(ctx, req)
 }
 
+// ran makes the configuration of a machine another one: its host writes to it
+// when it starts.
+func (v *VCenter) ran(ref types.ManagedObjectReference) {
+	if vm, ok := v.model.Map().Get(ref).(*simulator.VirtualMachine); ok {
+		c := *v.model.Service.Context
+		c.WithLock(vm, func() { vm.Config.ChangeVersion = fmt.Sprint(time.Now().UnixNano()) })
+	}
+}
+
 // still ends the names of disks as the last snapshot shows them.
 const still = ".still"
 
@@ -301,16 +345,25 @@ func (v *VCenter) keepStill(vm types.ManagedObjectReference) {
 	if !ok {
 		return
 	}
+	v.setChangeIDs(m, count)
 	for _, c := range contents(m.Config.Hardware.Device, false) {
-		from, err := v.stored(c.file)
-		if err != nil {
-			continue
+		if id := changeIDOf(m.Config.Hardware.Device, c.device); id != "" {
+			v.copyTo(c, at(id))
 		}
-		c.file.Path += still
-		if to, err := v.stored(c.file); err == nil {
-			if b, err := os.ReadFile(from); err == nil { // else it is blank
-				_ = os.WriteFile(to, b, 0o600)
-			}
+		v.copyTo(c, still)
+	}
+}
+
+// copyTo copies the file of a disk.
+func (v *VCenter) copyTo(c content, suffix string) {
+	from, err := v.stored(c.file)
+	if err != nil {
+		return
+	}
+	c.file.Path += suffix
+	if to, err := v.stored(c.file); err == nil {
+		if b, err := os.ReadFile(from); err == nil { // else it is blank
+			_ = os.WriteFile(to, b, 0o600)
 		}
 	}
 }

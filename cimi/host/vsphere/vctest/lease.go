@@ -73,9 +73,15 @@ func (v *VCenter) newLease(isImport bool, prepare func(*lease, *types.HttpNfcLea
 // offer gives the lease a file of the machine that has that reference and name.
 func (l *lease) offer(info *types.HttpNfcLeaseInfo, vm types.ManagedObjectReference, name string, c content) {
 	file := vm.Value + strings.NewReplacer("/", "-", ":", "-").Replace(c.key) + path.Ext(c.file.Path)
+	c.named = "/" + vm.Value + c.key
 	l.files[file] = c
-	info.DeviceUrl = append(info.DeviceUrl, types.HttpNfcLeaseDeviceUrl{Key: "/" + vm.Value + c.key, ImportKey: "/" + name + c.key,
+	info.DeviceUrl = append(info.DeviceUrl, types.HttpNfcLeaseDeviceUrl{Key: c.named, ImportKey: "/" + name + c.key,
 		Disk: types.NewBool(c.disk), Url: l.v.esx.URL + nfcPrefix + l.Self.Value + "/" + file, SslThumbprint: l.v.thumbprint, TargetId: path.Base(c.file.Path)})
+	l.v.mu.Lock()
+	if told := l.v.told; told != "" {
+		info.DeviceUrl[len(info.DeviceUrl)-1].SslThumbprint = told
+	}
+	l.v.mu.Unlock()
 	if c.disk {
 		info.TotalDiskCapacityInKB += c.capacity / 1024
 	}
@@ -205,7 +211,13 @@ func (l *lease) HttpNfcLeaseGetManifest(*simulator.Context, *types.HttpNfcLeaseG
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	res := new(types.HttpNfcLeaseGetManifestResponse)
+	l.v.mu.Lock()
+	tell := l.v.tell
+	l.v.mu.Unlock()
 	for _, m := range l.sums {
+		if tell != nil && !tell(&m) {
+			continue
+		}
 		res.Returnval = append(res.Returnval, m)
 	}
 	return &methods.HttpNfcLeaseGetManifestBody{Res: res}

@@ -28,11 +28,13 @@ const nfcPrefix = "/nfc/"
 // content is a file that a lease gives or takes.
 type content struct {
 	key      string // of the device: /VirtualLsiLogicController0:0
+	named    string // what the lease calls it: that behind the machine
 	file     object.DatastorePath
 	disk     bool
 	capacity int64
 
-	controller int32 // its key
+	device     int32 // its key
+	controller int32 // that of its controller
 	unit       int32
 }
 
@@ -82,7 +84,7 @@ func (v *VCenter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case r.Method == http.MethodGet && !l.isImport:
-		err = v.give(w, c, place)
+		err = v.give(sending{w, v}, c, place)
 	case l.isImport && (r.Method == http.MethodPost && c.disk || r.Method == http.MethodPut && !c.disk && r.Header.Get("Overwrite") == "t"):
 		err = v.take(l, c, place, r.Body)
 		if err == nil {
@@ -120,7 +122,7 @@ func (v *VCenter) take(l *lease, c content, place string, body io.Reader) error 
 		os.Remove(place) // the machine is gone
 		return fmt.Errorf("the lease has ended")
 	}
-	l.sums[c.key] = types.HttpNfcLeaseManifestEntry{Key: "/" + l.entity.Value + c.key, Sha1: hex.EncodeToString(sum.Sum(nil)), Size: n, Disk: c.disk}
+	l.sums[c.named] = types.HttpNfcLeaseManifestEntry{Key: c.named, Sha1: hex.EncodeToString(sum.Sum(nil)), Size: n, Disk: c.disk}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.files[c.file.String()] = n
@@ -181,7 +183,7 @@ type chunked struct{ http.ResponseWriter }
 
 func (c chunked) Write(p []byte) (int, error) {
 	n, err := c.ResponseWriter.Write(p)
-	c.ResponseWriter.(http.Flusher).Flush()
+	_ = http.NewResponseController(c.ResponseWriter).Flush()
 	return n, err
 }
 
@@ -190,6 +192,29 @@ type zeros struct{}
 func (zeros) ReadAt(p []byte, _ int64) (int, error) {
 	clear(p)
 	return len(p), nil
+}
+
+// sending counts what goes out.
+type sending struct {
+	http.ResponseWriter
+	v *VCenter
+}
+
+func (s sending) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+func (s sending) Write(p []byte) (int, error) {
+	n, err := s.ResponseWriter.Write(p)
+	s.v.mu.Lock()
+	s.v.given += int64(n)
+	s.v.mu.Unlock()
+	return n, err
+}
+
+// Sent is how many bytes of files were sent so far.
+func (v *VCenter) Sent() int64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.given
 }
 
 // Uploaded is how many bytes of each file were taken, by datastore path.
@@ -208,6 +233,33 @@ func (v *VCenter) NFC(f func(method, file string) int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.nfc = f
+}
+
+// SetNVRAM gives the firmware of a machine its variables. They lie on the
+// machine's datastore; leases of exports have them too when lease is set.
+func (v *VCenter) SetNVRAM(machine string, content []byte, lease bool) error {
+	vm := v.machineNamed(machine)
+	if vm == nil || vm.LayoutEx == nil {
+		return fmt.Errorf("no machine %s", machine)
+	}
+	for _, f := range vm.LayoutEx.File {
+		var p object.DatastorePath
+		if f.Type != string(types.VirtualMachineFileLayoutExFileTypeNvram) || !p.FromString(f.Name) {
+			continue
+		}
+		place, err := v.stored(p)
+		if err != nil {
+			return err
+		}
+		if !lease {
+			return os.WriteFile(strings.TrimSuffix(place, ".nfc"), content, 0o600)
+		}
+		v.mu.Lock()
+		v.nvram[vm.Self] = p
+		v.mu.Unlock()
+		return os.WriteFile(place, content, 0o600)
+	}
+	return fmt.Errorf("machine %s has no NVRAM in its layout", machine)
 }
 
 // SetDisk gives disk n of a machine, from 0, another content, as a guest that

@@ -34,6 +34,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/soap"
@@ -77,20 +78,28 @@ type VCenter struct {
 
 	destroying sync.Mutex
 
-	mu     sync.Mutex
-	leases map[string]*lease // by the value of their reference
-	past   []Lease
-	files  map[string]int64 // uploaded bytes by datastore path
-	denied map[string]string
-	calls  map[string]int
-	hooks  map[string]func()
-	nfc    func(method, file string) int
-	guests map[string]string // behaviour by name
-	taken  int64             // uploaded bytes that have arrived
-	at     int64             // how many of them when is called after
-	when   func()
-	endNow bool
-	silent bool // makes no descriptors
+	mu        sync.Mutex
+	leases    map[string]*lease // by the value of their reference
+	past      []Lease
+	files     map[string]int64 // uploaded bytes by datastore path
+	denied    map[string]string
+	calls     map[string]int
+	hooks     map[string]func()
+	nfc       func(method, file string) int
+	folder    func(file string) int
+	areas     func(*types.DiskChangeInfo)
+	trackings int               // how often Track was called
+	guests    map[string]string // behaviour by name
+	taken     int64             // uploaded bytes that have arrived
+	given     int64             // bytes of files that were sent
+	at        int64             // how many of them when is called after
+	when      func()
+	endNow    bool
+	silent    bool                                        // makes no descriptors
+	told      string                                      // the thumbprint that leases tell, where it is another one
+	tell      func(*types.HttpNfcLeaseManifestEntry) bool // see Manifest
+	refuse    types.BaseMethodFault
+	nvram     map[types.ManagedObjectReference]object.DatastorePath // what leases of exports have too
 }
 
 // New starts one, stopped when the test ends. Under the race detector the test
@@ -119,7 +128,7 @@ func Start(opts Options) (*VCenter, error) {
 	}
 	quiet()
 	v := &VCenter{opts: opts, leases: map[string]*lease{}, files: map[string]int64{}, denied: map[string]string{},
-		calls: map[string]int{}, hooks: map[string]func(){}, guests: map[string]string{}}
+		calls: map[string]int{}, hooks: map[string]func(){}, guests: map[string]string{}, nvram: map[types.ManagedObjectReference]object.DatastorePath{}}
 	v.model = simulator.VPX()
 	v.model.Datacenter = max(1, opts.Datacenters)
 	v.model.Host, v.model.ClusterHost, v.model.Machine, v.model.Datastore = 0, 1, opts.Machines, opts.Datastores
@@ -146,6 +155,7 @@ func Start(opts Options) (*VCenter, error) {
 	registry.Handler = v.handle
 	v.model.Service.Listen = &url.URL{User: url.UserPassword(User, Password)} // others are refused
 	v.server = v.model.Service.NewServer()
+	v.server.Config.Handler = v.withContent(v.server.Config.Handler)
 	return v, nil
 }
 

@@ -1,0 +1,103 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding"
+	"encoding/hex"
+	"hash"
+	"io"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/files"
+	"github.com/cimimove/cimimove/ovf/manifest"
+)
+
+// passage is a stored file that is hashed as it is read.
+type passage struct {
+	io.Reader
+	at   int64
+	hash hash.Hash
+}
+
+func (p *passage) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	p.hash.Write(b[:n])
+	p.at += int64(n)
+	return n, err
+}
+
+func (p *passage) Close() error { return nil }
+
+func (p *passage) Passed() (ovf.Passed, bool) {
+	state, err := p.hash.(encoding.BinaryMarshaler).MarshalBinary()
+	return ovf.Passed{Offset: p.at, Hashes: map[string][]byte{string(manifest.SHA256): state}}, err == nil
+}
+
+// everyPlace keeps each place that it is told.
+type everyPlace struct {
+	Keeper
+	kept []Kept
+}
+
+func (*everyPlace) Chunk() int64 { return 300 << 10 }
+
+func (k *everyPlace) Keep(_ context.Context, _ *Disk, kept Kept) error {
+	k.kept = append(k.kept, kept)
+	return nil
+}
+
+// TestMarksHoldLittle: however reads fall, places up to a MiB behind them have
+// the digest of what lies before, and what is held for that does not grow.
+func TestMarksHoldLittle(t *testing.T) {
+	content := make([]byte, 8<<20)
+	random := rand.NewChaCha8([32]byte{7})
+	random.Read(content)
+	sizes := rand.New(rand.NewPCG(1, 2))
+	for _, most := range []int{512, 4 << 10, 64 << 10, 256 << 10, 700 << 10} {
+		p := &passage{Reader: bytes.NewReader(content), hash: sha256.New()}
+		k := &everyPlace{}
+		m := newMarks(t.Context(), k, &Disk{}, &files.Content{Passage: p, Reader: p}, Kept{Head: []byte{}})
+		b := make([]byte, most)
+		index := int64(-1)
+		for {
+			n, err := m.Read(b[:1+sizes.IntN(most)])
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := p.at - sizes.Int64N(enough)
+			if n == 0 || at <= m.last || at%4 != 0 {
+				continue
+			}
+			index++
+			m.place(index, at)
+			m.block(index, [32]byte{})
+			m.busy.Wait()
+			room := 0
+			for _, s := range m.passed {
+				room += cap(s.bytes)
+			}
+			if room > 3*enough+2*most {
+				t.Fatalf("reads of up to %d bytes: room for %d bytes is held at %d", most, room, p.at)
+			}
+		}
+		if len(k.kept) < 5 {
+			t.Fatalf("reads of up to %d bytes: %d places kept", most, len(k.kept))
+		}
+		for _, kept := range k.kept {
+			h := sha256.New()
+			if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(kept.File.Hashes[string(manifest.SHA256)]); err != nil {
+				t.Fatal(err)
+			}
+			if want := sha256.Sum256(content[:kept.File.Offset]); !bytes.Equal(h.Sum(nil), want[:]) {
+				t.Errorf("the digest at %d is %s, want %s", kept.File.Offset, hex.EncodeToString(h.Sum(nil)), hex.EncodeToString(want[:]))
+			}
+		}
+	}
+}
