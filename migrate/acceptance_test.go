@@ -20,6 +20,7 @@ import (
 	"github.com/cimimove/cimimove/migrate/faultproxy"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/ova"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 	"github.com/cimimove/cimimove/ovf/web"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
@@ -71,6 +72,7 @@ func TestAC06RetryAfter(t *testing.T) {
 // TestAC09NoTemporaryCopy: a large archive from a web server arrives without a
 // temporary file, wherever those would go.
 func TestAC09NoTemporaryCopy(t *testing.T) {
+	ovftest.Slow(t)
 	const data = 64 << 20
 	a := newCloud(t)
 	a.loadLarge(512<<20, data)

@@ -126,6 +126,32 @@ func (n *noting) Read(p []byte) (int, error) {
 	return k, err
 }
 
+func (n *noting) Entrust(algorithm string) bool { return entrust(n.r, algorithm) }
+func (n *noting) Attest(sums ...string) error   { return n.noted(attest(n.r, sums)) }
+func (n *noting) Drain() error                  { return n.noted(drain(n.r)) }
+
+func (n *noting) noted(err error) error {
+	n.note(err)
+	return err
+}
+
+// entrust, attest and drain are those of ovf.Entrusting for a reader that may
+// be one.
+func entrust(r io.Reader, algorithm string) bool {
+	e, ok := r.(ovf.Entrusting)
+	return ok && e.Entrust(algorithm)
+}
+
+func attest(r io.Reader, sums []string) error { return r.(ovf.Entrusting).Attest(sums...) }
+
+func drain(r io.Reader) error {
+	if d, ok := r.(interface{ Drain() error }); ok {
+		return d.Drain()
+	}
+	_, err := io.Copy(io.Discard, r)
+	return err
+}
+
 type counted struct {
 	r    io.Reader
 	n    int64
@@ -139,6 +165,10 @@ func (c *counted) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+func (c *counted) Entrust(algorithm string) bool { return entrust(c.r, algorithm) }
+func (c *counted) Attest(sums ...string) error   { return attest(c.r, sums) }
+func (c *counted) Drain() error                  { return drain(c.r) }
 
 type followedOpener struct {
 	*followed
@@ -220,4 +250,7 @@ type countedPassage struct {
 	counted *counted
 }
 
-func (c countedPassage) Read(p []byte) (int, error) { return c.counted.Read(p) }
+func (c countedPassage) Read(p []byte) (int, error)    { return c.counted.Read(p) }
+func (c countedPassage) Entrust(algorithm string) bool { return c.counted.Entrust(algorithm) }
+func (c countedPassage) Attest(sums ...string) error   { return c.counted.Attest(sums...) }
+func (c countedPassage) Drain() error                  { return c.counted.Drain() }

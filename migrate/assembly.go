@@ -61,7 +61,9 @@ func (a *assembly) name(s *Shape) {
 		a.Names[n.ID] = unique(taken, n.Name, "network")
 	}
 	for _, d := range s.Disks {
-		a.Names[d.ID] = unique(taken, d.Name, "disk")
+		if !d.Kept { // which is no component, and named by the cloud
+			a.Names[d.ID] = unique(taken, d.Name, "disk")
+		}
 		key := d.OVFID
 		def(&key, d.Name)
 		a.Keys[d.ID] = unique(keys, key, "disk")
@@ -98,7 +100,7 @@ func (a *assembly) view(s *Shape, name, mac string) *systemtemplate.View {
 	volumes := map[string]*systemtemplate.Volume{}
 	for _, d := range s.Disks {
 		shared := strings.HasSuffix(d.Type, "/mapped")
-		x := &systemtemplate.Volume{Name: a.label(d.ID, d.Name), CapacityBytes: d.Capacity * 1000, Bootable: d.Bootable,
+		x := &systemtemplate.Volume{Name: a.label(d.ID, d.Name), CapacityBytes: d.Capacity * 1000, Bootable: d.Bootable, Local: d.Kept,
 			Disk: &systemtemplate.Disk{OVFID: d.OVFID, CapacityBytes: d.Capacity * 1000, Href: d.ID, Shared: shared}}
 		volumes[d.ID] = x
 		v.Disks = append(v.Disks, x.Disk)
@@ -148,6 +150,13 @@ func (a *assembly) recipe(s *Shape, name, mac string, image func(disk string) st
 		byName[label] = id
 	}
 	recipe.Images(t, func(volume string) string { return image(byName[volume]) })
+	recipe.MachineImages(t, func(machine string) string {
+		i := slices.IndexFunc(s.Disks, func(d DiskShape) bool { return d.Kept && d.Of == byName[machine] })
+		if i < 0 {
+			return ""
+		}
+		return image(s.Disks[i].ID)
+	})
 	recipe.Storage(t, func(volume string) string { return a.Storage[byName[volume]] })
 	recipe.Configurations(t, func(machine string) string { return a.Configurations[byName[machine]] })
 	recipe.Networks(t, a.Version, func(network string) string { return a.Networks[byName[network]] })
@@ -169,7 +178,7 @@ func (a *assembly) restore(src, dst *Shape) {
 	}
 	for i := range dst.Disks {
 		d := &dst.Disks[i]
-		if k := slices.IndexFunc(src.Disks, func(s DiskShape) bool { return same(s.ID, s.Name, d.Name) }); k >= 0 {
+		if k := slices.IndexFunc(src.Disks, func(s DiskShape) bool { return !s.Kept && same(s.ID, s.Name, d.Name) }); k >= 0 {
 			d.Name, d.OVFID = src.Disks[k].Name, src.Disks[k].OVFID
 		}
 	}

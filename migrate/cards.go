@@ -51,29 +51,39 @@ func (shape *Shape) wire(ctx context.Context, p cimi.Provider) error {
 	if len(cards) == 0 {
 		return nil
 	}
-	for i := range shape.Networks {
-		n := &shape.Networks[i]
-		segments, err := listIfThere(ctx, p, n.segments)
+	for _, n := range shape.Networks {
+		if err := n.endpoints(ctx, p, func(e *cimi.ProtocolEndpoint) {
+			if e.Interface == nil {
+				return
+			}
+			if c := cards[e.Interface.Href]; c != nil {
+				c.MAC, c.Network = strings.ToLower(e.Address), n.ID
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endpoints goes over those of a network's segments.
+func (n NetworkShape) endpoints(ctx context.Context, p cimi.Provider, each func(*cimi.ProtocolEndpoint)) error {
+	segments, err := listIfThere(ctx, p, n.segments)
+	if err != nil {
+		return err
+	}
+	for _, r := range segments {
+		s, ok := r.(*cimi.ProtocolSegment)
+		if !ok {
+			continue
+		}
+		all, err := listIfThere(ctx, p, cimi.HrefOf(s.Endpoints))
 		if err != nil {
 			return err
 		}
-		for _, r := range segments {
-			s, ok := r.(*cimi.ProtocolSegment)
-			if !ok {
-				continue
-			}
-			endpoints, err := listIfThere(ctx, p, cimi.HrefOf(s.Endpoints))
-			if err != nil {
-				return err
-			}
-			for _, r := range endpoints {
-				e, ok := r.(*cimi.ProtocolEndpoint)
-				if !ok || e.Interface == nil {
-					continue
-				}
-				if c := cards[e.Interface.Href]; c != nil {
-					c.MAC, c.Network = strings.ToLower(e.Address), n.ID
-				}
+		for _, r := range all {
+			if e, ok := r.(*cimi.ProtocolEndpoint); ok {
+				each(e)
 			}
 		}
 	}

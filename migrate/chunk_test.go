@@ -17,6 +17,7 @@ import (
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/dir"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // counting counts what is read of a cloud's exports in large pieces, and breaks
@@ -42,50 +43,65 @@ func (c counting) of(p cimi.Provider) faulty {
 	}}
 }
 
+// A disk of brokenData bytes of data passes until brokenAt of the package, and
+// then the source gives no more.
+const (
+	brokenData = 24 << 20
+	brokenAt   = 15 << 20
+)
+
+// brokenOff is a migration by relay that broke off so, on a destination in
+// process or over HTTP: what had arrived is kept.
+func brokenOff(t *testing.T, way string) (a, b *cloud, e *migrate.Engine, c counting, run string) {
+	t.Helper()
+	a, b = newCloud(t), newCloud(t)
+	a.loadLarge(64<<20, brokenData)
+	src, dst := a.inProcess(), b.inProcess()
+	if way == "over HTTP" {
+		dst = b.remote()
+	}
+	c = newCounting()
+	src.Provider = c.of(src.Provider)
+	c.broken.Store(brokenAt)
+	e = newEngine(t, src, dst)
+	e.StallTimeout = 2 * time.Second
+	plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: "shop", Via: migrate.ViaRelay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan.Resume.Granularity != "chunk" || plan.Resume.ChunkBytes != 64<<10 {
+		t.Errorf("the plan says %+v", plan.Resume)
+	}
+	rep, err := e.Start(t.Context(), plan)
+	wantClass(t, err, migrate.ClassTransfer, migrate.Source)
+	if got := b.systems(); len(got) != 0 {
+		t.Errorf("the destination holds %v", got)
+	}
+	if n := b.diskFiles(); n != 1 {
+		t.Errorf("%d disks are kept", n)
+	}
+	e.StallTimeout = time.Minute // what goes on may be slow, on a busy machine
+	return a, b, e, c, rep.Run
+}
+
 // TestResumeByChunk: when the source breaks off in the middle of a disk and the
 // destination gives up, the next attempt goes on where that was: nothing is
 // sent twice beyond a chunk, and the plan says so (AC-01).
 func TestResumeByChunk(t *testing.T) {
 	t.Parallel()
-	const data, at = 24 << 20, 15 << 20
 	for _, way := range []string{"in process", "over HTTP"} {
 		t.Run(way, func(t *testing.T) {
-			a, b := newCloud(t), newCloud(t)
-			a.loadLarge(64<<20, data)
-			src, dst := a.inProcess(), b.inProcess()
-			if way == "over HTTP" {
-				dst = b.remote()
-			}
-			c := newCounting()
-			src.Provider = c.of(src.Provider)
-			c.broken.Store(at)
-			e := newEngine(t, src, dst)
-			e.StallTimeout = 2 * time.Second
-			plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: "shop", Via: migrate.ViaRelay})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if plan.Resume.Granularity != "chunk" || plan.Resume.ChunkBytes != 64<<10 {
-				t.Errorf("the plan says %+v", plan.Resume)
-			}
-			rep, err := e.Start(t.Context(), plan)
-			wantClass(t, err, migrate.ClassTransfer, migrate.Source)
-			if got := b.systems(); len(got) != 0 {
-				t.Errorf("the destination holds %v", got)
-			}
-			if n := b.diskFiles(); n != 1 {
-				t.Errorf("%d disks are kept", n)
-			}
+			_, _, e, c, run := brokenOff(t, way)
 			first := c.read.Swap(0)
 			c.broken.Store(0)
-			rep, err = e.Resume(t.Context(), rep.Run, migrate.ResumeOptions{})
+			rep, err := e.Resume(t.Context(), run, migrate.ResumeOptions{})
 			if err != nil || !rep.Verified {
 				t.Fatalf("%+v: %v", rep, err)
 			}
 			again := c.read.Load()
-			t.Logf("%d KiB, then %d KiB, of %d KiB and more", first>>10, again>>10, data>>10)
+			t.Logf("%d KiB, then %d KiB, of %d KiB and more", first>>10, again>>10, brokenData>>10)
 			// What was in flight, and the decoding that lags behind it.
-			if most := int64(data*66048/65536) - at + 4<<20; again > most {
+			if most := int64(brokenData*66048/65536) - brokenAt + 4<<20; again > most {
 				t.Errorf("%d KiB were read again, expected at most %d KiB", again>>10, most>>10)
 			}
 		})
@@ -96,20 +112,11 @@ func TestResumeByChunk(t *testing.T) {
 // is removed with the run.
 func TestResumeByChunkRefusesAnother(t *testing.T) {
 	t.Parallel()
-	a, b := newCloud(t), newCloud(t)
-	a.loadLarge(64<<20, 24<<20)
-	src, dst := a.inProcess(), b.remote()
-	c := newCounting()
-	src.Provider = c.of(src.Provider)
-	c.broken.Store(15 << 20)
-	e := newEngine(t, src, dst)
-	e.StallTimeout = 2 * time.Second
-	rep, err := move(t, e, migrate.Options{Source: src, Destination: dst, Via: migrate.ViaRelay})
-	wantClass(t, err, migrate.ClassTransfer, migrate.Source)
+	a, b, e, c, run := brokenOff(t, "over HTTP")
 	c.broken.Store(0)
 	a.clear()
 	a.loadLarge(64<<20, 23<<20)
-	_, err = e.Resume(t.Context(), rep.Run, migrate.ResumeOptions{})
+	_, err := e.Resume(t.Context(), run, migrate.ResumeOptions{})
 	if !errors.Is(err, migrate.ErrSourceChanged) || migrate.ClassOf(err) != migrate.ClassRefused {
 		t.Errorf("got %v", err)
 	}
@@ -123,26 +130,15 @@ func TestResumeByChunkRefusesAnother(t *testing.T) {
 func TestRollbackForgets(t *testing.T) {
 	t.Parallel()
 	for _, by := range []string{"rollback", "gc"} {
-		a, b := newCloud(t), newCloud(t)
-		a.loadLarge(64<<20, 24<<20)
-		src, dst := a.inProcess(), b.remote()
-		c := newCounting()
-		src.Provider = c.of(src.Provider)
-		c.broken.Store(15 << 20)
-		e := newEngine(t, src, dst)
-		e.StallTimeout = 2 * time.Second
-		rep, err := move(t, e, migrate.Options{Source: src, Destination: dst, Via: migrate.ViaRelay})
-		wantClass(t, err, migrate.ClassTransfer, migrate.Source)
-		if n := b.diskFiles(); n != 1 {
-			t.Errorf("%d disks are kept", n)
-		}
+		_, b, e, _, run := brokenOff(t, "over HTTP")
+		var err error
 		if by == "gc" {
 			if removed, err := e.GC(t.Context(), migrate.GCOptions{}); err != nil || len(removed) != 0 {
 				t.Errorf("gc of everything took %v: %v", removed, err) // it can be resumed
 			}
-			_, err = e.GC(t.Context(), migrate.GCOptions{Run: rep.Run})
+			_, err = e.GC(t.Context(), migrate.GCOptions{Run: run})
 		} else {
-			_, err = e.Rollback(t.Context(), rep.Run)
+			_, err = e.Rollback(t.Context(), run)
 		}
 		if n := b.diskFiles(); err != nil || n != 0 {
 			t.Errorf("%s: %d disks are left: %v", by, n, err)
@@ -162,6 +158,7 @@ func (c *cloud) diskFiles() int {
 // TestKilledByChunk kills the process that holds both clouds while a disk
 // passes, and goes on where it was (AC-01).
 func TestKilledByChunk(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	const data = 40 << 20
 	a, b := t.TempDir(), t.TempDir()
@@ -176,13 +173,9 @@ func TestKilledByChunk(t *testing.T) {
 	from, to := src.inProcess(), dst.inProcess()
 	count := newCounting()
 	from.Provider = count.of(from.Provider)
-	e := engineAt(t, state, from, to)
-	list, err := e.Status(t.Context())
-	if err != nil || len(list.Runs) != 1 {
-		t.Fatalf("%+v: %v", list, err)
-	}
+	e, run := interrupted(t, state, from, to)
 	kept := dst.diskFiles()
-	rep, err := e.Resume(t.Context(), list.Runs[0].Run, migrate.ResumeOptions{})
+	rep, err := e.Resume(t.Context(), run, migrate.ResumeOptions{})
 	if err != nil || !rep.Verified || rep.State != string(journal.Verified) {
 		t.Fatalf("%+v: %v", rep, err)
 	}
@@ -197,6 +190,7 @@ func TestKilledByChunk(t *testing.T) {
 // were asked for and the endpoints allow, each with progress of its own
 // (AC-10).
 func TestParallelDisks(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.loadDisks(3, 8<<20)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"syscall"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/migrate/hook"
@@ -101,6 +102,8 @@ func ClassOf(err error) Class {
 		return ClassInvalid
 	case errors.As(err, &unsayable), errors.Is(err, disk.ErrUnsupported), errors.Is(err, dir.ErrNotReplaced), errors.As(err, &elsewhere):
 		return ClassRefused
+	case full(err):
+		return ClassRefused // room has to be made before another attempt
 	case isTLS(err):
 		return ClassAuth
 	case errors.As(err, &cloud) && cloud.Status != 0:
@@ -163,6 +166,9 @@ func classOfServer(e *fetch.StatusError) Class {
 	return ClassOther
 }
 
+// full: a disk or a quota of ours has no room.
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
 // isNetwork: a host that cannot be found or reached, or that went away.
 func isNetwork(err error) bool {
 	var (
@@ -170,7 +176,11 @@ func isNetwork(err error) bool {
 		dns      *net.DNSError
 		transfer *fetch.TransferError
 		stall    *fetch.StallError
+		slow     net.Error // as a TLS handshake that does not end
 	)
+	if errors.As(err, &slow) && slow.Timeout() && !errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
 	return errors.As(err, &op) || errors.As(err, &dns) || errors.As(err, &transfer) || errors.As(err, &stall)
 }
 

@@ -68,7 +68,9 @@ func openLocal(ctx context.Context, dir string) (*provider.Provider, error) {
 // close ends the cloud; what it holds stays in its folder.
 func (c *cloud) close() {
 	c.once.Do(func() {
-		c.http.Close()
+		if c.http != nil {
+			c.http.Close()
+		}
 		c.p.Close()
 	})
 }

@@ -3,9 +3,11 @@ package migrate_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // powered is a cloud that runs machines. A stubborn one stops only by force.
@@ -138,6 +141,7 @@ func TestQuiesce(t *testing.T) {
 // nothing stays stopped, or is switched off, as was asked; one that must not
 // be stopped is exported from a snapshot where the cloud takes one.
 func TestQuiescePolicy(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, c := range []struct {
 		policy              migrate.Quiesce
@@ -175,6 +179,7 @@ func TestQuiescePolicy(t *testing.T) {
 // TestSourceAfter: the source is stopped, started or deleted only when the
 // destination is verified (AC-33, AC-36).
 func TestSourceAfter(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, after := range []migrate.SourceAfter{migrate.SourceKeep, migrate.SourceStart, migrate.SourceStop, migrate.SourceDelete} {
 		for _, fails := range []bool{false, true} {
@@ -307,5 +312,145 @@ func TestSourceRanAgain(t *testing.T) {
 	wantClass(t, err, migrate.ClassRefused, migrate.Source)
 	if !errors.Is(err, migrate.ErrSourceChanged) || len(b.systems()) != 0 {
 		t.Errorf("%v; the destination holds %v", err, b.systems())
+	}
+}
+
+// TestSourceRanAgainAfterTransfer: nor when they were started after all of it
+// was copied: nothing is started, or kept, whose source went on.
+func TestSourceRanAgainAfterTransfer(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"done transfer", "done verify"} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			a, b := newCloud(t), newCloud(t)
+			a.load(hosttest.NewSample(t, "shop", 1))
+			src, dst := a.inProcess(), b.remote()
+			p := newPowered(src.Provider)
+			src.Provider = p
+			e := newEngine(t, src, dst)
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			e.Journal.AfterWrite(func(what string) {
+				if what == at {
+					stop()
+				}
+			})
+			plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: "shop", PowerOn: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rep, err := e.Start(ctx, plan)
+			wantClass(t, err, migrate.ClassInterrupt, "")
+			e.Journal.AfterWrite(nil)
+			for _, id := range p.power.stopped {
+				if _, err := p.Invoke(t.Context(), id, &cimi.Action{Action: cimi.ActionStart}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err = e.Resume(t.Context(), rep.Run, migrate.ResumeOptions{})
+			wantClass(t, err, migrate.ClassRefused, migrate.Source)
+			if !errors.Is(err, migrate.ErrSourceChanged) || len(b.systems()) != 0 {
+				t.Errorf("%v; the destination holds %v", err, b.systems())
+			}
+		})
+	}
+}
+
+// TestSourceGoneAfterTransfer: the copy of a source that was deleted when all of
+// it was copied stays, as it may be all that is left.
+func TestSourceGoneAfterTransfer(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		at   string
+		warm bool
+	}{{"done transfer", false}, {"done verify", false}, {"done delta", true}, {"done verify", true}} {
+		t.Run(fmt.Sprintf("%s, warm %t", c.at, c.warm), func(t *testing.T) {
+			t.Parallel()
+			a, b := newCloud(t), newCloud(t)
+			a.load(hosttest.NewSample(t, "shop", 1))
+			src, dst := a.inProcess(), b.remote()
+			e := newEngine(t, src, dst)
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			e.Journal.AfterWrite(func(what string) {
+				if what == c.at {
+					stop()
+				}
+			})
+			plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: "shop", Warm: c.warm})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rep, err := e.Start(ctx, plan)
+			wantClass(t, err, migrate.ClassInterrupt, "")
+			e.Journal.AfterWrite(nil)
+			acc, err := src.Provider.Delete(t.Context(), plan.ID)
+			if err == nil {
+				_, err = cimi.Wait(t.Context(), src.Provider, acc, "", cimi.WaitOptions{MinPoll: time.Millisecond})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			rep, err = e.Resume(t.Context(), rep.Run, migrate.ResumeOptions{})
+			if err != nil || !rep.Verified || len(b.systems()) != 1 {
+				t.Errorf("%v; the destination holds %v", err, b.systems())
+			}
+		})
+	}
+}
+
+// slowly is a cloud whose machines are still stopping when the run gives up
+// on them: a start is refused until they have.
+type slowly struct {
+	powered
+	asked *atomic.Int64 // how often the state of one that stops was looked at
+}
+
+func (p slowly) Get(ctx context.Context, id string, o cimi.ReadOptions) (cimi.Resource, error) {
+	r, err := p.powered.Get(ctx, id, o)
+	if m, ok := r.(*cimi.Machine); ok && m.State == cimi.StateStopped && p.asked.Add(-1) >= 0 {
+		m.State = cimi.StateStopping
+	}
+	return r, err
+}
+
+func (p slowly) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.Accepted, error) {
+	if a.Action == cimi.ActionStart && p.asked.Load() > 0 {
+		return nil, cimi.Errorf(409, "start is not available now (state STOPPING)")
+	}
+	return p.powered.Invoke(ctx, id, a)
+}
+
+// TestStoppingIsStartedAgain: a machine that was asked to stop, and had not by
+// the time that the run was undone, runs again when it has.
+func TestStoppingIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.inProcess(), b.inProcess()
+	p := slowly{newPowered(src.Provider), new(atomic.Int64)}
+	p.asked.Store(6)
+	src.Provider = p
+	_, err := move(t, newEngine(t, src, dst), migrate.Options{Source: src, Destination: dst, StopTimeout: 100 * time.Millisecond})
+	wantClass(t, err, migrate.ClassRefused, migrate.Source)
+	if len(p.power.off) != 0 || len(p.power.started) != 1 {
+		t.Errorf("machines that are off: %v; started again: %v", p.power.off, p.power.started)
+	}
+}
+
+// TestSwitchedOffTakesTime: a machine that is switched off, as it did not stop in
+// time, has more than that time for it.
+func TestSwitchedOffTakesTime(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.inProcess(), b.inProcess()
+	p := slowly{newPowered(src.Provider), new(atomic.Int64)}
+	p.stubborn = true
+	p.asked.Store(4) // after 50 ms, 100 and 200
+	src.Provider = p
+	rep, err := move(t, newEngine(t, src, dst), migrate.Options{Source: src, Destination: dst, Quiesce: migrate.QuiesceForce, StopTimeout: 100 * time.Millisecond})
+	if err != nil || !rep.Verified || len(p.power.forced) != 2 {
+		t.Errorf("%v; switched off: %v", err, p.power.forced)
 	}
 }

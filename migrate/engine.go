@@ -3,15 +3,10 @@ package migrate
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/cimimove/cimimove/migrate/journal"
@@ -65,55 +60,11 @@ func (e *Engine) stopTimeout() time.Duration {
 // in the journal of a run. It comes from a key that only this user can read, or,
 // where many machines work together, only they.
 func (e *Engine) relayToken(ctx context.Context, run string, attempt int) (string, error) {
-	key, err := e.relayKey(ctx)
+	key, err := e.Journal.Key(ctx, "relay")
 	if err != nil {
 		return "", err
 	}
 	mac := hmac.New(sha256.New, key)
 	fmt.Fprintf(mac, "%s/%d", run, attempt)
 	return hex.EncodeToString(mac.Sum(nil))[:40], nil
-}
-
-// relayKeySize is that of the HMAC-SHA256 key, in bytes.
-const relayKeySize = 32
-
-func (e *Engine) relayKey(ctx context.Context) ([]byte, error) {
-	if !e.Journal.Shared() {
-		return relayKeyFile(filepath.Join(e.Journal.Dir(), "relay.key"))
-	}
-	return e.Journal.Setting(ctx, "relay.key", func() []byte {
-		key := make([]byte, relayKeySize)
-		rand.Read(key)
-		return key
-	})
-}
-
-func relayKeyFile(file string) ([]byte, error) {
-	const size = relayKeySize
-	key, err := os.ReadFile(file)
-	if err == nil && len(key) == size {
-		return key, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	if err == nil {
-		return nil, fmt.Errorf("%s: has %d bytes, not %d: remove it", file, len(key), size)
-	}
-	key = make([]byte, size)
-	rand.Read(key)
-	tmp, err := os.CreateTemp(filepath.Dir(file), "relay.key-*")
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(key)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return nil, err
-	}
-	// A link does not replace: when two processes make the key at once, both use the first.
-	if err := os.Link(tmp.Name(), file); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	return os.ReadFile(file)
 }

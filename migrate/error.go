@@ -30,6 +30,7 @@ const (
 	StepStage    Step = "stage" // only on that way
 	StepTransfer Step = "transfer"
 	StepImport   Step = "import"
+	StepDelta    Step = "delta" // only of a warm migration
 	StepVerify   Step = "verify"
 	StepStart    Step = "start"
 	StepFinish   Step = "finish"

@@ -18,12 +18,18 @@ var ErrSourceChanged = errors.New("the source has changed since the run began")
 // packageFormat is the only format of export that is asked for (mapping.md).
 const packageFormat = "application/ovf"
 
-// exportSystem asks a cloud to export a System and waits until the package's
-// layout is frozen and its bytes can be had from Location.
-func exportSystem(ctx context.Context, p cimi.Provider, id string) (*cimi.Accepted, error) {
-	acc, err := p.Invoke(ctx, id, &cimi.Action{Action: cimi.ActionExport, Format: packageFormat})
+// exportSystem asks a cloud to export a System, by one of its operations, and waits until the package's
+// layout is frozen and its bytes can be had from Location. begun, where it is not
+// nil, is told before that what is to be there.
+func exportSystem(ctx context.Context, p cimi.Provider, id, action string, begun func(*cimi.Accepted) error) (*cimi.Accepted, error) {
+	acc, err := p.Invoke(ctx, id, &cimi.Action{Action: action, Format: packageFormat})
 	if err != nil {
 		return nil, err
+	}
+	if begun != nil {
+		if err := begun(acc); err != nil {
+			return acc, err
+		}
 	}
 	if _, err := follow(ctx, p, &cimi.Accepted{Job: acc.Job, Done: acc.Done || acc.Job == ""}, nil); err != nil {
 		return acc, err
@@ -39,14 +45,18 @@ func (r *run) export(ctx context.Context) error {
 	if r.Via == ViaResources {
 		return r.exportImages(ctx)
 	}
+	r.leaveSnapshot(ctx) // of an attempt that broke off
 	if err := r.begin(ctx, StepExport, nil, nil); err != nil {
 		return err
 	}
-	acc, err := exportSystem(ctx, r.src.Provider, r.SystemID)
+	acc, err := exportSystem(ctx, r.src.Provider, r.SystemID, r.exportAction(), func(acc *cimi.Accepted) error {
+		// A snapshot that is made must be found by whoever goes on.
+		return r.note(ctx, StepExport, exportNotes{Job: acc.Job, Location: acc.Location})
+	})
 	if err != nil {
 		return at(StepExport, Source, r.System, err)
 	}
-	n := exportNotes{Job: acc.Job, Location: acc.Location}
+	n := exportNotes{Job: acc.Job, Location: acc.Location, Points: r.exportPoints(ctx, acc.Job)}
 	if r.content, err = r.open(ctx, r.src, acc.Location); err != nil {
 		return fetching(StepExport, Source, r.System, err)
 	}
@@ -79,8 +89,10 @@ func (r *run) openSource(ctx context.Context) error {
 	if r.done(StepStage) {
 		return r.openStaged(ctx)
 	}
-	if err := r.stillAtRest(ctx); err != nil {
-		return err
+	if !r.Warm {
+		if err := r.stillAtRest(ctx); err != nil {
+			return err
+		}
 	}
 	if r.Via == ViaResources {
 		return r.openImages(ctx)
@@ -90,16 +102,20 @@ func (r *run) openSource(ctx context.Context) error {
 		return err
 	}
 	content, err := r.open(ctx, r.src, want.Location)
-	got.Location, got.Job = want.Location, want.Job
-	if cimi.IsNotFound(err) {
-		acc, exportErr := exportSystem(ctx, r.src.Provider, r.SystemID)
+	got.Location, got.Job, got.Points = want.Location, want.Job, want.Points
+	if cimi.IsNotFound(err) || r.Warm && cimi.IsConflict(err) {
+		acc, exportErr := exportSystem(ctx, r.src.Provider, r.SystemID, r.exportAction(), func(acc *cimi.Accepted) error {
+			n := want
+			n.Job, n.Location = acc.Job, acc.Location
+			return r.note(ctx, StepExport, n)
+		})
 		if cimi.IsNotFound(exportErr) {
 			return refuse(StepExport, Source, r.System, fmt.Errorf("%w: %w", ErrSourceChanged, exportErr), "")
 		}
 		if exportErr != nil {
 			return at(StepExport, Source, r.System, exportErr)
 		}
-		got.Location, got.Job = acc.Location, acc.Job
+		got.Location, got.Job, got.Points = acc.Location, acc.Job, r.exportPoints(ctx, acc.Job)
 		content, err = r.open(ctx, r.src, acc.Location)
 	}
 	if err != nil {
@@ -109,7 +125,9 @@ func (r *run) openSource(ctx context.Context) error {
 	if err := r.identify(ctx, &got); err != nil {
 		return fetching(StepExport, Source, r.System, err)
 	}
-	if d := want.differs(got); d != "" {
+	if d := want.differs(got); d != "" && r.Warm {
+		return r.beginAgain(ctx, got)
+	} else if d != "" {
 		return refuse(StepExport, Source, r.System, fmt.Errorf("%w: %s", ErrSourceChanged, d),
 			fmt.Sprintf("cimimove rollback %s, then begin a new run", r.id))
 	}

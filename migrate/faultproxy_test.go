@@ -20,6 +20,7 @@ import (
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/faultproxy"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
@@ -112,6 +113,7 @@ var packageWays = []migrate.Via{migrate.ViaRelay, migrate.ViaDirect, migrate.Via
 // overcome, whichever way the bytes go, and what arrives is verified (AC-06,
 // AC-04).
 func TestFaultsThatPass(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, via := range packageWays {
 		for _, f := range []faultproxy.Fault{faultproxy.Reset, faultproxy.Stall, faultproxy.Slow, faultproxy.Refused, faultproxy.Truncated, faultproxy.WrongLength} {
@@ -131,6 +133,7 @@ func TestFaultsThatPass(t *testing.T) {
 // TestFaultsThatStay: what goes wrong again and again ends the run with the
 // class and the side that it is of, both clouds as they were (AC-02, AC-33).
 func TestFaultsThatStay(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, via := range packageWays {
 		for f, class := range map[faultproxy.Fault]migrate.Class{
@@ -286,6 +289,7 @@ func TestAC02SideAndPlace(t *testing.T) {
 // TestBytesFetched: no more is fetched of a source than it has and 1 MiB, as
 // its server counts (AC-07), and of what goes directly 0.1 % passes through us.
 func TestBytesFetched(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a := newCloud(t)
 	const data = 48 << 20

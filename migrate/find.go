@@ -69,6 +69,14 @@ func FindSystem(ctx context.Context, e Endpoint, side Side, what string) (*cimi.
 	if len(named) == 1 {
 		return getSystem(ctx, e, side, named[0].ID)
 	}
+	if strings.Contains(what, "/") {
+		// An id, perhaps of a nested System, which is not in the entry point's
+		// collection: nobody has to look through all Systems for it.
+		s, err := getSystem(ctx, e, side, what)
+		if err == nil || !cimi.IsNotFound(err) && !errors.Is(err, ErrNoSystem) {
+			return s, err
+		}
+	}
 	all, err := systems(ctx, e, href)
 	if err != nil {
 		return nil, at(StepDiscover, side, e.Name, err)
@@ -79,13 +87,6 @@ func FindSystem(ctx context.Context, e Endpoint, side Side, what string) (*cimi.
 			return getSystem(ctx, e, side, s.ID)
 		}
 		names = append(names, s.Name)
-	}
-	if strings.Contains(what, "/") {
-		// Nested Systems are not in the entry point's collection.
-		s, err := getSystem(ctx, e, side, what)
-		if err == nil || !cimi.IsNotFound(err) && !errors.Is(err, ErrNoSystem) {
-			return s, err
-		}
 	}
 	return nil, refuse(StepDiscover, side, what, ErrNoSystem, candidates(names))
 }
@@ -145,13 +146,15 @@ func sameID(base, id, what string) bool {
 	if what == "" {
 		return false
 	}
-	what = strings.TrimPrefix(what, "./")
+	if what = strings.TrimPrefix(what, "./"); !strings.Contains(what, "/") {
+		return id[strings.LastIndexByte(id, '/')+1:] == what
+	}
 	for _, form := range []string{id, strings.TrimPrefix(id, base), pathOf(id)} {
 		if form != "" && strings.Trim(form, "/") == strings.Trim(what, "/") {
 			return true
 		}
 	}
-	return !strings.Contains(what, "/") && id[strings.LastIndexByte(id, '/')+1:] == what
+	return false
 }
 
 func pathOf(id string) string {

@@ -11,6 +11,16 @@ import (
 
 // start starts the machines at the destination when that was asked for.
 func (r *run) start(ctx context.Context) error {
+	if r.Warm && !r.begun(StepStart) {
+		if err := r.stillProved(ctx); err != nil {
+			return err
+		}
+	}
+	if !r.begun(StepStart) {
+		if err := r.neverRan(ctx); err != nil {
+			return err
+		}
+	}
 	var v verifyNotes
 	if err := r.notes(StepVerify, &v); err != nil {
 		return err
@@ -36,11 +46,7 @@ func (r *run) start(ctx context.Context) error {
 		r.findings = append(r.findings, ovf.Finding{ID: RuleStart, Severity: ovf.Warning, Object: r.Name, Message: "the destination offers no start of it"})
 		return r.end(ctx, StepStart, journal.Ended, startNotes{})
 	}
-	acc, err := r.dst.Provider.Invoke(ctx, in.System, &cimi.Action{Action: cimi.ActionStart})
-	if err == nil {
-		_, err = follow(ctx, r.dst.Provider, &cimi.Accepted{Job: acc.Job, Done: acc.Done || acc.Job == ""}, nil)
-	}
-	if err != nil {
+	if err := startAt(ctx, r.dst.Provider, in.System); err != nil {
 		return at(StepStart, Destination, r.Name, err)
 	}
 	return r.end(ctx, StepStart, journal.Ended, startNotes{Started: []string{in.System}})

@@ -16,6 +16,7 @@ import (
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/formats"
+	"github.com/cimimove/cimimove/ovf/ova"
 )
 
 // imageNote is where the content of a disk is read at the source.
@@ -56,21 +57,19 @@ func (r *run) exportImages(ctx context.Context) error {
 	return r.end(ctx, StepExport, journal.Ended, n)
 }
 
-// sourceImage makes an image of a Volume (5.15.8.1) and opens its bytes. Where
-// none can be made, the latest that is there is read instead.
+// sourceImage makes an image of a disk and opens its bytes. Where none can be
+// made, the latest that is there is read instead.
 func (r *run) sourceImage(ctx context.Context, i int, d DiskShape) (imageNote, cimi.Content, error) {
-	key := r.Assembly.Keys[d.ID]
-	note := imageNote{Disk: key, Made: true}
-	cep, err := r.src.Provider.EntryPoint(ctx)
+	note := imageNote{Disk: r.Assembly.Keys[d.ID], Made: true}
+	key, name := r.imageKey(d)
+	x, err := r.imaging(ctx, Source, key, name, d)
 	if err != nil {
 		return note, nil, err
 	}
-	m, err := r.make(ctx, making{key: "source image " + key,
-		made: made{Side: Source, Collection: cimi.HrefOf(cep.VolumeImages), Name: r.temporaryName(key), Temporary: true},
-		body: &cimi.VolumeImage{ImageLocation: d.ID, Bootable: cimi.Bool(d.Bootable)}})
+	m, err := r.make(ctx, x)
 	note.Image = m.ID
 	if cimi.IsUnsupported(err) {
-		var old *cimi.VolumeImage
+		var old *cimi.Common
 		if old, err = r.latestImage(ctx, d, err); err == nil {
 			note.Image, note.Made = old.ID, false
 			r.findings = append(r.findings, ovf.Finding{ID: RuleOldImage, Severity: ovf.Warning, Object: "disk " + d.Name,
@@ -80,7 +79,7 @@ func (r *run) sourceImage(ctx context.Context, i int, d DiskShape) (imageNote, c
 	if err != nil {
 		return note, nil, err
 	}
-	content, err := r.openImage(ctx, r.src, note.Image, &note.Location, d.ID)
+	content, err := r.openImage(ctx, r.src, note.Image, &note.Location, d, r.Shape.alone(d))
 	if err == nil {
 		if err = note.look(content, i, d); err == nil && !content.Ranged() {
 			// What was looked at has passed.
@@ -97,25 +96,28 @@ func (r *run) sourceImage(ctx context.Context, i int, d DiskShape) (imageNote, c
 // run has it.
 func (r *run) temporaryName(key string) string { return "cimimove-" + r.id + "-" + key }
 
-// latestImage is the newest image that there is of a Volume; cause is why none
-// was made.
-func (r *run) latestImage(ctx context.Context, d DiskShape, cause error) (*cimi.VolumeImage, error) {
-	res, err := r.src.Provider.Get(ctx, d.ID, cimi.ReadOptions{})
+// latestImage is the newest image that there is of a Volume, or snapshot of the
+// machine whose own disk it is; cause is why none was made.
+func (r *run) latestImage(ctx context.Context, d DiskShape, cause error) (*cimi.Common, error) {
+	res, err := r.src.Provider.Get(ctx, cmp.Or(d.Of, d.ID), cimi.ReadOptions{})
 	if err != nil {
 		return nil, err
 	}
-	v, ok := res.(*cimi.Volume)
-	if !ok {
-		return nil, cause
+	var there string
+	switch of := res.(type) {
+	case *cimi.Volume:
+		there = cimi.HrefOf(of.Images)
+	case *cimi.Machine:
+		there = cimi.HrefOf(of.Snapshots)
 	}
-	all, err := listIfThere(ctx, r.src.Provider, cimi.HrefOf(v.Images))
+	all, err := listIfThere(ctx, r.src.Provider, there)
 	if err != nil {
 		return nil, err
 	}
-	var latest *cimi.VolumeImage
+	var latest *cimi.Common
 	for _, x := range all {
-		image, ok := x.(*cimi.VolumeImage)
-		if ok && image.Created != nil && (latest == nil || image.Created.After(latest.Created.Time)) {
+		image := x.Base()
+		if image.Created != nil && (latest == nil || image.Created.After(latest.Created.Time)) {
 			latest = image
 		}
 	}
@@ -125,19 +127,28 @@ func (r *run) latestImage(ctx context.Context, d DiskShape, cause error) (*cimi.
 	return latest, nil
 }
 
-// openImage opens the bytes of an image, where its imageLocation says. not is
-// the Volume it was made of: a cloud that only repeats that offers no bytes.
-func (r *run) openImage(ctx context.Context, e Endpoint, image string, location *string, not string) (cimi.Content, error) {
+// openImage opens the bytes of a disk in an image, where its imageLocation says.
+// A cloud that only repeats what it was made of offers no bytes. alone is that
+// of Shape.
+func (r *run) openImage(ctx context.Context, e Endpoint, image string, location *string, d DiskShape, alone bool) (cimi.Content, error) {
 	res, err := e.Provider.Get(ctx, image, cimi.ReadOptions{})
 	if err != nil {
 		return nil, err
 	}
 	at, _ := cimi.Value(res, "imageLocation").(string)
-	if at == "" || at == not || at == image {
+	if at == "" || at == d.ID || at == d.Of || at == image {
 		return nil, refuse("", "", image, errNoBytes, "")
 	}
 	*location = at
-	return r.open(ctx, e, at)
+	content, err := r.open(ctx, e, at)
+	if err != nil || d.Of == "" {
+		return content, err
+	}
+	own, err := ownDisk(ctx, content, d, alone)
+	if err != nil {
+		return nil, errors.Join(err, content.Close())
+	}
+	return own, nil
 }
 
 // look finds out what the image is, and whether the whole disk is in it.
@@ -162,6 +173,9 @@ func (n *imageNote) look(c cimi.Content, i int, d DiskShape) error {
 		head := make([]byte, min(disk.HeaderSize, n.Size))
 		if err := disk.ReadFull(c, head, 0); err != nil {
 			return err
+		}
+		if d.Of != "" && ova.Begins(head) {
+			return refuse("", "", n.Image, fmt.Errorf("disk %s: the image of its machine is a package that the cloud gives in one go only, and a disk in it is read in ranges", d.Name), "")
 		}
 		if n.Format = cmp.Or(disk.DetectHeader(head).Format, disk.Raw); n.Format == disk.Raw {
 			n.Virtual = n.Size
@@ -201,9 +215,9 @@ func (r *run) openImages(ctx context.Context) error {
 	g, again := &gathered{}, false
 	for i, d := range r.Shape.Disks {
 		n := want.Images[i]
-		content, err := r.openImage(ctx, r.src, n.Image, &n.Location, d.ID)
+		content, err := r.openImage(ctx, r.src, n.Image, &n.Location, d, r.Shape.alone(d))
 		if cimi.IsNotFound(err) && n.Made {
-			if err := r.forget(ctx, "source image "+n.Disk); err != nil {
+			if err := r.forget(ctx, d, n.Image); err != nil {
 				return err
 			}
 			n, content, err = r.sourceImage(ctx, i, d)
@@ -232,10 +246,12 @@ func (r *run) openImages(ctx context.Context) error {
 	return r.note(ctx, StepExport, want)
 }
 
-// forget records that what was made is gone.
-func (r *run) forget(ctx context.Context, key string) error {
+// forget records that the image of a disk is gone, unless there is another by
+// now: one of a machine is that of several disks.
+func (r *run) forget(ctx context.Context, d DiskShape, image string) error {
+	key, _ := r.imageKey(d)
 	m, ok := r.wasMade(key)
-	if !ok {
+	if !ok || m.ID != image {
 		return nil
 	}
 	return r.end(ctx, madeStep(key), journal.Dropped, m)

@@ -3,6 +3,7 @@ package migrate_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/ovf/object/s3test"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // The kill tests run a migration in a process of their own, which is this test
@@ -32,6 +34,10 @@ const (
 	childKill   = "CIMIMOVE_TEST_KILL_AT"
 	childVia    = "CIMIMOVE_TEST_VIA"
 	childStage  = "CIMIMOVE_TEST_STAGE"
+	childWarm   = "CIMIMOVE_TEST_WARM" // how it is verified
+	// Of a vCenter as the source: its certificate, and where its cloud has a place.
+	childPin   = "CIMIMOVE_TEST_PIN"
+	childPlace = "CIMIMOVE_TEST_PLACE"
 )
 
 func TestMain(m *testing.M) {
@@ -42,6 +48,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	// They mostly wait: more of them at a time than there are processors, where
+	// -parallel does not say.
+	flag.Set("test.parallel", "8")
 	os.Exit(m.Run())
 }
 
@@ -70,10 +79,20 @@ func child(dir string) error {
 		if n := calls.Add(1); fmt.Sprintf("call %d", n) == at {
 			die(what)
 		}
+		if name, _, _ := strings.Cut(what, " "); name == at { // that of an operation
+			die(what)
+		}
 	}
 	dial := func(ctx context.Context, url string, _ migrate.Side) (migrate.Endpoint, error) {
 		if dir, ok := strings.CutPrefix(url, "local:"); ok {
 			p, err := openLocal(ctx, dir)
+			if err == nil && os.Getenv(childWarm) != "" {
+				return migrate.Endpoint{Name: url, Provider: lethal{guest{p, func() error { return overwriteDisk1(ctx, p) }}, called}}, nil
+			}
+			return migrate.Endpoint{Name: url, Provider: p}, err
+		}
+		if strings.HasPrefix(url, "vsphere:") {
+			p, err := openVCenter(ctx, url, os.Getenv(childPin), os.Getenv(childPlace))
 			return migrate.Endpoint{Name: url, Provider: p}, err
 		}
 		p, err := client.New(ctx, url, client.Options{})
@@ -88,7 +107,8 @@ func child(dir string) error {
 		return err
 	}
 	calls.Store(0)
-	plan, err := migrate.NewPlan(ctx, migrate.Options{Source: src, Destination: dst, System: "shop", Via: migrate.Via(os.Getenv(childVia)), Stage: os.Getenv(childStage)})
+	plan, err := migrate.NewPlan(ctx, migrate.Options{Source: src, Destination: dst, System: "shop", Via: migrate.Via(os.Getenv(childVia)), Stage: os.Getenv(childStage), Warm: os.Getenv(childWarm) != "",
+		Verify: migrate.Verify(os.Getenv(childWarm))})
 	if err != nil {
 		return err
 	}
@@ -108,37 +128,81 @@ func TestResumeAfterKill(t *testing.T) {
 // TestResumeDirectAfterKill does so where the destination fetches from the
 // source itself.
 func TestResumeDirectAfterKill(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	resumeAfterKill(t, killed{via: migrate.ViaDirect}, 5)
 }
 
 // TestResumeStagedAfterKill does so where the package waits in a folder.
 func TestResumeStagedAfterKill(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	resumeAfterKill(t, killed{via: migrate.ViaStage, stage: t.TempDir()}, 6)
 }
 
 // TestResumeStagedInStoreAfterKill does so where it waits in an object store.
 func TestResumeStagedInStoreAfterKill(t *testing.T) {
+	ovftest.Slow(t)
 	store := s3test.Start(t, "depot")
 	resumeAfterKill(t, killed{via: migrate.ViaStage, stage: "s3://depot/waits", store: store}, 7)
+}
+
+// TestResumeWarmAfterKill does so where the disks are copied while the machines
+// run, and change before they are stopped.
+func TestResumeWarmAfterKill(t *testing.T) {
+	ovftest.Slow(t)
+	t.Parallel()
+	resumeAfterKill(t, killed{via: migrate.ViaRelay, warm: true, from: asWarm(hosttest.NewSample(t, "shop", 1))}, 5)
 }
 
 // TestResumeResourcesAfterKill does so where nothing but resources is read and
 // made; TestResumePartsAfterKill where the destination makes no Systems.
 func TestResumeResourcesAfterKill(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	resumeAfterKill(t, killed{via: migrate.ViaResources, from: asBare, to: asBare}, 13)
 }
 
 func TestResumePartsAfterKill(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	resumeAfterKill(t, killed{via: migrate.ViaResources, from: asBare, to: withoutSystems, version: cimi.V1}, 17)
 }
 
+// TestResumeOwnDiskAfterKill kills it where the image of a machine is made, and
+// where it is used.
+func TestResumeOwnDiskAfterKill(t *testing.T) {
+	ovftest.Slow(t)
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	_, own := a.vault(a.empty("shop"), "ledger")
+	k := killed{via: migrate.ViaResources, from: asBare, to: withoutSystems}
+	src, dst := k.endpoints(a, b)
+	for _, at := range []string{"begin make source machine image vault", "note make source machine image vault", "begin make image vault-disk1", "begin make machine vault", "note make check vault-disk1"} {
+		state := t.TempDir()
+		if killed, where := runChild(t, state, src.URL, dst.URL, k, at); !killed {
+			t.Fatalf("%s: not killed, %s", at, where)
+		}
+		e, run := interrupted(t, state, src, dst)
+		rep, err := e.Resume(t.Context(), run, migrate.ResumeOptions{})
+		if err != nil {
+			t.Fatalf("%s: resume: %v", at, err)
+		}
+		checkOwn(t, rep, own, 2)
+		if got := b.names("machines"); len(got) != 1 || len(b.ownDisks()) != 1 {
+			t.Errorf("machines %v, own disks %v", got, b.ownDisks())
+		}
+		checkNoImages(t, a, b)
+		if t.Failed() {
+			t.Fatal(at)
+		}
+		b.clear()
+	}
+}
+
 // TestResumeAfterEachKillE2E does so after each of them. By resources there are
-// over five hundred points, a quarter of an hour: CIMIMOVE_E2E=all takes every
-// one, and CIMIMOVE_E2E=1 every seventh.
+// over five hundred points, a quarter of an hour, and of a warm one each takes as
+// long as two: CIMIMOVE_E2E=all takes every one, CIMIMOVE_E2E=1 some of those.
 func TestResumeAfterEachKillE2E(t *testing.T) {
 	if os.Getenv("CIMIMOVE_E2E") == "" {
 		t.Skip("kills some hundreds of processes; set CIMIMOVE_E2E=1")
@@ -148,11 +212,15 @@ func TestResumeAfterEachKillE2E(t *testing.T) {
 		"resources": {via: migrate.ViaResources, from: asBare, to: asBare}, "resources, 1.x": {via: migrate.ViaResources, from: asBare, to: asBare, version: cimi.V1},
 		"resources, no Systems": {via: migrate.ViaResources, from: asBare, to: withoutSystems},
 		"relay":                 {via: migrate.ViaRelay}, "direct": {via: migrate.ViaDirect},
+		"warm":  {via: migrate.ViaRelay, warm: true, from: asWarm(hosttest.NewSample(t, "shop", 1))},
 		"stage": {via: migrate.ViaStage, stage: t.TempDir()}, "stage in a store": {via: migrate.ViaStage, stage: "s3://depot/waits", store: store},
 	} {
 		step := 1
-		if k.via == migrate.ViaResources && os.Getenv("CIMIMOVE_E2E") != "all" {
+		switch all := os.Getenv("CIMIMOVE_E2E") == "all"; {
+		case k.via == migrate.ViaResources && !all:
 			step = 7
+		case k.warm && !all:
+			step = 3
 		}
 		t.Run(name, func(t *testing.T) {
 			resumeAfterKill(t, k, step)
@@ -167,6 +235,7 @@ type killed struct {
 	via   migrate.Via
 	stage string
 	store *s3test.Server
+	warm  bool
 	calls bool // after calls of the clouds, not after writes of the journal
 	// from and to show the clouds otherwise than they are, in the dialect of a
 	// version; nil: as they are.
@@ -176,10 +245,26 @@ type killed struct {
 
 // endpoints are the clouds as the migration sees them.
 func (k killed) endpoints(a, b *cloud) (src, dst migrate.Endpoint) {
-	if k.from == nil {
+	switch {
+	case k.from == nil:
 		return a.remote(), b.remote()
+	case k.warm:
+		return a.bared(cimi.V2, k.from), b.remote()
 	}
 	return a.bared(k.version, k.from), b.bared(k.version, k.to)
+}
+
+// name is that of the way.
+func (k killed) name() string {
+	switch {
+	case k.warm:
+		return string(k.via) + ", warm"
+	case k.store != nil:
+		return string(k.via) + " in a store"
+	case k.stage != "":
+		return string(k.via) + " in a folder"
+	}
+	return string(k.via)
 }
 
 func (k killed) at(n int) string {
@@ -207,11 +292,17 @@ func (k killed) checkClean(t *testing.T) {
 func resumeAfterKill(t *testing.T, k killed, step int) {
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
-	a.load(s)
+	system, own := a.load(s), ""
+	if k.via == migrate.ViaResources {
+		_, own = a.vault(system) // which has a disk of its own
+	}
 	src, dst := k.endpoints(a, b)
-	points := 0
+	points, lost := 0, 0
 	for at := 1; ; at += step {
 		state := t.TempDir()
+		if k.warm {
+			soil(t, a)
+		}
 		killed, where := runChild(t, state, src.URL, dst.URL, k, k.at(at))
 		e := engineAt(t, state, src, dst)
 		list, err := e.Status(t.Context())
@@ -227,14 +318,31 @@ func resumeAfterKill(t *testing.T, k killed, step int) {
 		if killed && list.Runs[0].State == "running" {
 			t.Errorf("write %d (%s): a dead run shows as running", at, where)
 		}
+		// An export that was asked for, and that the journal does not know yet, goes
+		// when it was not read for long.
+		if steps, err := e.Journal.Steps(t.Context(), list.Runs[0].Run); err != nil {
+			t.Fatal(err)
+		} else if n := len(steps); k.calls && n > 0 && steps[n-1].Name == string(migrate.StepExport) && steps[n-1].State == journal.Begun {
+			lost++
+		}
 		started := time.Now()
 		rep, err := e.Resume(t.Context(), list.Runs[0].Run, migrate.ResumeOptions{})
 		if err != nil {
 			t.Fatalf("write %d (%s): resume: %v", at, where, err)
 		}
-		checkMoved(t, s, rep, b)
+		if own != "" {
+			checkOwn(t, rep, own, 4)
+			if machines, disks := b.names("machines"), b.ownDisks(); len(machines) != 3 || len(disks) != 1 || len(b.names("volumes")) != 3 {
+				t.Errorf("machines %v, own disks %v, volumes %v", machines, disks, b.names("volumes"))
+			}
+		} else {
+			checkMoved(t, s, rep, b)
+		}
 		k.checkClean(t)
 		checkNoImages(t, a, b)
+		if n := a.snapshots(); n > lost {
+			t.Errorf("%d snapshots are left, %d were made for nobody", n, lost)
+		}
 		if t.Failed() {
 			t.Fatalf("write %d (%s)", at, where)
 		}
@@ -245,7 +353,12 @@ func resumeAfterKill(t *testing.T, k killed, step int) {
 		}
 		points++
 	}
-	t.Logf("%d points tried", points)
+	what := "writes of the journal"
+	if k.calls {
+		what = "calls of the clouds"
+	}
+	// The loop ends with a run that nothing killed: there is no further point.
+	t.Logf("%s: %d points tried, after each %d. of the %s", k.name(), points, step, what)
 	if points < 5 {
 		t.Errorf("only %d points tried", points)
 	}
@@ -254,6 +367,7 @@ func resumeAfterKill(t *testing.T, k killed, step int) {
 // TestResumeAfterKillInProcess is the same where the clouds are in the process
 // that dies.
 func TestResumeAfterKillInProcess(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := t.TempDir(), t.TempDir()
@@ -266,12 +380,8 @@ func TestResumeAfterKillInProcess(t *testing.T) {
 			t.Fatalf("%s: not killed", at)
 		}
 		src, dst := openCloud(t, a), openCloud(t, b)
-		e := engineAt(t, state, src.inProcess(), dst.inProcess())
-		list, err := e.Status(t.Context())
-		if err != nil || len(list.Runs) != 1 || list.Runs[0].State != "interrupted" {
-			t.Fatalf("%s: %+v: %v", at, list, err)
-		}
-		rep, err := e.Resume(t.Context(), list.Runs[0].Run, migrate.ResumeOptions{})
+		e, run := interrupted(t, state, src.inProcess(), dst.inProcess())
+		rep, err := e.Resume(t.Context(), run, migrate.ResumeOptions{})
 		if err != nil {
 			t.Fatalf("%s: resume: %v", at, err)
 		}
@@ -283,6 +393,17 @@ func TestResumeAfterKillInProcess(t *testing.T) {
 		src.close()
 		dst.close()
 	}
+}
+
+// interrupted finds the one run that a process left when it died.
+func interrupted(t *testing.T, state string, endpoints ...migrate.Endpoint) (e *migrate.Engine, run string) {
+	t.Helper()
+	e = engineAt(t, state, endpoints...)
+	list, err := e.Status(t.Context())
+	if err != nil || len(list.Runs) != 1 || list.Runs[0].State != "interrupted" {
+		t.Fatalf("%+v: %v", list, err)
+	}
+	return e, list.Runs[0].Run
 }
 
 func engineAt(t *testing.T, state string, endpoints ...migrate.Endpoint) *migrate.Engine {
@@ -301,6 +422,9 @@ func runChild(t *testing.T, state, src, dst string, k killed, at string) (dead b
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childState+"="+state, childSource+"="+src, childDest+"="+dst, childKill+"="+at, childVia+"="+string(k.via), childStage+"="+k.stage)
+	if k.warm {
+		cmd.Env = append(cmd.Env, childWarm+"="+string(migrate.VerifyFull))
+	}
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

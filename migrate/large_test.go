@@ -112,12 +112,8 @@ func TestKilledInTransferE2E(t *testing.T) {
 	if killed, _ := runChild(t, state, a.url(), b.url(), killed{via: migrate.ViaRelay}, "blocks#5"); !killed {
 		t.Fatal("the migration ended before the digests of 80 MiB were journaled")
 	}
-	e := engineAt(t, state, a.remote(), b.remote())
-	list, err := e.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	rep, err := e.Resume(t.Context(), list.Runs[0].Run, migrate.ResumeOptions{})
+	e, run := interrupted(t, state, a.remote(), b.remote())
+	rep, err := e.Resume(t.Context(), run, migrate.ResumeOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,27 +3,41 @@ package migrate
 import (
 	"context"
 	"io"
-	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/time/rate"
 
 	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/relay"
 )
 
 // Limits are what the runs of a process share, so that a night's work does not
-// take a whole line. The zero value limits nothing.
+// take a whole line. The zero value limits nothing. Where the journal is one of
+// many machines, what a runbook or an endpoint bounds is bounded for all of
+// them together, and Bandwidth for this process.
 type Limits struct {
 	// Bandwidth is how many bytes a second all runs may read together; 0: any.
 	Bandwidth int64
 
+	name   string  // of the whole that Bandwidth bounds, the same on all machines; empty: this process
+	within *Limits // those that hold besides; nil for none
+
 	mu        sync.Mutex
-	total     *rate.Limiter
-	bandwidth map[string]*rate.Limiter // by endpoint
+	total     *throttle
+	bandwidth map[string]*throttle     // by endpoint
 	slots     map[string]chan struct{} // by endpoint
 }
+
+// Within are limits that hold besides l, for a part of what the process does:
+// name is what it is called on all machines that work on it.
+func (l *Limits) Within(name string, bandwidth int64) *Limits {
+	return &Limits{Bandwidth: bandwidth, name: name, within: l}
+}
+
+// throttles tells whether the whole is bounded.
+func (l *Limits) throttles() bool { return l != nil && (l.Bandwidth > 0 || l.within.throttles()) }
 
 // EndpointLimits are those of one endpoint; 0 is none.
 type EndpointLimits struct {
@@ -38,89 +52,70 @@ func pieceOf(bytesPerSecond int64) int {
 	return int(min(max(bytesPerSecond/4, 512), 256<<10))
 }
 
-func newLimiter(bytesPerSecond int64) *rate.Limiter {
-	return rate.NewLimiter(rate.Limit(bytesPerSecond), pieceOf(bytesPerSecond))
+// throttle holds bytes back: as many a second pass as the limit says, or as
+// this process's share of it is.
+type throttle struct {
+	*rate.Limiter
+	share *journal.Share
+	part  atomic.Int64
+}
+
+func newThrottle(bytesPerSecond int64, share *journal.Share) *throttle {
+	piece := pieceOf(bytesPerSecond)
+	if share != nil {
+		piece = pieceOf(bytesPerSecond / 4) // each worker has one of its own
+	}
+	return &throttle{Limiter: rate.NewLimiter(rate.Limit(bytesPerSecond), piece), share: share}
+}
+
+// wait lets n bytes through, no more than Burst.
+func (t *throttle) wait(ctx context.Context, n int) error {
+	if t.share != nil {
+		part, err := t.share.Part(ctx)
+		if err != nil {
+			return err
+		}
+		if t.part.Swap(part) != part {
+			t.SetLimit(rate.Limit(part))
+		}
+	}
+	return t.WaitN(ctx, n)
 }
 
 // throttle is what holds bytes between endpoints back; nil for nothing.
-func (l *Limits) throttle(ends ...Endpoint) []*rate.Limiter {
+func (l *Limits) throttle(j *journal.Journal, ends ...Endpoint) []*throttle {
 	if l == nil {
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []*rate.Limiter
+	var out []*throttle
 	if l.Bandwidth > 0 {
 		if l.total == nil {
-			l.total = newLimiter(l.Bandwidth)
+			var share *journal.Share
+			if l.name != "" {
+				share = j.Share("total\x1f"+l.name, l.Bandwidth)
+			}
+			l.total = newThrottle(l.Bandwidth, share)
 		}
 		out = append(out, l.total)
+	}
+	if l.within != nil {
+		return append(out, l.within.throttle(j, ends...)...)
 	}
 	for _, e := range ends {
 		if e.Limits.Bandwidth <= 0 {
 			continue
 		}
 		if l.bandwidth == nil {
-			l.bandwidth = map[string]*rate.Limiter{}
+			l.bandwidth = map[string]*throttle{}
 		}
 		if l.bandwidth[e.Name] == nil {
-			l.bandwidth[e.Name] = newLimiter(e.Limits.Bandwidth)
+			l.bandwidth[e.Name] = newThrottle(e.Limits.Bandwidth, j.Share("endpoint\x1f"+e.Name, e.Limits.Bandwidth))
 		}
 		out = append(out, l.bandwidth[e.Name])
 	}
 	return out
-}
-
-// enter waits until the endpoints have room for one transfer more, and takes
-// it. waiting is told of the endpoint that is waited for.
-func (l *Limits) enter(ctx context.Context, waiting func(endpoint string), ends ...Endpoint) (leave func(), err error) {
-	if l == nil {
-		return func() {}, nil
-	}
-	var taken []chan struct{}
-	leave = func() {
-		for _, c := range taken {
-			<-c
-		}
-	}
-	// In one order everywhere, so that two runs never wait for each other.
-	ends = slices.SortedFunc(slices.Values(ends), func(a, b Endpoint) int { return strings.Compare(a.Name, b.Name) })
-	for _, e := range ends {
-		c := l.slotsOf(e)
-		if c == nil {
-			continue
-		}
-		select {
-		case c <- struct{}{}:
-			taken = append(taken, c)
-			continue
-		default:
-			waiting(e.Name)
-		}
-		select {
-		case c <- struct{}{}:
-			taken = append(taken, c)
-		case <-ctx.Done():
-			leave()
-			return func() {}, context.Cause(ctx)
-		}
-	}
-	return leave, nil
-}
-
-func (l *Limits) slotsOf(e Endpoint) chan struct{} {
-	if e.Limits.Transfers <= 0 {
-		return nil
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.slots == nil {
-		l.slots = map[string]chan struct{}{}
-	}
-	if l.slots[e.Name] == nil {
-		l.slots[e.Name] = make(chan struct{}, e.Limits.Transfers)
-	}
-	return l.slots[e.Name]
 }
 
 // metered is content whose bytes are counted as they come and held back by
@@ -128,7 +123,7 @@ func (l *Limits) slotsOf(e Endpoint) chan struct{} {
 type metered struct {
 	cimi.Content
 	ctx      context.Context
-	limiters []*rate.Limiter
+	limiters []*throttle
 	moved    func(n int)
 }
 
@@ -178,7 +173,7 @@ func (m *metered) allowed(p []byte) []byte {
 
 func (m *metered) wait(ctx context.Context, n int) error {
 	for _, l := range m.limiters {
-		if err := l.WaitN(ctx, n); err != nil {
+		if err := l.wait(ctx, n); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause
 			}
@@ -199,7 +194,7 @@ func (r *run) open(ctx context.Context, e Endpoint, href string) (cimi.Content, 
 
 // metered is content that is counted and held back.
 func (r *run) metered(ctx context.Context, c cimi.Content) cimi.Content {
-	return &metered{Content: c, ctx: ctx, limiters: r.engine.Limits.throttle(r.src, r.dst), moved: func(n int) {
+	return &metered{Content: c, ctx: ctx, limiters: r.engine.Limits.throttle(r.engine.Journal, r.src, r.dst), moved: func(n int) {
 		r.moved.Add(int64(n))
 		r.engine.observer().Moved(r.src.Name, r.dst.Name, int64(n))
 	}}

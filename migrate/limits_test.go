@@ -2,6 +2,7 @@ package migrate_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -43,6 +44,26 @@ func TestBandwidth(t *testing.T) {
 		if least := time.Duration(float64(moved) / limit * float64(time.Second)); time.Since(started) < least {
 			t.Errorf("%s: %d bytes in %s; at %d a second that takes %s", by, moved, time.Since(started), limit, least)
 		}
+	}
+}
+
+// TestTransfersWithin: a move within one cloud takes one of its places, not two.
+func TestTransfersWithin(t *testing.T) {
+	t.Parallel()
+	a := newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	end := a.inProcess()
+	end.Limits.Transfers = 1
+	e := newEngine(t, end)
+	e.Limits = &migrate.Limits{}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	p, err := e.Plan(ctx, migrate.Options{System: "shop", Source: end, Destination: end, Name: "again"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Start(ctx, p); err != nil {
+		t.Error(err)
 	}
 }
 

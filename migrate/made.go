@@ -63,8 +63,16 @@ type making struct {
 	key string
 	made
 	body cimi.Resource
+	// of is what it is made of, which is there already; operation is one of that
+	// by which it is made where the collection takes no such entries.
+	of, operation string
 	// count tells of bytes that move meanwhile; nil where nobody knows.
 	count func() int64
+}
+
+// watching is how its Job is followed.
+func (x making) watching(r *run) watching {
+	return watching{side: x.Side, what: x.key, patience: jobPatience * r.engine.stallTimeout(), count: x.count}
 }
 
 // make makes a resource, unless it is there; one that was begun is found again
@@ -141,6 +149,12 @@ func (r *run) ask(ctx context.Context, x making, m *made) (*cimi.Accepted, error
 	b.Properties[runProperty], b.Properties[partProperty] = r.id, x.key
 	r.feed.emit(Event{Run: r.id, System: r.System, Phase: madePrefix + x.key})
 	acc, err := e.Provider.Create(ctx, m.Collection, x.body)
+	if cimi.IsUnsupported(err) && x.operation != "" {
+		a := &cimi.Action{Action: x.operation, Common: cimi.Common{Name: b.Name, Properties: b.Properties}}
+		if acc, second := e.Provider.Invoke(ctx, x.of, a); second == nil {
+			return acc, nil
+		}
+	}
 	if cimi.StatusOf(err) == 400 {
 		b.Properties = own
 		if again, second := e.Provider.Create(ctx, m.Collection, x.body); second == nil {
@@ -154,12 +168,17 @@ func (r *run) ask(ctx context.Context, x making, m *made) (*cimi.Accepted, error
 // await waits until what was accepted is there.
 func (r *run) await(ctx context.Context, x making, m *made, acc *cimi.Accepted) error {
 	e := r.endpoint(x.Side)
-	job, err := r.watch(ctx, x, acc)
+	job, err := r.watch(ctx, x.watching(r), acc)
 	if err != nil {
 		return err
 	}
-	if m.ID == "" && job != nil && len(job.AffectedResources) > 0 {
-		m.ID = job.AffectedResources[0].Href
+	if m.ID == "" && job != nil {
+		for _, r := range job.AffectedResources {
+			if r.Href != x.of {
+				m.ID = r.Href
+				break
+			}
+		}
 	}
 	if m.ID == "" {
 		own, err := r.findMade(ctx, x.key, *m)
@@ -175,37 +194,6 @@ func (r *run) await(ctx context.Context, x making, m *made, acc *cimi.Accepted) 
 	return err
 }
 
-// jobPatience is how many times longer than bytes a Job may stand still, of
-// which only percents are seen.
-const jobPatience = 30
-
-// watch follows a Job and ends when nothing moves any more: neither bytes nor
-// the Job.
-func (r *run) watch(ctx context.Context, x making, acc *cimi.Accepted) (*cimi.Job, error) {
-	waiting, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	count := x.count
-	if count == nil {
-		count = func() int64 { return 0 }
-	}
-	e := r.endpoint(x.Side)
-	w := newWatchdog(jobPatience*r.engine.stallTimeout(), count)
-	w.waiting = func(since time.Time, state string) {
-		r.wait("for "+x.key+" at "+e.Name+", whose Job says "+orNone(state), since)
-	}
-	go w.run(waiting, stop)
-	job, err := follow(waiting, e.Provider, acc, func(j *cimi.Job) {
-		w.seen(fmt.Sprint(j.State, cimi.IntValue(j.Progress), j.StatusMessage))
-	})
-	var stalled *Error
-	if errors.As(err, &stalled) && errors.Is(err, ErrStalled) {
-		own := *stalled
-		own.Side = x.Side
-		return job, &own
-	}
-	return job, err
-}
-
 // settleMade finds out what became of a resource that was being made when the
 // process died; there is false when nothing is left of it, or nothing of use.
 func (r *run) settleMade(ctx context.Context, x making, m *made) (there bool, err error) {
@@ -216,7 +204,7 @@ func (r *run) settleMade(ctx context.Context, x making, m *made) (there bool, er
 		}
 	}
 	if m.Job != "" {
-		_, err := r.watch(ctx, x, &cimi.Accepted{Job: m.Job})
+		_, err := r.watch(ctx, x.watching(r), &cimi.Accepted{Job: m.Job})
 		var failed *cimi.JobError
 		if errors.As(err, &failed) {
 			return false, nil
@@ -246,41 +234,56 @@ func (r *run) sameName(ctx context.Context, e Endpoint, collection, name string)
 	return slices.DeleteFunc(all, func(x cimi.Resource) bool { return x.Base().Name != name }), err
 }
 
-// findMade finds a resource of this run: by its mark, else, where the cloud
-// keeps no marks, as the only one of the name that was not there before.
+// findMade finds a resource of this run by its mark, or by its name where that
+// is this run's alone. Clouds show marks when all is there, some only then: one
+// of the name that is in the making is waited for. What bears no mark then may
+// be another client's, except where the cloud keeps none.
 func (r *run) findMade(ctx context.Context, key string, m made) (string, error) {
-	e := r.endpoint(m.Side)
-	there, err := r.sameName(ctx, e, m.Collection, m.Name)
-	if err != nil {
-		return "", err
+	patience, cancel := context.WithTimeout(ctx, r.engine.stallTimeout())
+	defer cancel()
+	for wait := 20 * time.Millisecond; ; wait = min(wait*2, time.Second) {
+		own, other, err := r.lookForMade(ctx, key, m)
+		if own != "" || other == nil || err != nil {
+			return own, err
+		}
+		if !inTheMaking(other) || sleep(patience, wait) != nil {
+			return "", refuse("", m.Side, other.Base().ID, ErrWhose, "remove or rename it, then resume")
+		}
 	}
-	var fresh []cimi.Resource
+}
+
+// lookForMade gives the resource of this run, or else one of the name that was
+// not there before and bears no mark; of several one that is in the making.
+func (r *run) lookForMade(ctx context.Context, key string, m made) (own string, other cimi.Resource, err error) {
+	there, err := r.sameName(ctx, r.endpoint(m.Side), m.Collection, m.Name)
+	if err != nil {
+		return "", nil, err
+	}
+	fresh := 0
 	for _, x := range there {
 		b := x.Base()
 		if slices.Contains(m.Before, b.ID) {
 			continue
 		}
 		if b.Properties[runProperty] == r.id && b.Properties[partProperty] == key {
-			return b.ID, nil
+			return b.ID, nil, nil
 		}
 		if b.Properties[runProperty] == "" {
-			fresh = append(fresh, x)
+			if fresh++; other == nil || inTheMaking(x) {
+				other = x
+			}
 		}
 	}
-	if len(fresh) == 0 {
-		return "", nil
+	if fresh == 1 && (m.Unmarked || strings.Contains(m.Name, r.id)) {
+		return other.Base().ID, nil, nil
 	}
-	id := fresh[0].Base().ID
-	if len(fresh) == 1 && (m.Unmarked || strings.Contains(m.Name, r.id) || inTheMaking(fresh[0])) {
-		return id, nil
-	}
-	return "", refuse("", m.Side, id, ErrWhose, "remove or rename it, then resume")
+	return "", other, nil
 }
 
-// inTheMaking: clouds show marks when all is there, some only then.
+// inTheMaking: its mark may not be there yet.
 func inTheMaking(r cimi.Resource) bool {
 	state, _ := cimi.Value(r, "state").(string)
-	return state == cimi.StateCreating || state == cimi.StateError
+	return state == cimi.StateCreating
 }
 
 // removeMade removes a resource, if it is there, and says so in the journal.

@@ -11,6 +11,10 @@ import (
 // was made.
 var ErrNameTaken = errors.New("a System of that name has come there since the plan was made")
 
+func nameTaken(name string, why error) error {
+	return refuse(StepImport, Destination, name, fmt.Errorf("%w: %w", ErrNameTaken, why), "begin a new run with another --name, or with --if-exists replace")
+}
+
 // stillFree looks at the name once more: between plan and import lie hours, or
 // days where the package waits in between.
 func (t *transfer) stillFree(ctx context.Context, systems string) error {
@@ -20,7 +24,7 @@ func (t *transfer) stillFree(ctx context.Context, systems string) error {
 	}
 	for _, s := range there {
 		if !slices.Contains(t.Before, s.ID) && s.Properties[runProperty] != t.id {
-			return refuse(StepImport, Destination, t.Name, fmt.Errorf("%w: %s", ErrNameTaken, s.ID), "begin a new run with another --name, or with --if-exists replace")
+			return nameTaken(t.Name, errors.New(s.ID))
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cimimove/cimimove/cimi"
@@ -81,7 +82,7 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 	if !o.Template {
 		var skip bool
 		var err error
-		if before, skip, err = importName(ctx, d, &name, o.IfExists); err != nil {
+		if before, skip, err = res.importName(ctx, d, &name, o); err != nil {
 			return res, err
 		}
 		if res.System = name; skip {
@@ -96,12 +97,15 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 	if o.Name != "" || o.IfExists == ExistsRename {
 		choice.Name = name
 	}
-	if o.ParallelDisks > 1 {
+	if !o.Template {
 		t, err := readTarget(ctx, d)
 		if err != nil {
 			return res, at(StepPlan, Destination, d.Name, err)
 		}
 		choice.ParallelDisks = min(o.ParallelDisks, int(t.importCapability(cimi.CapabilityParallelDisks)))
+		if t.capable("System", cimi.CapabilityUniqueName) {
+			choice.Unique, choice.Before = name, before
+		}
 	}
 	i := &oneImport{dst: d, opts: o, name: name, feed: newFeed(o.Events)}
 	defer i.feed.close()
@@ -128,7 +132,7 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 		}
 	}
 	if o.PowerOn {
-		return res, startSystem(ctx, d, system)
+		return res, at(StepStart, Destination, system, startAt(ctx, d.Provider, system))
 	}
 	return res, nil
 }
@@ -167,9 +171,23 @@ func packageFindings(ctx context.Context, pkg ovf.Package, o ImportOptions) ([]o
 	return worth, nil
 }
 
-// importName decides about Systems of the same name, as planName does.
-func importName(ctx context.Context, d Endpoint, name *string, policy IfExists) (before []string, skip bool, err error) {
-	p := &Plan{Name: *name, System: *name, opts: Options{Destination: d, Name: *name, IfExists: policy}}
+// importName decides about Systems of the same name, as planName does. A name
+// that was asked for is refused when no cloud takes it; that of a package is cut
+// to what clouds take, with a finding.
+func (r *ImportResult) importName(ctx context.Context, d Endpoint, name *string, o ImportOptions) (before []string, skip bool, err error) {
+	if o.Name == "" {
+		*name = strings.Join(strings.Fields(*name), " ") // as hosts do
+		if short := cut(*name); short != *name {
+			r.note([]ovf.Finding{{ID: RuleName, Severity: ovf.Warning, Object: fmt.Sprintf("name %.40q", *name), Message: fmt.Sprintf("has %d bytes and is cut to %d", len(*name), len(short)), Hint: "--name NAME gives another"}})
+			*name = short
+		}
+	}
+	p := &Plan{Name: *name, System: *name, opts: Options{Destination: d, Name: *name, IfExists: o.IfExists, Allow: o.Allow}}
+	if o.Name != "" {
+		if err := p.planNameForm(ctx, nil); err != nil {
+			return nil, false, err
+		}
+	}
 	if err := p.planName(ctx, nil); err != nil {
 		return nil, false, err
 	}
@@ -198,14 +216,6 @@ func importValues(env *ovf.Envelope, o ImportOptions) error {
 	return p.verdict()
 }
 
-func startSystem(ctx context.Context, d Endpoint, id string) error {
-	acc, err := d.Provider.Invoke(ctx, id, &cimi.Action{Action: cimi.ActionStart})
-	if err == nil {
-		_, err = follow(ctx, d.Provider, &cimi.Accepted{Job: acc.Job, Done: acc.Done || acc.Job == ""}, nil)
-	}
-	return at(StepStart, Destination, id, err)
-}
-
 // oneImport is an import without a journal.
 type oneImport struct {
 	pkg    ovf.Package
@@ -232,6 +242,9 @@ func (i *oneImport) run(ctx context.Context, a *cimi.Action) (*cimi.Job, string,
 		defer i.server.Close()
 		a.Source = i.server.URL()
 		acc, err = i.dst.Provider.Invoke(ctx, collection, a)
+	}
+	if cimi.IsConflict(err) && a.Properties[cimi.UniqueName] != "" {
+		return nil, "", nameTaken(i.name, err)
 	}
 	if err != nil {
 		return nil, "", at(StepImport, Destination, i.dst.Name, err)
@@ -378,7 +391,7 @@ func ExportPackage(ctx context.Context, src Endpoint, system string) (*Exported,
 	if err != nil {
 		return nil, err
 	}
-	acc, err := exportSystem(ctx, src.Provider, s.ID)
+	acc, err := exportSystem(ctx, src.Provider, s.ID, cimi.ActionExport, nil)
 	if err != nil {
 		return nil, at(StepExport, Source, s.Name, err)
 	}

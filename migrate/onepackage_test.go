@@ -5,9 +5,12 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/cimimove/cimimove/cimi/host/vsphere/vctest"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/cert"
+	"github.com/cimimove/cimimove/ovf/manifest"
 )
 
 // TestImportPackage takes a package in, from a file that can seek and from a
@@ -84,5 +87,29 @@ func TestImportExists(t *testing.T) {
 	res, err := migrate.ImportPackage(t.Context(), hosttest.Package(t, s.OVA(t)), c.remote(), migrate.ImportOptions{IfExists: migrate.ExistsRename})
 	if err != nil || res.System != "shop-2" {
 		t.Errorf("%+v: %v", res, err)
+	}
+}
+
+// TestImportPackageAttested: a package is wrapped more than once on its way to a
+// vCenter, which is asked all the same for the digests of what has arrived.
+func TestImportPackageAttested(t *testing.T) {
+	t.Parallel()
+	v := vctest.New(t, vctest.Options{})
+	c := &vCloud{cloud: &cloud{t: t, dir: t.TempDir()}, v: v, disk: "thin"}
+	c.open()
+	s := hosttest.NewSample(t, "shop", 1)
+	s.Algorithm = manifest.SHA1
+	for name, disks := range map[string]int{"one": 1, "several": 4} {
+		asked := v.Calls("HttpNfcLeaseGetManifest")
+		pkg := ovf.Package(hosttest.Package(t, s.OVA(t)))
+		if disks == 1 {
+			pkg = cert.Enforce(pkg, cert.Demand{})
+		}
+		if _, err := migrate.ImportPackage(t.Context(), pkg, migrate.Endpoint{Name: c.url(), Provider: c.p}, migrate.ImportOptions{Name: name, ParallelDisks: disks}); err != nil {
+			t.Fatal(err)
+		}
+		if n := v.Calls("HttpNfcLeaseGetManifest") - asked; n != 1+2 {
+			t.Errorf("%s disk at a time: the digests were asked for %d times, want once before and once for each of two disks", name, n)
+		}
 	}
 }

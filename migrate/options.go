@@ -87,6 +87,9 @@ type Options struct {
 	ParallelDisks int
 	// Quiesce says how running machines come to rest; default graceful.
 	Quiesce Quiesce
+	// Warm copies the disks while the machines run, and sends what has changed
+	// when they are at rest.
+	Warm bool
 	// SourceAfter says what becomes of the source; default keep.
 	SourceAfter SourceAfter
 	// StopTimeout is how long machines may take to stop; 0: the Engine's.
@@ -102,9 +105,13 @@ type Options struct {
 	Throttled bool
 	// Relay says where a destination outside this process fetches from.
 	Relay RelayOptions
+	// Survey is shared by the plans of many Systems; nil: this one asks for itself.
+	Survey *Survey
 	// Measured tells what earlier runs between two endpoints moved, for the
 	// estimate; nil where nothing is known. Engine.Plan sets it.
 	Measured func(source, destination string) (Rate, bool)
+	// MeasuredHash tells how fast earlier warm runs compared and proved disks.
+	MeasuredHash func(source, destination string) (Rate, bool)
 }
 
 // Quiesce says how machines that run at the source come to rest before their
@@ -149,6 +156,9 @@ func (o *Options) setDefaults() {
 	def(&o.OnFailure, FailureRollback)
 	def(&o.Quiesce, QuiesceGraceful)
 	def(&o.SourceAfter, SourceKeep)
+	if o.Survey == nil {
+		o.Survey = &Survey{}
+	}
 	if o.ParallelDisks == 0 {
 		o.ParallelDisks = 2
 	}

@@ -129,6 +129,9 @@ func (r *run) partsShape(ctx context.Context) (*Shape, error) {
 		}
 	}
 	for _, d := range r.Shape.Disks {
+		if d.Kept {
+			continue // it came with its machine
+		}
 		res, err := get("Volume", d.ID, d.Name)
 		if err != nil {
 			return shape, err
@@ -166,10 +169,7 @@ func (r *run) partIDs() []string {
 func (r *run) startParts(ctx context.Context) error {
 	ids := r.partIDs()
 	for _, id := range ids {
-		acc, err := r.dst.Provider.Invoke(ctx, id, &cimi.Action{Action: cimi.ActionStart})
-		if err == nil {
-			_, err = follow(ctx, r.dst.Provider, &cimi.Accepted{Job: acc.Job, Done: acc.Done || acc.Job == ""}, nil)
-		}
+		err := startAt(ctx, r.dst.Provider, id)
 		switch {
 		case cimi.IsConflict(err): // it runs
 		case cimi.IsUnsupported(err):

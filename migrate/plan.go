@@ -42,10 +42,12 @@ type Plan struct {
 	SourceAfter SourceAfter       `json:"sourceAfter"`
 	Space       Space             `json:"space"`
 	// ParallelDisks is how many disks move at the same time.
-	ParallelDisks int           `json:"parallelDisks"`
-	Estimate      Estimate      `json:"estimate"`
-	Resume        Resumption    `json:"resume"`
-	Findings      []ovf.Finding `json:"findings"`
+	ParallelDisks int      `json:"parallelDisks"`
+	Estimate      Estimate `json:"estimate"`
+	// Warm is there when the disks are copied while the machines run.
+	Warm     *WarmPlan     `json:"warm,omitempty"`
+	Resume   Resumption    `json:"resume"`
+	Findings []ovf.Finding `json:"findings"`
 
 	opts     Options // its Providers refuse every change
 	src, dst Endpoint
@@ -57,6 +59,14 @@ type Plan struct {
 	// refuseEULAs and refuseMissing: the package is deployed for the first time,
 	// so nobody has accepted its licences or given its properties yet.
 	refuseEULAs, refuseMissing bool
+}
+
+// Document is the plan to be shown and not to be started: without what only
+// carrying it out needs, so that many can be kept.
+func (p *Plan) Document() *Plan {
+	d := *p
+	d.opts, d.src, d.dst, d.shape, d.env, d.target, d.before, d.assembly = Options{}, Endpoint{}, Endpoint{}, nil, nil, target{}, nil, nil
+	return &d
 }
 
 // PlannedDisk is a disk that will move.
@@ -119,7 +129,7 @@ func NewPlan(ctx context.Context, o Options) (*Plan, error) {
 		}
 	}
 	for _, f := range []func(context.Context, *cimi.System) error{
-		p.planName, p.planNameForm, p.planNetworks, p.planMAC, p.planTwice, p.planPower, p.planDescriptor, p.planWay, p.planLosses, p.planCIMI,
+		p.planName, p.planNameForm, p.planNetworks, p.planMAC, p.planTwice, p.planPower, p.planDescriptor, p.planWay, p.planWarm, p.planLosses, p.planCIMI,
 		p.planAssembly, p.planConfigurations, p.planLimits, p.planSpace, p.planAfter,
 	} {
 		if err := f(ctx, s); err != nil {
@@ -129,6 +139,7 @@ func NewPlan(ctx context.Context, o Options) (*Plan, error) {
 	p.planParallel()
 	p.planResume()
 	p.planEstimate()
+	p.planDowntime()
 	return p, p.verdict()
 }
 
@@ -162,7 +173,7 @@ func (p *Plan) verdict() error {
 	}
 	side := Destination
 	switch f.ID {
-	case RuleExport, RulePower, RuleAfter:
+	case RuleExport, RulePower, RuleAfter, RuleWarmSource, RuleLocalDisk:
 		side = Source
 	case RuleProperty, RulePropertyFixed, RulePropertyValue, RulePropertyMissing, RuleDescriptor, RuleConfiguration:
 		side = PackageSide

@@ -48,17 +48,39 @@ const rateRuns = 10
 
 // Plan is NewPlan with what the journal knows of earlier runs.
 func (e *Engine) Plan(ctx context.Context, o Options) (*Plan, error) {
+	if o.Survey == nil {
+		o.Survey = &Survey{}
+	}
 	o.Measured = func(source, destination string) (Rate, bool) {
-		rate, err := measured(ctx, e.Journal, source, destination)
+		rate, err := o.Survey.rates.get(source+"\x1f"+destination, func() (Rate, error) { return measured(ctx, e.Journal, source, destination) })
 		return rate, err == nil && rate.Runs > 0 // an estimate is no reason to fail
 	}
+	o.MeasuredHash = func(source, destination string) (Rate, bool) {
+		rate, err := measuredBy(ctx, e.Journal, source, destination, func(rep *Report) int64 {
+			if rep.Warm == nil {
+				return 0
+			}
+			return rep.Warm.HashBytesPerSecond
+		})
+		return rate, err == nil && rate.Runs > 0
+	}
 	o.Objects = e.Objects
-	o.Throttled = e.Limits != nil && e.Limits.Bandwidth > 0
+	o.Throttled = e.Limits.throttles()
 	return NewPlan(ctx, o)
 }
 
 // measured is the median rate of the latest runs between two endpoints.
 func measured(ctx context.Context, j *journal.Journal, source, destination string) (Rate, error) {
+	return measuredBy(ctx, j, source, destination, func(rep *Report) int64 {
+		if took := rep.moving(); took > 0 && rep.Bytes.Logical > 0 {
+			return int64(float64(rep.Bytes.Logical) / took.Seconds())
+		}
+		return 0
+	})
+}
+
+// measuredBy is the median of a rate of their reports; 0 is none.
+func measuredBy(ctx context.Context, j *journal.Journal, source, destination string, of func(*Report) int64) (Rate, error) {
 	runs, err := j.RunsBetween(ctx, source, destination, rateRuns)
 	if err != nil {
 		return Rate{}, err
@@ -66,11 +88,11 @@ func measured(ctx context.Context, j *journal.Journal, source, destination strin
 	var rates []int64
 	for _, row := range runs {
 		var rep Report
-		if json.Unmarshal(row.Report, &rep) != nil || rep.Bytes.Logical == 0 {
+		if json.Unmarshal(row.Report, &rep) != nil {
 			continue
 		}
-		if took := rep.moving(); took > 0 {
-			rates = append(rates, int64(float64(rep.Bytes.Logical)/took.Seconds()))
+		if rate := of(&rep); rate > 0 {
+			rates = append(rates, rate)
 		}
 	}
 	if len(rates) == 0 {
@@ -84,7 +106,7 @@ func measured(ctx context.Context, j *journal.Journal, source, destination strin
 func (rep *Report) moving() time.Duration {
 	var sum time.Duration
 	for _, s := range rep.Steps {
-		if s.Ended != nil && (s.Name == string(StepTransfer) || s.Name == string(StepVerify)) {
+		if s.Ended != nil && (s.Name == string(StepTransfer) || s.Name == string(StepDelta) || s.Name == string(StepVerify)) {
 			sum += s.Ended.Sub(s.Started)
 		}
 	}

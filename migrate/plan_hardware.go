@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/ovf"
 )
 
@@ -66,17 +67,55 @@ func (p *Plan) drivers(m *PlannedMachine) {
 	disks := slices.DeleteFunc(slices.Clone(m.Controllers), func(s string) bool {
 		return !strings.HasPrefix(s, "scsi") && !strings.HasPrefix(s, "sata") && !strings.HasPrefix(s, "ide") || virtio(s)
 	})
-	cards := slices.DeleteFunc(slices.Clone(m.CardTypes), virtio)
-	if len(disks)+len(cards) == 0 {
+	known := append(disks, slices.DeleteFunc(slices.Clone(m.CardTypes), virtio)...)
+	if len(known) == 0 {
 		return
 	}
-	message := fmt.Sprintf("driver risk: its guest knows %s, and perhaps no virtio; these devices are kept", strings.Join(append(disks, cards...), ", "))
+	message := fmt.Sprintf("driver risk: its guest knows %s, and perhaps no virtio; ", strings.Join(known, ", "))
 	severity := ovf.Info
+	made, told := p.target.devices()
+	lost := slices.DeleteFunc(slices.Clone(known), func(s string) bool { return matches(made, s) })
+	switch {
+	case p.Via == ViaResources || !p.target.keepsDescriptor():
+		severity = ovf.Warning
+		message += "nothing tells the destination of these devices"
+	case !told:
+		message += "the descriptor asks for these devices, and the destination does not say whether it has them"
+	case len(lost) > 0:
+		severity = ovf.Warning
+		message += fmt.Sprintf("the destination has no %s and gives it virtio in its place", strings.Join(lost, ", "))
+	default:
+		message += "these devices are kept"
+	}
 	if strings.Contains(strings.ToLower(m.OS), "windows") {
 		severity = ovf.Warning
 		message += "; Windows has no virtio drivers of its own"
 	}
 	p.find(RuleDriver, severity, "machine "+m.Name, message, "where the destination has virtio only, a hook can run virt-v2v-in-place before the start")
+}
+
+// devices are those that the destination says it gives machines as packages
+// have them; told is false where it says nothing.
+func (t target) devices() (made [][]string, told bool) {
+	m := t.metadata["System"]
+	if m == nil {
+		return nil, false
+	}
+	list, told := m.Capability(cimi.CapabilityDevices).(string)
+	for entry := range strings.SplitSeq(strings.ToLower(list), ",") {
+		if words := strings.Fields(entry); len(words) > 0 {
+			made = append(made, words)
+		}
+	}
+	return made, told
+}
+
+// matches tells whether all words of one entry stand in a device.
+func matches(made [][]string, device string) bool {
+	device = strings.ToLower(device)
+	return slices.ContainsFunc(made, func(words []string) bool {
+		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(device, w) })
+	})
 }
 
 func virtio(device string) bool { return strings.Contains(strings.ToLower(device), "virtio") }

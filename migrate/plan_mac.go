@@ -11,7 +11,8 @@ import (
 )
 
 // planMAC looks whether addresses that are to be kept are taken already at the
-// destination. Those of a System that will be replaced do not count.
+// destination: on the network that a card is connected to that refuses the plan,
+// elsewhere it is told of. Those of a System that will be replaced do not count.
 func (p *Plan) planMAC(ctx context.Context, _ *cimi.System) error {
 	if p.opts.MAC != "keep" || p.Skip {
 		return nil
@@ -33,13 +34,53 @@ func (p *Plan) planMAC(ctx context.Context, _ *cimi.System) error {
 	}
 	for _, m := range p.shape.Machines {
 		for _, c := range m.Cards {
-			if by, ok := taken[c.MAC]; ok && c.MAC != "" {
-				p.find(RuleMAC, ovf.Warning, "machine "+m.Name, fmt.Sprintf("its MAC address %s is kept, and %s at the destination has it too", c.MAC, by),
-					"--mac regenerate gives new ones; two machines with one address on one network lose packets")
+			by, ok := taken[c.MAC]
+			if !ok || c.MAC == "" {
+				continue
 			}
+			network, same, err := p.sameNetwork(ctx, c)
+			if err != nil {
+				return at(StepPlan, Destination, p.opts.Destination.Name, err)
+			}
+			severity, where := ovf.Warning, "at the destination"
+			if same {
+				severity, where = ovf.Error, "on its network "+network
+			}
+			p.find(RuleMAC, severity, "machine "+m.Name, fmt.Sprintf("its MAC address %s is kept, and %s %s has it too", c.MAC, by, where),
+				"--mac regenerate gives new ones; two machines with one address on one network lose packets")
 		}
 	}
 	return nil
+}
+
+// sameNetwork tells whether a card's address is on the network of the
+// destination that the card will be connected to. A network that is made with
+// the System has nobody on it yet.
+func (p *Plan) sameNetwork(ctx context.Context, c CardShape) (network string, same bool, err error) {
+	i := slices.IndexFunc(p.shape.Networks, func(n NetworkShape) bool { return n.ID == c.Network })
+	if i < 0 || i >= len(p.Networks) || p.Networks[i].New {
+		return "", false, nil
+	}
+	to := p.Networks[i].Target
+	dst := p.opts.Destination.Provider
+	all, err := listIfThere(ctx, dst, cimi.HrefOf(p.target.entry.Networks))
+	if err != nil {
+		return to, false, err
+	}
+	for _, r := range all {
+		n, ok := r.(*cimi.Network)
+		if !ok || n.Name != to && n.ID != to {
+			continue
+		}
+		var seen []string
+		if err := networkShape(n).endpoints(ctx, dst, func(e *cimi.ProtocolEndpoint) { seen = append(seen, strings.ToLower(e.Address)) }); err != nil {
+			return to, false, err
+		}
+		if slices.Contains(seen, c.MAC) {
+			return to, true, nil
+		}
+	}
+	return to, false, nil
 }
 
 // takenMACs are the addresses at the destination, with what has them.

@@ -23,6 +23,8 @@ func (p *Plan) planPower(_ context.Context, s *cimi.System) error {
 	case p.opts.Quiesce == QuiesceRefuse:
 		p.find(RulePower, ovf.Error, p.System, "runs and must not be stopped, but the source exports stopped machines only: "+strings.Join(running, ", "),
 			"--quiesce graceful stops them for the move")
+	case p.opts.Warm:
+		p.find(RulePower, ovf.Warning, p.System, "runs while its disks are copied, and is stopped for what has changed by then: "+strings.Join(running, ", "), "")
 	default:
 		p.find(RulePower, ovf.Warning, p.System, "runs and is stopped for the move: "+strings.Join(running, ", "), "")
 	}

@@ -143,8 +143,14 @@ func (t target) lacks(typeName, capability string) bool {
 	return v == nil || strings.EqualFold(fmt.Sprint(v), "false")
 }
 
-// outside adds disks that a machine uses and that are none of the System's, and
-// finds storage of machines that is no Volume.
+// capable tells whether a cloud says that it is capable of something.
+func (t target) capable(typeName, capability string) bool {
+	m := t.metadata[typeName]
+	return m != nil && len(m.Capabilities) > 0 && !t.lacks(typeName, capability)
+}
+
+// outside adds disks that a machine uses and that are none of the System's
+// Volumes.
 func (p *Plan) outside(ctx context.Context) error {
 	src := p.opts.Source.Provider
 	for _, m := range p.shape.Machines {
@@ -160,29 +166,10 @@ func (p *Plan) outside(ctx context.Context) error {
 			if !ok {
 				return fmt.Errorf("%s: expected a Volume, the cloud answered a %s", id, r.TypeName())
 			}
-			d := diskShape(v)
-			p.shape.Disks = append(p.shape.Disks, d)
-			p.Disks = append(p.Disks, PlannedDisk{Name: d.Name, ID: d.OVFID, CapacityBytes: d.Capacity * 1000, Storage: lookup(p.opts.Storage, d.Name)})
-			p.Bytes += d.Capacity * 1000
-		}
-		r, err := src.Get(ctx, m.ID, cimi.ReadOptions{})
-		if err != nil {
-			return err
-		}
-		machine, ok := r.(*cimi.Machine)
-		if !ok {
-			continue
-		}
-		disks, err := listIfThere(ctx, src, cimi.HrefOf(machine.Disks))
-		if err != nil {
-			return err
-		}
-		for _, d := range disks {
-			p.find(RuleLocalDisk, ovf.Error, "machine "+m.Name, fmt.Sprintf("has a disk of its own (%s), which is no Volume: there is no image of it alone", cmp.Or(d.Base().Name, d.Base().ID)),
-				"move its content to a Volume; --allow "+RuleLocalDisk+" moves the machine without it")
+			p.addDisk(diskShape(v))
 		}
 	}
-	return nil
+	return p.planOwn(ctx)
 }
 
 // planPartNames decides about what has the names of the parts, where there are
@@ -230,7 +217,9 @@ func (p *Plan) partNames() []string {
 		out = append(out, p.assembly.Names[m.ID])
 	}
 	for _, d := range p.shape.Disks {
-		out = append(out, p.assembly.Names[d.ID])
+		if !d.Kept {
+			out = append(out, p.assembly.Names[d.ID])
+		}
 	}
 	return out
 }
@@ -267,7 +256,7 @@ func (p *Plan) planStorage(ctx context.Context) error {
 	p.assembly.Storage = map[string]string{}
 	for _, d := range p.shape.Disks {
 		place := lookup(p.opts.Storage, p.assembly.Keys[d.ID])
-		if place == "" {
+		if place == "" || d.Kept { // no Volume, so of no VolumeConfiguration
 			continue
 		}
 		i := slices.IndexFunc(all, func(r cimi.Resource) bool { return r.Base().Name == place || r.Base().ID == place })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/ovf"
@@ -101,6 +102,9 @@ func (p *Plan) planLimits(context.Context, *cimi.System) error {
 		p.within("Machine", "memory", "machine "+m.Name, m.MemoryKiB)
 	}
 	for _, d := range p.shape.Disks {
+		if d.Kept {
+			continue
+		}
 		p.within("Volume", "capacity", "disk "+d.Name, d.Capacity)
 	}
 	return nil
@@ -127,6 +131,18 @@ func (p *Plan) within(typeName, attribute, object string, value int64) {
 
 // maxName bounds the name of a System: longer ones are cut by clouds.
 const maxName = 255
+
+// cut is a name as clouds take it.
+func cut(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	name = name[:maxName]
+	for !utf8.ValidString(name) {
+		name = name[:len(name)-1]
+	}
+	return name
+}
 
 // planNameForm refuses names that no cloud takes.
 func (p *Plan) planNameForm(context.Context, *cimi.System) error {

@@ -58,6 +58,7 @@ type savedOptions struct {
 	Stage         string            `json:"stage,omitempty"`
 	Relay         RelayOptions      `json:"relay"`
 	ParallelDisks int               `json:"parallelDisks,omitempty"`
+	Warm          bool              `json:"warm,omitempty"`
 }
 
 const savedVersion = 1
@@ -73,7 +74,7 @@ func (p *Plan) Save(w io.Writer) error {
 		Source: p.Source, Destination: p.Destination, System: p.ID, Name: o.Name, Nets: o.Nets, Storage: o.Storage, Controllers: o.Controllers, MAC: o.MAC,
 		PropertyKeys: slices.Sorted(maps.Keys(o.Properties)), Configuration: o.Configuration, Via: o.Via, Verify: o.Verify, IfExists: o.IfExists,
 		OnFailure: o.OnFailure, PowerOn: o.PowerOn, Allow: o.Allow, Deny: o.Deny, Strict: o.Strict, AcceptEULAs: o.AcceptEULAs,
-		Quiesce: o.Quiesce, SourceAfter: o.SourceAfter, StopTimeout: o.StopTimeout, Hooks: hookNames(o.Hooks), Stage: o.Stage, Relay: o.Relay, ParallelDisks: o.ParallelDisks}}
+		Quiesce: o.Quiesce, SourceAfter: o.SourceAfter, StopTimeout: o.StopTimeout, Hooks: hookNames(o.Hooks), Stage: o.Stage, Relay: o.Relay, ParallelDisks: o.ParallelDisks, Warm: o.Warm}}
 	b, err := json.MarshalIndent(saved, "", "  ")
 	if err != nil {
 		return err
@@ -124,7 +125,7 @@ func (e *Engine) Again(ctx context.Context, s *SavedPlan, src, dst Endpoint, aga
 	p, err := e.Plan(ctx, Options{Source: src, Destination: dst, System: o.System, Name: o.Name, Nets: o.Nets, Storage: o.Storage, Controllers: o.Controllers, MAC: o.MAC,
 		Properties: again.Properties, Configuration: o.Configuration, Via: o.Via, Verify: o.Verify, IfExists: o.IfExists, OnFailure: o.OnFailure,
 		PowerOn: o.PowerOn, Allow: o.Allow, Deny: o.Deny, Strict: o.Strict, AcceptEULAs: o.AcceptEULAs, Quiesce: o.Quiesce,
-		SourceAfter: o.SourceAfter, StopTimeout: o.StopTimeout, Hooks: again.Hooks, Stage: o.Stage, Relay: o.Relay, ParallelDisks: o.ParallelDisks})
+		SourceAfter: o.SourceAfter, StopTimeout: o.StopTimeout, Hooks: again.Hooks, Stage: o.Stage, Relay: o.Relay, ParallelDisks: o.ParallelDisks, Warm: o.Warm})
 	if p == nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package migrate
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/cimimove/cimimove/cimi"
 )
@@ -16,7 +17,16 @@ func (r *run) properties() (map[string]string, error) {
 		}
 	}
 	return importProperties(importChoice{Name: r.Name, Nets: r.Nets, Storage: r.Storage, MAC: r.MAC, Configuration: r.Config, Controllers: r.Controllers,
-		Properties: r.values, Run: r.id, ParallelDisks: r.ParallelDisks}), nil
+		Properties: r.values, Run: r.id, ParallelDisks: r.ParallelDisks,
+		Unique: r.uniqueName(), Before: r.Before}), nil
+}
+
+// uniqueName is the System's where the destination sees to it that it is free.
+func (r record) uniqueName() string {
+	if r.Unique {
+		return r.Name
+	}
+	return ""
 }
 
 // importChoice is what an import may be told.
@@ -29,6 +39,9 @@ type importChoice struct {
 	Properties    map[string]string
 	Run           string
 	ParallelDisks int
+	// Unique is the name that, the cloud willing, no System but those Before has.
+	Unique string
+	Before []string
 }
 
 // runProperty marks the System of a run at the destination.
@@ -60,6 +73,10 @@ func importProperties(c importChoice) map[string]string {
 		out["ovf.property."+k] = v
 	}
 	set(runProperty, c.Run)
+	if c.Unique != "" {
+		set(cimi.UniqueName, c.Unique)
+		set(cimi.Besides, strings.Join(c.Before, " "))
+	}
 	if c.ParallelDisks > 1 {
 		set(cimi.ParallelDisks, strconv.Itoa(c.ParallelDisks))
 	}

@@ -18,10 +18,27 @@ func (r *run) quiesce(ctx context.Context) error {
 	if err := r.notes(StepQuiesce, &n); err != nil {
 		return err
 	}
+	r.leaveSnapshot(ctx)
+	if err := r.takesDelta(ctx); err != nil {
+		return err
+	}
+	if !r.begun(StepQuiesce) {
+		var err error
+		if n.Base, err = r.takeBase(ctx); err != nil {
+			return err
+		}
+	}
 	if err := r.begin(ctx, StepQuiesce, n, nil); err != nil {
 		return err
 	}
 	for _, m := range r.Shape.Machines {
+		if r.Warm {
+			// Long after the plan: one may have been started, or stopped.
+			var err error
+			if m.State, err = r.powerOf(ctx, m.ID); err != nil {
+				return at(StepQuiesce, Source, m.Name, err)
+			}
+		}
 		if !runs(m.State) || r.Quiesce == QuiesceRefuse {
 			continue
 		}
@@ -47,10 +64,10 @@ func (r *run) stopFor(ctx context.Context, m MachineShape, stopped *[]string, no
 var errNotInTime = errors.New("did not stop in time")
 
 // stopMachine asks a machine to stop, and switches it off when it does not in
-// time and that is the policy.
+// time, or cannot be asked, and that is the policy.
 func (r *run) stopMachine(ctx context.Context, m MachineShape) error {
 	err := r.stopWithin(ctx, m, false)
-	if !errors.Is(err, errNotInTime) {
+	if err == nil || ctx.Err() != nil || r.Quiesce != QuiesceForce && !errors.Is(err, errNotInTime) {
 		return err
 	}
 	if r.Quiesce != QuiesceForce {
@@ -59,10 +76,17 @@ func (r *run) stopMachine(ctx context.Context, m MachineShape) error {
 	return r.stopWithin(ctx, m, true)
 }
 
+// switchOff is what a machine that is switched off has at least: how long its
+// guest was given says nothing of that.
+const switchOff = time.Minute
+
 func (r *run) stopWithin(ctx context.Context, m MachineShape, force bool) error {
 	limit := r.StopTimeout
 	if limit <= 0 {
 		limit = r.engine.stopTimeout()
+	}
+	if force {
+		limit = max(limit, switchOff)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w: it had %s", errNotInTime, limit))
 	defer cancel()
@@ -117,12 +141,27 @@ func (r *run) powerOf(ctx context.Context, machine string) (string, error) {
 
 // stillAtRest refuses to go on with a run whose machines have been started
 // since: what was copied of them is out of date.
-func (r *run) stillAtRest(ctx context.Context) error {
+func (r *run) stillAtRest(ctx context.Context) error { return r.atRest(ctx, false) }
+
+// neverRan is stillAtRest when all is copied: a source that is gone by now takes
+// the copy, which may be all that is left, not with it. One that waited in
+// another place may not even be reached any more.
+func (r *run) neverRan(ctx context.Context) error {
+	if r.Warm || r.done(StepStage) {
+		return nil
+	}
+	return r.atRest(ctx, true)
+}
+
+func (r *run) atRest(ctx context.Context, mayBeGone bool) error {
 	if r.Quiesce == QuiesceRefuse {
 		return nil
 	}
 	for _, m := range r.Shape.Machines {
 		state, err := r.powerOf(ctx, m.ID)
+		if cimi.IsNotFound(err) && mayBeGone {
+			continue
+		}
 		if err != nil && !cimi.IsNotFound(err) {
 			return at(StepExport, Source, m.Name, err)
 		}

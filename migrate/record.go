@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/ovf"
 )
 
@@ -38,10 +39,13 @@ type record struct {
 	Bytes        int64             `json:"bytes"`
 	// ParallelDisks move at the same time; Chunk is how many bytes of each may
 	// have to be sent twice, 0 where the destination keeps nothing.
-	ParallelDisks int           `json:"parallelDisks,omitempty"`
-	Chunk         int64         `json:"chunk,omitempty"`
-	StopTimeout   time.Duration `json:"stopTimeout,omitempty"`
-	Hooks         []string      `json:"hooks,omitempty"`
+	ParallelDisks int `json:"parallelDisks,omitempty"`
+	// Unique: the destination itself sees to it that the name is free.
+	Unique      bool          `json:"unique,omitempty"`
+	Chunk       int64         `json:"chunk,omitempty"`
+	StopTimeout time.Duration `json:"stopTimeout,omitempty"`
+	Warm        bool          `json:"warm,omitempty"`
+	Hooks       []string      `json:"hooks,omitempty"`
 	// Assembly is how the parts are made, on the way by resources.
 	Assembly *assembly `json:"assembly,omitempty"`
 	// PlanDoc is the plan as hooks get it; empty without hooks.
@@ -60,7 +64,8 @@ func (p *Plan) record() record {
 		IfExists: o.IfExists, OnFailure: o.OnFailure, MAC: o.MAC, Nets: o.Nets, Storage: o.Storage, Controllers: o.Controllers,
 		PropertyKeys: slices.Sorted(maps.Keys(o.Properties)), Config: o.Configuration, PowerOn: o.PowerOn, Quiesce: o.Quiesce, SourceAfter: o.SourceAfter,
 		Stage: p.Stage, Relay: o.Relay, Before: p.before, Shape: p.shape, Findings: p.Findings, Bytes: p.Bytes, ParallelDisks: p.ParallelDisks, Chunk: p.Resume.ChunkBytes,
-		StopTimeout: o.StopTimeout, Hooks: hookNames(o.Hooks), Assembly: p.assembly, PlanDoc: doc}
+		StopTimeout: o.StopTimeout, Warm: o.Warm, Hooks: hookNames(o.Hooks), Assembly: p.assembly, PlanDoc: doc,
+		Unique: p.target.capable("System", cimi.CapabilityUniqueName)}
 }
 
 func (r record) encode() json.RawMessage {
@@ -78,6 +83,8 @@ func (r record) mapped(network string) bool { return network != "" && lookup(r.N
 
 type quiesceNotes struct {
 	Stopped []string `json:"stopped,omitempty"` // ids of machines that ran
+	// Base is what the disks at the destination held before, by diskId.
+	Base map[string]baseNote `json:"base,omitempty"`
 }
 
 type exportNotes struct {
@@ -87,6 +94,8 @@ type exportNotes struct {
 	Version    string `json:"version,omitempty"`
 	Size       int64  `json:"size,omitempty"`
 	Descriptor string `json:"descriptor,omitempty"` // SHA-256
+	// Points are what disks were exported at; see exportPoints.
+	Points map[string]string `json:"points,omitempty"`
 	// Images are where the disks are read, on the way by resources.
 	Images []imageNote `json:"images,omitempty"`
 }
@@ -94,12 +103,16 @@ type exportNotes struct {
 type transferNotes struct {
 	Attempt int    `json:"attempt"`
 	Listen  string `json:"listen,omitempty"` // address taken; empty in process
+	Reach   string `json:"reach,omitempty"`  // how the destination gets there
 	// Linked: the destination fetches from where the package waits.
 	Linked  bool  `json:"linked,omitempty"`
 	Read    int64 `json:"read"`
 	Written int64 `json:"written"`
 	// Disks are the source's content digests, by diskId.
 	Disks map[string]diskNote `json:"disks,omitempty"`
+	// Copied is what disks were copied that the source's cloud keeps track of, by
+	// diskId; see copiedDigests.
+	Copied map[string]diskNote `json:"copied,omitempty"`
 }
 
 type diskNote struct {

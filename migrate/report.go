@@ -28,7 +28,9 @@ type Report struct {
 	Verify        Verify       `json:"verify,omitempty"`
 	Steps         []StepReport `json:"steps"`
 	Bytes         Bytes        `json:"bytes"`
-	Disks         []DiskReport `json:"disks"`
+	// Warm is there when the disks were copied while the machines ran.
+	Warm  *WarmReport  `json:"warm,omitempty"`
+	Disks []DiskReport `json:"disks"`
 	// Configuration is every attribute that was compared, with both values.
 	Configuration []Comparison  `json:"configuration,omitempty"`
 	Findings      []ovf.Finding `json:"findings"`
@@ -98,6 +100,9 @@ func (r *run) report(ctx context.Context, err error) (*Report, error) {
 	for _, d := range tn.Disks {
 		rep.Bytes.Logical += d.Size
 	}
+	if err := r.warmBytes(rep); err != nil {
+		return nil, err
+	}
 	rep.Disks = append(rep.Disks, vn.Disks...)
 	rep.Configuration = vn.Configuration
 	rep.Findings = append(append(rep.Findings, r.findings...), vn.Findings...)
@@ -160,6 +165,14 @@ func (rep *Report) Text(w io.Writer) error {
 	}
 	fmt.Fprintf(t, "via\t%s\n", rep.Via)
 	fmt.Fprintf(t, "bytes\tread %d, written %d, of disks %d\n", rep.Bytes.Read, rep.Bytes.Written, rep.Bytes.Logical)
+	if w := rep.Warm; w != nil {
+		fmt.Fprintf(t, "while it ran\tread %d\n", w.BulkBytes)
+		fmt.Fprintf(t, "at rest\tpassed %d, %d of %d blocks differed, %d bytes replaced\n", w.DeltaBytes, w.Differing, w.Blocks, w.Changed)
+		if w.Tracked > 0 {
+			fmt.Fprintf(t, "tracked\t%d disks, of which %d blocks may have changed, the source's host says; no others were read\n", w.Tracked, w.Told)
+		}
+		fmt.Fprintf(t, "downtime\t%s\n", time.Duration(w.Downtime*float64(time.Second)).Round(time.Millisecond))
+	}
 	t.Flush()
 	if len(rep.Disks) > 0 {
 		t = tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

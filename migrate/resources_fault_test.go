@@ -14,6 +14,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/providertest/bare"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // crooked is a cloud without packages that does one thing otherwise.
@@ -81,6 +82,7 @@ func hasURL(r cimi.Resource) bool {
 // TestResourcesFail: whatever goes wrong on either side, it is said which side
 // it was, and both clouds are as they were.
 func TestResourcesFail(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for name, c := range map[string]struct {
 		src, dst func(f *crooked)
@@ -268,6 +270,7 @@ func ignoring(f *crooked) {
 // TestResourcesSlow: a destination that takes its time, and bytes that come
 // slowly, are waited for as long as something moves.
 func TestResourcesSlow(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
@@ -331,19 +334,24 @@ func TestResourcesUnverifiable(t *testing.T) {
 // TestResourcesAnswerLost: what was made though the answer was lost is found by
 // its mark and removed, and the resumed run makes everything once (AC-33).
 func TestResourcesAnswerLost(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
-	for _, lost := range []string{"VolumeImage", "NetworkCreate", "VolumeCreate", "MachineCreate"} {
+	for _, lost := range []string{"VolumeImage", "MachineImage", "NetworkCreate", "VolumeCreate", "MachineCreate"} {
 		t.Run(lost, func(t *testing.T) {
 			t.Parallel()
 			s := hosttest.NewSample(t, "shop", 1)
 			a, b := newCloud(t), newCloud(t)
-			a.load(s)
+			_, own := a.vault(a.load(s))
 			src, dst := a.bared(cimi.V2, asBare), b.bared(cimi.V2, withoutSystems)
-			dst.Provider = deafTo{dst.Provider, lost, new(atomic.Int32)}
+			deaf := deafTo{dst.Provider, lost, new(atomic.Int32)}
+			if lost == "MachineImage" {
+				deaf.n.Store(1) // there is one
+			}
+			dst.Provider = deaf
 			e := newEngine(t, src, dst)
 			rep, err := move(t, e, migrate.Options{Source: src, Destination: dst})
 			wantClass(t, err, migrate.ClassTransfer, migrate.Destination)
-			for _, collection := range []string{"machines", "volumes", "networks", "volumeImages"} {
+			for _, collection := range []string{"machines", "volumes", "networks", "volumeImages", "machineImages"} {
 				if left := b.names(collection); len(left) > 0 {
 					t.Errorf("%s at the destination: %v", collection, left)
 				}
@@ -352,7 +360,10 @@ func TestResourcesAnswerLost(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			checkMoved(t, s, rep, b)
+			checkOwn(t, rep, own, 4)
+			if got := b.names("machines"); len(got) != 3 || len(b.ownDisks()) != 1 {
+				t.Errorf("machines %v, own disks %v", got, b.ownDisks())
+			}
 			checkNoImages(t, a, b)
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/cimi/providertest/bare"
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // add makes a resource in the cloud, and gives its id.
@@ -29,6 +30,7 @@ func (c *cloud) add(collection string, r cimi.Resource) string {
 // configurations are what was asked for and what the destination has, whether
 // it makes Systems or not, takes templates by value or not.
 func TestResourcesMapping(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for name, c := range map[string]struct {
 		as      bare.Provider

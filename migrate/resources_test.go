@@ -12,7 +12,7 @@ import (
 // images lists the images that a cloud holds: none is left by a run.
 func (c *cloud) images() []string {
 	c.t.Helper()
-	return c.names("volumeImages")
+	return append(c.names("volumeImages"), c.names("machineImages")...)
 }
 
 func (c *cloud) names(collection string) []string {

@@ -36,9 +36,15 @@ const (
 	RuleStageSpace      = "PLAN-STAGE-001"    // the package may not fit where it waits
 	RuleHook            = "HOOK-001"          // a hook failed, and the migration went on
 	RuleAfter           = "PLAN-AFTER-001"    // the source cannot be dealt with as asked
-	RuleLocalDisk       = "PLAN-DISK-001"     // a disk of a machine that is no Volume
+	RuleLocalDisk       = "PLAN-DISK-001"     // a disk of a machine that is no Volume, and cannot be moved
+	RuleOwnDisk         = "PLAN-DISK-002"     // one that becomes a Volume at the destination
 	RuleStorage         = "PLAN-STORAGE-001"  // no such place at the destination
 	RuleNoSystems       = "PLAN-SYSTEM-001"   // the destination offers no Systems: the parts are made by themselves
 	RuleOldImage        = "PLAN-IMAGE-001"    // an image that was there is read, as none can be made
+	RuleWarmSource      = "PLAN-WARM-001"     // the source cannot be copied while it runs
+	RuleWarmTarget      = "PLAN-WARM-002"     // the destination takes no parts of disks
+	RuleWarm            = "PLAN-WARM-003"     // how long the machines are at rest
+	RuleWarmProof       = "VERIFY-WARM-001"   // the destination's cloud has read the disks anew
+	RuleWarmTold        = "VERIFY-WARM-002"   // the source's host was believed in what has changed
 	RuleController      = "PLAN-CTL-001"      // disks cannot be put on the controllers asked for
 )

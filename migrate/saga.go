@@ -53,6 +53,9 @@ func (e *Engine) StartItem(ctx context.Context, p *Plan, item *journal.Item) (*R
 		return e.skip(ctx, p, rec, item)
 	}
 	guard, err := e.Journal.Lock(systemLock(p.Source, p.ID))
+	if errors.Is(err, journal.ErrLocked) {
+		err = journal.ErrLocked // the name of the lock is for no reader
+	}
 	if err != nil {
 		return nil, refuse(StepPlan, Source, p.System, err, "another run moves this System; see cimimove status")
 	}
@@ -139,6 +142,9 @@ func (r *run) drive(ctx context.Context) (rep *Report, err error) {
 		}
 		err = r.fail(ctx, err)
 	}
+	if full := (*journal.FullError)(nil); errors.As(err, &full) {
+		return nil, err // nothing more can be recorded now
+	}
 	rep, repErr := r.report(context.WithoutCancel(ctx), err)
 	if repErr == nil {
 		repErr = rep.sign(r.engine.Signer)
@@ -157,13 +163,7 @@ func (r *run) drive(ctx context.Context) (rep *Report, err error) {
 }
 
 func (r *run) takeSteps(ctx context.Context) error {
-	for _, s := range []struct {
-		step Step
-		take func(context.Context) error
-	}{
-		{StepDiscover, r.discover}, {StepPlan, r.recordPlan}, {StepQuiesce, r.quiesce}, {StepExport, r.export},
-		{StepStage, r.admitted(r.stage)}, {StepTransfer, r.admitted(r.transfer)}, {StepVerify, r.verify}, {StepStart, r.start}, {StepFinish, r.finish},
-	} {
+	for _, s := range r.order() {
 		if s.step == StepStage && !r.staged() {
 			continue
 		}
@@ -181,17 +181,40 @@ func (r *run) takeSteps(ctx context.Context) error {
 	return nil
 }
 
+type sagaStep struct {
+	step Step
+	take func(context.Context) error
+}
+
+// order are the steps of the run. A warm one stops the machines when all is
+// copied, and sends what has changed.
+func (r *run) order() []sagaStep {
+	if r.Warm {
+		return []sagaStep{
+			{StepDiscover, r.discover}, {StepPlan, r.recordPlan}, {StepExport, r.export}, {StepTransfer, r.admitted(r.transfer)},
+			{StepQuiesce, r.quiesce}, {StepDelta, r.admitted(r.delta)}, {StepVerify, r.verify}, {StepStart, r.start}, {StepFinish, r.finish},
+		}
+	}
+	return []sagaStep{
+		{StepDiscover, r.discover}, {StepPlan, r.recordPlan}, {StepQuiesce, r.quiesce}, {StepExport, r.export},
+		{StepStage, r.admitted(r.stage)}, {StepTransfer, r.admitted(r.transfer)}, {StepVerify, r.verify}, {StepStart, r.start}, {StepFinish, r.finish},
+	}
+}
+
 // admitted waits until both endpoints have room for one transfer more.
 func (r *run) admitted(transfer func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		leave, err := r.engine.Limits.enter(ctx, func(endpoint string) {
+		inside, leave, err := r.engine.Limits.enter(ctx, r.engine.Journal, func(endpoint string) {
 			r.wait("for other transfers of "+endpoint, time.Now())
 		}, r.src, r.dst)
 		if err != nil {
 			return &Error{Step: StepTransfer, Object: r.System, Class: ClassInterrupt, Err: err}
 		}
 		defer leave()
-		return transfer(ctx)
+		if err = transfer(inside); err != nil && errors.Is(context.Cause(inside), errNoSlot) {
+			return &Error{Step: StepTransfer, Object: r.System, Class: ClassInterrupt, Err: errNoSlot, Advice: r.resumeAdvice()}
+		}
+		return err
 	}
 }
 
@@ -225,6 +248,14 @@ func (r *run) resumeAdvice() string {
 func (r *run) fail(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)) && ctx.Err() != nil {
 		return &Error{Step: stepOf(err), Object: r.System, Class: ClassInterrupt, Err: context.Cause(ctx), Advice: r.resumeAdvice()}
+	}
+	if errors.Is(err, errNoSlot) {
+		return err // what has arrived is gone on with
+	}
+	var full *journal.FullError
+	if errors.As(err, &full) {
+		// What cannot be recorded is not undone either.
+		return &Error{Step: stepOf(err), Object: r.System, Class: ClassRefused, Err: full, Advice: "make room in " + full.Dir + "; then " + r.resumeAdvice()}
 	}
 	class := ClassOf(err)
 	if class == ClassTransfer {
@@ -284,7 +315,7 @@ func (r *run) begin(ctx context.Context, s Step, notes, undo any) error {
 		return err
 	}
 	b, _ := json.Marshal(notes)
-	r.steps[s] = &journal.Step{Seq: seq, Name: string(s), State: journal.Begun, Started: time.Now().UTC(), Notes: b}
+	r.steps[s] = &journal.Step{Seq: seq, Name: string(s), State: journal.Begun, Started: r.engine.Journal.Now().UTC(), Notes: b}
 	return nil
 }
 
@@ -305,7 +336,7 @@ func (r *run) end(ctx context.Context, s Step, state journal.StepState, notes an
 		}
 		r.steps[s].Notes = b
 	}
-	r.steps[s].State, r.steps[s].Ended = state, time.Now().UTC()
+	r.steps[s].State, r.steps[s].Ended = state, r.engine.Journal.Now().UTC()
 	return r.engine.Journal.End(ctx, r.id, r.steps[s].Seq, string(s), state, notes)
 }
 

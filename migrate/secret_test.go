@@ -3,14 +3,11 @@ package migrate_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
-	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 )
@@ -64,42 +61,6 @@ func TestNoSecretsKept(t *testing.T) {
 			t.Errorf("%s is kept", secret)
 		}
 	}
-}
-
-// TestStall: a source that gives nothing any more ends the transfer, resumable,
-// instead of holding it for ever (AC-03).
-func TestStall(t *testing.T) {
-	t.Parallel()
-	s := hosttest.NewSample(t, "shop", 1)
-	a, b := newCloud(t), newCloud(t)
-	a.load(s)
-	src, dst := a.inProcess(), b.remote()
-	stuck := make(chan struct{})
-	src.Provider = faulty{src.Provider, func(c cimi.Content, p []byte, off int64) (int, error) {
-		if off < 200_000 && off+int64(len(p)) > 100_000 {
-			<-stuck
-		}
-		return c.ReadAt(p, off)
-	}}
-	e := newEngine(t, src, dst)
-	e.StallTimeout = 500 * time.Millisecond
-	started := time.Now()
-	rep, err := move(t, e, migrate.Options{Source: src, Destination: dst})
-	if !errors.Is(err, migrate.ErrStalled) || migrate.ClassOf(err) != migrate.ClassTransfer {
-		t.Errorf("class %v: %v", migrate.ClassOf(err), err)
-	}
-	t.Logf("ended after %s", time.Since(started).Round(time.Millisecond))
-	if got := b.systems(); len(got) != 0 {
-		t.Errorf("the destination holds %v", got)
-	}
-	close(stuck)
-	if rep == nil {
-		t.Fatal("no report")
-	}
-	if rep, err = e.Resume(t.Context(), rep.Run, migrate.ResumeOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	checkMoved(t, s, rep, b)
 }
 
 // noSecrets fails when a secret is in a file of the folder.

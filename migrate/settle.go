@@ -82,36 +82,46 @@ func (r *run) isThere(ctx context.Context, id string) (outcome, error) {
 	return imported, nil
 }
 
-// findOwn finds the System of this run at the destination: by its mark, else
-// as the only one of the name that was not there before and is in the making.
+// findOwn finds the System of this run at the destination by its mark. Clouds
+// show marks when all is there, some only then: one of the name that is in the
+// making is waited for. What bears no mark then may be another client's.
 func (r *run) findOwn(ctx context.Context, in *importNotes) (*cimi.System, error) {
+	patience, cancel := context.WithTimeout(ctx, r.engine.stallTimeout())
+	defer cancel()
+	for wait := 20 * time.Millisecond; ; wait = min(wait*2, time.Second) {
+		own, other, err := r.lookForOwn(ctx, in)
+		if own != nil || other == nil || err != nil {
+			return own, err
+		}
+		if other.State != cimi.StateCreating || sleep(patience, wait) != nil {
+			return nil, refuse(StepImport, Destination, other.ID, ErrWhose, "remove or rename it, then resume")
+		}
+	}
+}
+
+// lookForOwn gives the System that bears the mark, or else one of the name that
+// was not there before and bears none; of several one that is not in the making.
+func (r *run) lookForOwn(ctx context.Context, in *importNotes) (own, other *cimi.System, err error) {
 	_, href, err := systemsOf(ctx, r.dst)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	there, err := byName(ctx, r.dst, href, in.Name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var fresh []*cimi.System
 	for _, s := range there {
 		if slices.Contains(in.Before, s.ID) {
 			continue
 		}
 		if s.Properties[runProperty] == r.id {
-			return s, nil
+			return s, nil, nil
 		}
-		if s.Properties[runProperty] == "" {
-			fresh = append(fresh, s)
+		if s.Properties[runProperty] == "" && (other == nil || other.State == cimi.StateCreating) {
+			other = s
 		}
 	}
-	if len(fresh) == 0 {
-		return nil, nil
-	}
-	if len(fresh) == 1 && (fresh[0].State == cimi.StateCreating || fresh[0].State == cimi.StateError) {
-		return fresh[0], nil
-	}
-	return nil, refuse(StepImport, Destination, fresh[0].ID, ErrWhose, "remove or rename it, then resume")
+	return nil, other, nil
 }
 
 // jobOf finds the import Job that made a System; empty when none is told.

@@ -65,7 +65,7 @@ type CardShape struct {
 	State   string `json:"state,omitempty"`
 }
 
-// DiskShape is a Volume. Capacity is in kilobytes.
+// DiskShape is a Volume, or a disk of a machine's own. Capacity is in kilobytes.
 type DiskShape struct {
 	ID       string `json:"id"`
 	OVFID    string `json:"ovfId,omitempty"`
@@ -77,6 +77,16 @@ type DiskShape struct {
 	Digest string `json:"digest,omitempty"`
 	// DigestSize is how many bytes of content it covers, 0 where it does not say.
 	DigestSize int64 `json:"digestSize,omitempty"`
+	// Of is the machine whose own storage it is (T17), empty for a Volume. Kept:
+	// it is that at the destination too, by a MachineImage; else it becomes a
+	// Volume.
+	Of   string `json:"of,omitempty"`
+	Kept bool   `json:"kept,omitempty"`
+
+	place string // initialLocation of one that is a machine's own
+	there string // its name at the destination, when Name is that at the source
+
+	tracked bool // its host keeps track of what is written to it
 }
 
 // NetworkShape is a Network of the System.
@@ -204,7 +214,8 @@ func networkShape(n *cimi.Network) NetworkShape {
 func diskShape(v *cimi.Volume) DiskShape {
 	digest, size := cloudDigest(v.ExtraValue(cimi.ContentDigest))
 	return DiskShape{ID: v.ID, OVFID: v.ExtraString(cimi.OVFID), Name: v.Name,
-		Capacity: cimi.IntValue(v.Capacity), Type: v.Type, Bootable: cimi.BoolValue(v.Bootable), Digest: digest, DigestSize: size}
+		Capacity: cimi.IntValue(v.Capacity), Type: v.Type, Bootable: cimi.BoolValue(v.Bootable), Digest: digest, DigestSize: size,
+		tracked: isTrue(v.ExtraValue(cimi.ChangesTracked))}
 }
 
 // cloudDigest reads the extension attribute contentDigest: an object with the

@@ -31,6 +31,12 @@ func (r *run) sourceAfter(ctx context.Context, n *finishNotes, verified bool) er
 	case r.SourceAfter == SourceStop:
 		err = r.stopAll(ctx, n)
 	case r.SourceAfter == SourceDelete && verified:
+		// What its machines have written since is nowhere else.
+		if !n.Deleting {
+			if err := r.stillProved(ctx); err != nil {
+				return err
+			}
+		}
 		// Noted before: a rollback must know that there may be nothing to go back to.
 		n.Deleting = true
 		if err := r.note(ctx, StepFinish, *n); err != nil {

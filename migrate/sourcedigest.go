@@ -23,6 +23,9 @@ func (t *transfer) digests(ctx context.Context) error {
 		t.notes.Disks, t.notes.Read = n.Disks, n.Read
 		return nil
 	}
+	if t.Warm {
+		return t.copiedDigests(ctx) // the others are taken when the machines are at rest
+	}
 	if t.notes.Disks == nil {
 		t.notes.Disks = map[string]diskNote{}
 	}

@@ -146,8 +146,8 @@ func (t *transfer) storing(ctx context.Context, err error) error {
 		return &Error{Step: StepStage, Object: t.System, Class: ClassInterrupt, Err: context.Cause(ctx)}
 	}
 	e := &Error{Step: StepStage, Object: t.Stage, Err: err, Advice: t.resumeAdvice()}
-	switch c := ClassOf(err); c {
-	case ClassOther, ClassRemote, ClassUsage:
+	switch c := ClassOf(err); {
+	case c == ClassOther, c == ClassRemote, c == ClassUsage, full(err):
 		e.Class = ClassTransfer // a full disk or a missing bucket can be helped
 	}
 	return e

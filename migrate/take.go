@@ -49,6 +49,10 @@ func (e *Engine) takeAny(ctx context.Context, id string) (*run, *journal.Run, er
 	if err := json.Unmarshal(row.Plan, rec); err != nil || rec.Version != recordVersion {
 		return nil, nil, fmt.Errorf("run %s: its plan cannot be read by this program (version %d): %w", id, rec.Version, also(err, errors.ErrUnsupported))
 	}
+	if e.Journal.Shared() {
+		// Another machine may have begun it, which is reached otherwise.
+		rec.Relay = e.Relay
+	}
 	r := &run{record: rec, engine: e, id: id, steps: map[Step]*journal.Step{}}
 	if err := r.lock(systemLock(row.Source, rec.SystemID)); err != nil {
 		return nil, nil, err

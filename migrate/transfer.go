@@ -3,7 +3,6 @@ package migrate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync/atomic"
 	"time"
@@ -21,17 +20,21 @@ var ErrStalled = errors.New("nothing has moved")
 // an import that is alive, and else begins a new one when nothing is left of
 // the old.
 func (r *run) transfer(ctx context.Context) error {
-	if err := r.openSource(ctx); err != nil {
-		return err
-	}
 	var tn transferNotes
 	if err := r.notes(StepTransfer, &tn); err != nil {
+		return err
+	}
+	if r.Warm && r.done(StepImport) && r.begun(StepTransfer) {
+		// Its digests are taken when the machines are at rest.
+		return r.end(ctx, StepTransfer, journal.Ended, tn)
+	}
+	if err := r.openSource(ctx); err != nil {
 		return err
 	}
 	if err := r.begin(ctx, StepTransfer, tn, nil); err != nil {
 		return err
 	}
-	t := &transfer{run: r, notes: tn}
+	t := &transfer{run: r, notes: tn, fresh: !r.begun(StepImport) && !r.done(StepImport)}
 	if err := t.index(ctx); err != nil {
 		return fetching(StepTransfer, Source, r.System, err)
 	}
@@ -63,6 +66,7 @@ type transfer struct {
 	x     *relay.Index // nil when the source allows one sequential pass only
 	disks []relay.Disk
 	tap   *relay.Tap
+	fresh bool   // the import is begun by this process
 	phase Step   // of progress; empty: transfer
 	link  string // a secret: where the destination fetches from, when not from us
 	// images are those of the disks, on the way by resources.
@@ -160,10 +164,21 @@ func (t *transfer) importing(ctx context.Context) error {
 // serveAgain offers the package at the address and under the token that the
 // destination has; false when that cannot be.
 func (t *transfer) serveAgain(ctx context.Context, in importNotes) bool {
-	if t.notes.Listen == "" || in.Attempt != t.notes.Attempt {
+	return in.Attempt == t.notes.Attempt && t.serveThere(ctx)
+}
+
+// serveThere serves where the destination was told to fetch from; false when
+// that cannot be: another process listens there by now, or this machine is not
+// the one that the destination reaches by that URL.
+func (t *transfer) serveThere(ctx context.Context) bool {
+	if t.notes.Listen == "" || t.serve(ctx, t.notes.Listen) != nil {
 		return false
 	}
-	return t.serve(ctx, t.notes.Listen) == nil
+	if t.notes.Reach == "" || t.notes.Reach == t.server.Reach() {
+		return true
+	}
+	t.closeServer()
+	return false
 }
 
 func (t *transfer) serve(ctx context.Context, listen string) error {
@@ -208,7 +223,7 @@ func (t *transfer) importAnew(ctx context.Context) error {
 	action := &cimi.Action{Action: cimi.ActionImport, Common: cimi.Common{Properties: props}}
 	hand, inProcess := t.dst.importer()
 	inProcess = inProcess && t.x != nil && !t.direct()
-	t.notes.Listen, t.notes.Linked = "", false
+	t.notes.Listen, t.notes.Reach, t.notes.Linked = "", "", false
 	switch {
 	case t.direct():
 		if err := t.fromSource(action); err != nil {
@@ -224,7 +239,7 @@ func (t *transfer) importAnew(ctx context.Context) error {
 			return &Error{Step: StepTransfer, Object: "relay", Err: err}
 		}
 		defer t.closeServer()
-		t.notes.Listen = t.server.Addr()
+		t.notes.Listen, t.notes.Reach = t.server.Addr(), t.server.Reach()
 		action.Source = t.server.URL()
 	}
 	if err := t.note(ctx, StepTransfer, t.notes); err != nil {
@@ -257,6 +272,10 @@ func (t *transfer) importAnew(ctx context.Context) error {
 		delete(action.Properties, runProperty)
 		acc, err = invoke()
 	}
+	if t.Unique && cimi.IsConflict(err) {
+		// Nothing was begun: what has the name is not ours to remove.
+		return also(nameTaken(t.Name, err), t.end(ctx, StepImport, journal.Dropped, in))
+	}
 	if err != nil {
 		return t.importFailed(ctx, in, err)
 	}
@@ -278,31 +297,24 @@ func (t *transfer) closeServer() {
 // followImport waits for the import's Job and records how it ends.
 func (t *transfer) followImport(ctx context.Context, in importNotes, acc *cimi.Accepted) error {
 	defer t.closeServer()
-	waiting, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	patience := t.engine.stallTimeout()
 	if t.direct() || t.notes.Linked {
 		// A Job tells percents, and one of a large disk takes long.
-		patience *= 30
+		patience *= jobPatience
 	}
 	// The watchdog may look once more while the server is being closed.
 	server := t.server
-	w := newWatchdog(patience, func() int64 {
-		n := t.moved.Load()
-		if server != nil {
-			n += server.Sent()
-		}
-		return n
-	})
-	w.waiting = func(since time.Time, state string) {
-		t.wait("for the import at "+t.dst.Name+", whose Job says "+orNone(state), since)
-	}
-	go w.run(waiting, stop)
-	job, err := follow(waiting, t.dst.Provider, acc, func(j *cimi.Job) {
-		percent := cimi.IntValue(j.Progress)
-		w.seen(fmt.Sprint(j.State, percent, j.StatusMessage))
-		t.feed.emit(Event{Run: t.id, System: t.System, Phase: string(StepImport), Done: percent, Total: 100})
-	})
+	job, err := t.watch(ctx, watching{side: Destination, what: "the import", patience: patience,
+		count: func() int64 {
+			n := t.moved.Load()
+			if server != nil {
+				n += server.Sent()
+			}
+			return n
+		},
+		seen: func(j *cimi.Job) {
+			t.feed.emit(Event{Run: t.id, System: t.System, Phase: string(StepImport), Done: cimi.IntValue(j.Progress), Total: 100})
+		}}, acc)
 	if err != nil {
 		return t.importFailed(ctx, in, err)
 	}

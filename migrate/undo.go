@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/migrate/journal"
@@ -32,6 +33,7 @@ func (r *run) undo(ctx context.Context) error {
 	if err := r.leaveStage(ctx); err != nil {
 		errs = append(errs, err)
 	}
+	r.leaveSnapshot(ctx)
 	if err := r.unmake(ctx, func(string, made) bool { return true }); err != nil {
 		errs = append(errs, err)
 	}
@@ -56,16 +58,27 @@ func (r *run) undo(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// startAgain starts a machine that the run has stopped. One that is still
+// stopping is started when it has; it would stay stopped otherwise.
 func (r *run) startAgain(ctx context.Context, machine string) error {
-	acc, err := r.src.Provider.Invoke(ctx, machine, &cimi.Action{Action: cimi.ActionStart})
-	if cimi.IsConflict(err) {
-		return nil // it runs
+	ctx, cancel := context.WithTimeoutCause(ctx, cleanupTimeout, errors.New("is still stopping: start it when it has stopped"))
+	defer cancel()
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		acc, err := r.src.Provider.Invoke(ctx, machine, &cimi.Action{Action: cimi.ActionStart})
+		if err == nil {
+			_, err = follow(ctx, r.src.Provider, &cimi.Accepted{Job: acc.Job, Done: acc.Done || acc.Job == ""}, nil)
+			return err
+		}
+		if !cimi.IsConflict(err) {
+			return err
+		}
+		if state, err := r.powerOf(ctx, machine); err != nil || state != cimi.StateStopping {
+			return err // it runs
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	_, err = follow(ctx, r.src.Provider, &cimi.Accepted{Job: acc.Job, Done: acc.Done || acc.Job == ""}, nil)
-	return err
 }
 
 // Rollback undoes a run from the journal alone: nothing of it stays at the

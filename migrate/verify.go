@@ -30,12 +30,28 @@ func (r *run) verify(ctx context.Context) error {
 		return err
 	}
 	v := &verification{run: r, system: in.System, source: tn.Disks}
+	if err := r.neverRan(ctx); err != nil {
+		return err
+	}
+	if r.Warm {
+		if err := r.stillProved(ctx); err != nil {
+			return err
+		}
+		if err := v.fromDelta(); err != nil {
+			return err
+		}
+	}
 	err := v.configuration(ctx)
 	if err == nil {
-		switch r.Verify {
-		case VerifyFull:
+		switch {
+		case r.Warm && r.Verify != VerifyNone:
+			// Read anew it was after the last block: the whole of it need not pass here.
+			v.byCloud()
+			v.find(RuleWarmProof, ovf.Info, r.Name, "its disks were read anew by its own cloud after the last block was written, and did not pass here")
+			v.findTold()
+		case r.Verify == VerifyFull:
 			err = v.full(ctx)
-		case VerifyDigest:
+		case r.Verify == VerifyDigest:
 			v.byCloud()
 		}
 	}
@@ -50,12 +66,36 @@ func (r *run) verify(ctx context.Context) error {
 	return r.end(ctx, StepVerify, journal.Ended, v.notes)
 }
 
+// fromDelta takes the source's digests from when its machines were at rest.
+func (v *verification) fromDelta() error {
+	var n deltaNotes
+	if err := v.run.notes(StepDelta, &n); err != nil {
+		return err
+	}
+	v.source, v.told = map[string]diskNote{}, map[string]int64{}
+	for id, d := range n.Disks {
+		if d.Tracked {
+			v.told[id] = d.Told
+		}
+		v.source[id] = diskNote{Digest: d.Digest, Size: d.Size, Blank: d.Blank}
+	}
+	return nil
+}
+
+// findTold tells of disks for which the source's host was believed.
+func (v *verification) findTold() {
+	for _, id := range slices.Sorted(maps.Keys(v.told)) {
+		v.find(RuleWarmTold, ovf.Info, "disk "+id, fmt.Sprintf("its host said that %d blocks of 1 MiB may have changed since it was copied: no others were read when it was at rest; --verify full reads all", v.told[id]))
+	}
+}
+
 // verification compares two Systems.
 type verification struct {
 	*run
 	system string // at the destination
 	source map[string]diskNote
-	shape  *Shape // of the destination
+	told   map[string]int64 // blocks of those that its host tracks
+	shape  *Shape           // of the destination
 	notes  verifyNotes
 	found  map[string]relay.DiskDigest
 	wrong  []string
@@ -110,7 +150,7 @@ func (v *verification) full(ctx context.Context) error {
 	if v.Via == ViaResources {
 		return v.byImages(ctx)
 	}
-	acc, err := exportSystem(ctx, v.dst.Provider, v.system)
+	acc, err := exportSystem(ctx, v.dst.Provider, v.system, cimi.ActionExport, nil)
 	if err != nil {
 		return v.unprovable(err)
 	}

@@ -17,6 +17,9 @@ func (v *verification) destinationShape(ctx context.Context) (*Shape, error) {
 	if v.Assembly.apart() {
 		shape, err := v.partsShape(ctx)
 		v.Assembly.restore(v.Shape, shape)
+		if err == nil {
+			err = shape.readOwn(ctx, v.dst.Provider, v.Shape)
+		}
 		return shape, err
 	}
 	res, err := v.dst.Provider.Get(ctx, v.system, cimi.ReadOptions{})
@@ -30,6 +33,7 @@ func (v *verification) destinationShape(ctx context.Context) (*Shape, error) {
 	shape, err := readShape(ctx, v.dst.Provider, s)
 	if err == nil && v.Assembly != nil {
 		v.Assembly.restore(v.Shape, shape)
+		err = shape.readOwn(ctx, v.dst.Provider, v.Shape)
 	}
 	return shape, err
 }
@@ -37,22 +41,13 @@ func (v *verification) destinationShape(ctx context.Context) (*Shape, error) {
 // byImages has the destination make an image of each disk, and reads it.
 func (v *verification) byImages(ctx context.Context) error {
 	v.found = map[string]relay.DiskDigest{}
-	cep, err := v.dst.Provider.EntryPoint(ctx)
-	if err != nil {
-		return err
-	}
-	collection := cimi.HrefOf(cep.VolumeImages)
-	if collection == "" {
-		v.notes.Unprovable = "the destination makes no images of disks to read"
-		return nil
-	}
 	for _, d := range v.Shape.Disks {
 		key := v.Assembly.Keys[d.ID]
-		i := slices.IndexFunc(v.shape.Disks, func(x DiskShape) bool { return x.Name == d.Name && x.OVFID == d.OVFID })
+		i := slices.IndexFunc(v.shape.Disks, func(x DiskShape) bool { return x.Name == d.Name && x.OVFID == d.OVFID && (x.Of != "") == d.Kept })
 		if _, ok := v.source[key]; !ok || i < 0 {
 			continue
 		}
-		if err := v.byImage(ctx, collection, key, v.shape.Disks[i].ID); err != nil || v.notes.Unprovable != "" {
+		if err := v.byImage(ctx, key, v.shape.Disks[i]); err != nil || v.notes.Unprovable != "" {
 			return err
 		}
 	}
@@ -61,16 +56,22 @@ func (v *verification) byImages(ctx context.Context) error {
 
 // byImage reads one disk of the destination. The image goes at once, so that
 // there is never more than one.
-func (v *verification) byImage(ctx context.Context, collection, key, volume string) error {
+func (v *verification) byImage(ctx context.Context, key string, d DiskShape) error {
 	check := "check " + key
-	m, err := v.make(ctx, making{key: check,
-		made: made{Side: Destination, Collection: collection, Name: v.temporaryName("check-" + key), Temporary: true},
-		body: &cimi.VolumeImage{ImageLocation: volume}})
+	x, err := v.imaging(ctx, Destination, check, "check-"+key, d)
+	if err != nil {
+		return err
+	}
+	if x.Collection == "" {
+		v.notes.Unprovable = "the destination makes no images of disks to read"
+		return nil
+	}
+	m, err := v.make(ctx, x)
 	if err != nil {
 		return v.unprovableBy("makes no image of its disks", err)
 	}
 	var location string
-	content, err := v.openImage(ctx, v.dst, m.ID, &location, volume)
+	content, err := v.openImage(ctx, v.dst, m.ID, &location, d, v.shape.alone(d))
 	if errors.Is(err, errNoBytes) {
 		v.notes.Unprovable = "the destination gives no bytes of its images"
 		return v.removeMade(ctx, check, &m, journal.Undone)
@@ -81,7 +82,7 @@ func (v *verification) byImage(ctx context.Context, collection, key, volume stri
 	defer content.Close()
 	size := v.source[key].Size
 	note := imageNote{Image: m.ID, Location: location}
-	if err := note.look(content, 0, DiskShape{}); err != nil {
+	if err := note.look(content, 0, DiskShape{Of: d.Of, Name: d.Name}); err != nil {
 		return err
 	}
 	if !content.Ranged() { // what was looked at has passed
@@ -90,11 +91,11 @@ func (v *verification) byImage(ctx context.Context, collection, key, volume stri
 			return err
 		}
 	}
-	d := relay.Disk{ID: key, Name: note.File, Declared: note.Format, Capacity: -1}
+	whole := relay.Disk{ID: key, Name: note.File, Declared: note.Format, Capacity: -1}
 	if note.Virtual > 0 {
-		d.Capacity = note.Virtual
+		whole.Capacity = note.Virtual
 	}
-	got, err := relay.DigestImage(ctx, content, content.Ranged(), d, relay.DigestOptions{Sizes: map[string]int64{key: size},
+	got, err := relay.DigestImage(ctx, content, content.Ranged(), whole, relay.DigestOptions{Sizes: map[string]int64{key: size},
 		Progress: func(disk string, done, total int64) {
 			v.feed.emit(Event{Run: v.id, System: v.System, Disk: disk, Phase: string(StepVerify), Done: done, Total: total})
 		}})

@@ -37,7 +37,7 @@ func (w *ways) mayDirect(ctx context.Context) (ok bool, why string) {
 		}
 		return false, "the destination cannot be asked whether it reaches the source"
 	}
-	answer, err := w.asks(ctx, o.Source.URL)
+	answer, err := o.Survey.reach.get(o.Destination.Name+"\x1f"+o.Source.URL, func() (cimi.Reach, error) { return w.asks(ctx, o.Source.URL) })
 	switch {
 	case err != nil && asked:
 		return true, "the destination fetches the package from the source itself; it does not say beforehand whether it gets there"

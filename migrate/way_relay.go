@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 
+	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/migrate/relay"
 )
 
@@ -45,19 +46,26 @@ func (w *ways) probeRelay(ctx context.Context, listen, reach string) error {
 	if w.reach == "" {
 		return nil
 	}
-	var token [20]byte
-	rand.Read(token[:])
-	s, err := relay.Serve(relay.ServerOptions{Listen: listen, URL: reach, Token: hex.EncodeToString(token[:])},
-		relay.Offer{Name: "reach", Content: bytes.NewReader([]byte{0}), Size: 1})
-	if err != nil {
-		return err
+	answer, err := w.opts.Survey.reach.get(w.opts.Destination.Name+"\x1frelay "+listen+" "+reach, func() (answer cimi.Reach, err error) {
+		var token [20]byte
+		rand.Read(token[:])
+		s, err := relay.Serve(relay.ServerOptions{Listen: listen, URL: reach, Token: hex.EncodeToString(token[:])},
+			relay.Offer{Name: "reach", Content: bytes.NewReader([]byte{0}), Size: 1})
+		if err != nil {
+			return answer, err
+		}
+		defer s.Close()
+		answer, err = w.asks(ctx, s.URL())
+		if err != nil {
+			return cimi.Reach{Reachable: true}, nil // nobody knows; the transfer will tell
+		}
+		answer.Why = mask(errors.New(answer.Why), s.URL(), "the relay").Error()
+		return answer, nil
+	})
+	if err == nil && !answer.Reachable {
+		err = errors.New(answer.Why)
 	}
-	defer s.Close()
-	answer, err := w.asks(ctx, s.URL())
-	if err != nil || answer.Reachable {
-		return nil // nobody knows; the transfer will tell
-	}
-	return mask(errors.New(answer.Why), s.URL(), "the relay")
+	return err
 }
 
 // relayAddress is where to listen for the destination, and the URL by which it

@@ -112,7 +112,7 @@ func (t *transfer) digestAgain(ctx context.Context, i int) error {
 // offer serves the images: where and as they were offered before, if that can
 // be, so that what was made to fetch from there still can.
 func (t *transfer) offer(ctx context.Context) error {
-	if t.notes.Listen != "" && t.serve(ctx, t.notes.Listen) == nil {
+	if t.serveThere(ctx) {
 		return nil
 	}
 	t.notes.Attempt++
@@ -123,7 +123,7 @@ func (t *transfer) offer(ctx context.Context) error {
 	if err := t.serve(ctx, listen); err != nil {
 		return &Error{Step: StepTransfer, Object: "relay", Err: err}
 	}
-	t.notes.Listen = t.server.Addr()
+	t.notes.Listen, t.notes.Reach = t.server.Addr(), t.server.Reach()
 	return t.note(ctx, StepTransfer, t.notes)
 }
 
@@ -146,9 +146,14 @@ func (t *transfer) targetImages(ctx context.Context) (map[string]string, error) 
 		if err := t.dropStale(ctx, key); err != nil {
 			return nil, err
 		}
-		m, err := t.make(ctx, making{key: key, count: t.passed,
+		x := making{key: key, count: t.passed,
 			made: made{Side: Destination, Collection: cimi.HrefOf(cep.VolumeImages), Name: t.temporaryName(t.images[i].Disk), Temporary: true, Relay: t.relayed()},
-			body: &cimi.VolumeImage{ImageLocation: t.server.URLOf(t.images[i].File), Bootable: cimi.Bool(d.Bootable)}})
+			body: &cimi.VolumeImage{ImageLocation: t.server.URLOf(t.images[i].File), Bootable: cimi.Bool(d.Bootable)}}
+		if d.Kept {
+			x.Collection = cimi.HrefOf(cep.MachineImages)
+			x.body = &cimi.MachineImage{Type: "IMAGE", ImageLocation: t.server.URLOf(t.images[i].File)}
+		}
+		m, err := t.make(ctx, x)
 		if err != nil {
 			return nil, err
 		}

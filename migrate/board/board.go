@@ -15,35 +15,44 @@ import (
 type Board struct {
 	Title    string    `json:"title"`
 	Subtitle string    `json:"subtitle,omitempty"`
-	State    string    `json:"state"` // running, paused, ended, failed
+	State    string    `json:"state"` // running, paused, ended, failed, interrupted, planned, idle
 	Time     time.Time `json:"time"`
 	Started  time.Time `json:"started"`
 	Lanes    []Lane    `json:"lanes"`
 	Totals   Totals    `json:"totals"`
-	// Done and Failed are the words for what Totals count.
+	// Things, Done and Failed are the words for what Totals count.
+	Things string `json:"things"`
 	Done   string `json:"done"`
 	Failed string `json:"failed"`
 	// Rates is the throughput over time, oldest first.
 	Rates []Sample `json:"rates"`
 	// Controls: the source takes requests (Controller).
 	Controls bool `json:"controls"`
+	// Over: this is the last picture, and who made it is gone.
+	Over bool `json:"over,omitempty"`
 }
 
 // Totals count Systems, and bytes of disks.
 type Totals struct {
-	Systems int   `json:"systems"`
-	Done    int   `json:"done"`
-	Failed  int   `json:"failed"`
-	Running int   `json:"running"`
-	Waiting int   `json:"waiting"`
-	Bytes   int64 `json:"bytes"` // capacity of what is done
-	Rate    int64 `json:"rate"`  // bytes a second now
+	Systems int `json:"systems"`
+	Done    int `json:"done"`
+	Failed  int `json:"failed"`
+	// Cancelled by an operator, or undone.
+	Cancelled int   `json:"cancelled,omitempty"`
+	Running   int   `json:"running"`
+	Waiting   int   `json:"waiting"`
+	Bytes     int64 `json:"bytes"` // capacity of what is done
+	Rate      int64 `json:"rate"`  // bytes a second now
+	// Seconds from the beginning of the first until now, or the end of the last.
+	Seconds float64 `json:"seconds,omitempty"`
 }
 
 // Lane is a wave, or another set of Systems that belong together.
 type Lane struct {
 	Name  string `json:"name"`
 	State string `json:"state"` // waiting, running, ended, stopped
+	// Note says more than the state: when a planned wave begins.
+	Note  string `json:"note,omitempty"`
 	Cards []Card `json:"cards"`
 }
 
@@ -66,6 +75,8 @@ type Card struct {
 	Findings []string `json:"findings,omitempty"`
 	Rate     int64    `json:"rate,omitempty"`     // bytes a second, of the whole
 	Downtime float64  `json:"downtime,omitempty"` // seconds that machines stood still
+	// Log goes along with the last picture of what failed.
+	Log []Line `json:"log,omitempty"`
 }
 
 // Proof are the content digests of a disk.

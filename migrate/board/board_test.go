@@ -2,6 +2,7 @@ package board
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,7 +26,7 @@ type scripted struct {
 func newScripted() *scripted {
 	now := time.Date(2026, 11, 26, 22, 0, 0, 0, time.UTC)
 	return &scripted{changes: make(chan struct{}, 1), board: Board{
-		Title: "night.yaml", Subtitle: "run 5f0a3c9e2b71", State: "running", Done: "verified", Failed: "failed", Time: now, Started: now,
+		Title: "night.yaml", Subtitle: "run 5f0a3c9e2b71", State: "running", Things: "systems", Done: "verified", Failed: "failed", Time: now, Started: now,
 		Rates: []Sample{{now, 0}, {now.Add(time.Second), 50 << 20}, {now.Add(2 * time.Second), 40 << 20}},
 		Lanes: []Lane{
 			{Name: "db", State: "running", Cards: []Card{
@@ -145,6 +146,32 @@ func TestEvents(t *testing.T) {
 	source.set(func(b *Board) { b.Totals.Done = 1 })
 	if b := next(); b.Totals.Done != 1 || b.Controls {
 		t.Errorf("%+v", b)
+	}
+}
+
+// TestEnd: who looks when the run ends has its end, though the server goes away.
+func TestEnd(t *testing.T) {
+	t.Parallel()
+	page := Handler(newScripted(), Options{Interval: time.Hour})
+	s := httptest.NewServer(page)
+	defer s.Close()
+	resp, err := http.Get(s.URL + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page.End(&Board{State: "ended"})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := s.Config.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	all, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := all[bytes.LastIndex(all, []byte("data: ")):]; !bytes.Contains(last, []byte(`"state":"ended"`)) || !bytes.Contains(last, []byte(`"over":true`)) {
+		t.Errorf("the last picture is %s", last)
 	}
 }
 

@@ -30,7 +30,7 @@ func browser(t *testing.T) context.Context {
 		}
 		t.Skip("chromium is missing")
 	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(profile(t)),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.WSURLReadTimeout(time.Minute))
 	alloc, stop := chromedp.NewExecAllocator(t.Context(), opts...)
@@ -42,6 +42,25 @@ func browser(t *testing.T) context.Context {
 	return ctx
 }
 
+// profile is a folder for what the browser keeps. Processes of it may write there
+// for a moment when it has ended.
+func profile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for deadline := time.Now().Add(10 * time.Second); os.RemoveAll(dir) != nil; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Errorf("the browser goes on writing to %s", dir)
+				return
+			}
+		}
+	})
+	return dir
+}
+
 // TestBrowserE2E: a person sees the run live, finds a System, opens its log by
 // keyboard alone, reads the error and its hint, and can change something only
 // with the token; the page asks nobody but its server.
@@ -50,7 +69,8 @@ func TestBrowserE2E(t *testing.T) {
 		t.Skip("set CIMIMOVE_E2E=1 to run it")
 	}
 	source := newScripted()
-	s := httptest.NewServer(Handler(source, Options{Token: "token-of-the-night", Interval: 20 * time.Millisecond}))
+	page := Handler(source, Options{Token: "token-of-the-night", Interval: 20 * time.Millisecond})
+	s := httptest.NewServer(page)
 	t.Cleanup(s.CloseClientConnections)
 	ctx := browser(t)
 	chromedp.ListenTarget(ctx, func(ev any) {
@@ -94,6 +114,16 @@ func TestBrowserE2E(t *testing.T) {
 	step("ask without token", chromedp.Click(`button[data-verb="pause"]`), chromedp.WaitVisible(`//*[@id="answer" and contains(text(),"token")]`))
 	step("ask with it", chromedp.SendKeys("#token", "token-of-the-night"), chromedp.Click(`button[data-verb="pause"]`),
 		chromedp.WaitVisible(`//*[@id="answer" and contains(text(),"done")]`), chromedp.Text("#answer", &answer))
+	// The run ends, and the server with it: the page keeps the end.
+	page.End(&Board{Title: "night.yaml", State: "failed", Things: "systems", Done: "verified", Failed: "failed", Rates: []Sample{}, Totals: Totals{Systems: 1, Failed: 1},
+		Lanes: []Lane{{Name: "db", State: "ended", Cards: []Card{{ID: "db-2", System: "web-db", State: "failed", Error: "gone", Log: []Line{{time.Now(), "its disk is gone"}}}}}}})
+	shut, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := s.Config.Shutdown(shut); err != nil {
+		t.Error(err)
+	}
+	step("the end stays", chromedp.WaitVisible(`//*[@id="link" and text()="the end of the run"]`), chromedp.WaitVisible(`//*[@id="state" and text()="failed"]`),
+		chromedp.Click(".card.failed .open"), chromedp.WaitVisible(`//*[@id="log-lines"]/li[contains(text(),"its disk is gone")]`))
 	if strings.Contains(lanes, "db-1") || !strings.Contains(lanes, "web-1") {
 		t.Errorf("the filter shows %q", lanes)
 	}

@@ -45,7 +45,8 @@ func (e evacuation) Board(context.Context) (*Board, error) {
 	return b, nil
 }
 
-// Ended is the Board of an evacuation with what is proved of each System.
+// Ended is the Board of an evacuation with what is proved of each System, and
+// what happened to those that failed.
 func Ended(ctx context.Context, v *evacuate.Evacuation) (*Board, error) {
 	rep, err := v.Detailed(ctx)
 	if err != nil {
@@ -53,6 +54,20 @@ func Ended(ctx context.Context, v *evacuate.Evacuation) (*Board, error) {
 	}
 	b := OfReport(rep)
 	b.throughput(v)
+	if b.State == "running" && !rep.Active {
+		// What is not begun now is left to another run.
+		b.State = "interrupted"
+		if b.Totals.Failed > 0 {
+			b.State = "failed"
+		}
+	}
+	for n := range b.Lanes {
+		for m := range b.Lanes[n].Cards {
+			if c := &b.Lanes[n].Cards[m]; c.State == string(journal.Failed) {
+				c.Log, _ = evacuation{v}.Log(ctx, c.ID)
+			}
+		}
+	}
 	return b, nil
 }
 
@@ -91,7 +106,7 @@ func order(phase string) int { return slices.Index([]string{"export", "transfer"
 
 // OfReport makes a Board of a report, as it stands or ended.
 func OfReport(rep *evacuate.Report) *Board {
-	b := &Board{Title: filepath.Base(rep.Runbook), State: "running", Done: "verified", Failed: "failed", Time: time.Now(), Lanes: []Lane{}, Rates: []Sample{}}
+	b := &Board{Title: filepath.Base(rep.Runbook), State: "running", Things: "systems", Done: "verified", Failed: "failed", Time: time.Now(), Lanes: []Lane{}, Rates: []Sample{}}
 	index := map[string]int{}
 	for _, w := range rep.Waves {
 		index[w.Name] = len(b.Lanes)
@@ -119,6 +134,7 @@ func OfReport(rep *evacuate.Report) *Board {
 		b.count(i)
 	}
 	t := &b.Totals
+	t.Seconds = rep.Seconds
 	b.Subtitle = fmt.Sprintf("run %s: %d of %d verified", rep.Run, t.Done, t.Systems)
 	switch {
 	case rep.Paused:
@@ -142,8 +158,10 @@ func (b *Board) count(i evacuate.ItemReport) {
 	case journal.Verified, journal.Done, journal.Skipped:
 		t.Done++
 		t.Bytes += i.Bytes
-	case journal.Failed, journal.Cancelled, journal.RolledBack:
+	case journal.Failed:
 		t.Failed++
+	case journal.Cancelled, journal.RolledBack:
+		t.Cancelled++
 	case journal.Running:
 		t.Running++
 	default:

@@ -2,9 +2,11 @@ package board
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cimimove/cimimove/cimi"
@@ -19,15 +21,23 @@ const jobsInterval = time.Second
 
 // OfJobs is the Source of a cloud that is served: its imports, exports and
 // other Jobs (DSP0263 5.17.1), nested ones as bars.
-func OfJobs(title string, p cimi.Provider) Source { return jobs{title, p} }
+func OfJobs(title string, p cimi.Provider) Source {
+	return &jobs{title: title, p: p, names: map[string]string{}}
+}
 
 type jobs struct {
 	title string
 	p     cimi.Provider
+
+	mu    sync.Mutex
+	names map[string]string // of what ended Jobs were about, by Job
 }
 
+// maxNames bounds what is kept of names.
+const maxNames = 4 * maxJobs
+
 // Watch ticks: a Provider does not tell of changes.
-func (jobs) Watch() (<-chan struct{}, func()) {
+func (*jobs) Watch() (<-chan struct{}, func()) {
 	c, done := make(chan struct{}, 1), make(chan struct{})
 	go func() {
 		t := time.NewTicker(jobsInterval)
@@ -47,7 +57,7 @@ func (jobs) Watch() (<-chan struct{}, func()) {
 	return c, func() { close(done) }
 }
 
-func (s jobs) list(ctx context.Context) ([]*cimi.Job, error) {
+func (s *jobs) list(ctx context.Context) ([]*cimi.Job, error) {
 	cep, err := s.p.EntryPoint(ctx)
 	if err != nil {
 		return nil, err
@@ -73,12 +83,12 @@ func moment(t *cimi.Time) time.Time {
 }
 
 // Board shows Jobs that are under way in one lane and those that ended in another.
-func (s jobs) Board(ctx context.Context) (*Board, error) {
+func (s *jobs) Board(ctx context.Context) (*Board, error) {
 	all, err := s.list(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b := &Board{Title: s.title, Subtitle: "jobs of this cloud", State: "ended", Done: "done", Failed: "failed", Time: time.Now(), Rates: []Sample{},
+	b := &Board{Title: s.title, Subtitle: "jobs of this cloud", State: "idle", Things: "jobs", Done: "done", Failed: "failed", Time: time.Now(), Rates: []Sample{},
 		Lanes: []Lane{{Name: "under way", State: "running", Cards: []Card{}}, {Name: "ended", State: "ended", Cards: []Card{}}}}
 	nested := map[string][]*cimi.Job{}
 	for _, j := range all {
@@ -91,7 +101,7 @@ func (s jobs) Board(ctx context.Context) (*Board, error) {
 			continue
 		}
 		b.Totals.Systems++
-		c := Card{ID: j.ID, System: jobTitle(j), State: jobState(j), Started: stamp(j.Created)}
+		c := Card{ID: j.ID, State: jobState(j), Started: stamp(j.Created)}
 		lane := &b.Lanes[0]
 		switch c.State {
 		case "running":
@@ -111,8 +121,12 @@ func (s jobs) Board(ctx context.Context) (*Board, error) {
 			c.Ended = stamp(j.TimeOfStatusChange)
 		}
 		if len(lane.Cards) < maxJobs {
+			c.System = s.called(ctx, j)
 			lane.Cards = append(lane.Cards, c)
 		}
+	}
+	for n := range b.Lanes {
+		b.Lanes[n].Note = fmt.Sprint(len(b.Lanes[n].Cards))
 	}
 	return b, nil
 }
@@ -124,16 +138,43 @@ func stamp(t *cimi.Time) *time.Time {
 	return &t.Time
 }
 
-// jobTitle is the action's last word and what it is about.
-func jobTitle(j *cimi.Job) string {
+// called is the action's last word and the name of what it is about.
+func (s *jobs) called(ctx context.Context, j *cimi.Job) string {
 	title := path.Base(j.Action)
-	switch {
-	case j.Name != "":
+	if j.Name != "" {
 		return title + " " + j.Name
-	case j.TargetResource != nil:
-		return title + " " + path.Base(j.TargetResource.Href)
 	}
-	return title
+	s.mu.Lock()
+	name, known := s.names[j.ID]
+	s.mu.Unlock()
+	if !known {
+		name = s.subject(ctx, j)
+		s.mu.Lock()
+		if len(s.names) >= maxNames {
+			clear(s.names)
+		}
+		// While a Job runs, what it makes may not be there yet.
+		if j.Ended() {
+			s.names[j.ID] = name
+		}
+		s.mu.Unlock()
+	}
+	return strings.TrimSpace(title + " " + name)
+}
+
+// subject names what a Job made, or else its target: by name where it has one.
+func (s *jobs) subject(ctx context.Context, j *cimi.Job) string {
+	id := cimi.HrefOf(j.TargetResource)
+	if len(j.AffectedResources) > 1 {
+		id = j.AffectedResources[1].Href // the target stands first (5.17.1)
+	}
+	if id == "" {
+		return ""
+	}
+	if r, err := s.p.Get(ctx, id, cimi.ReadOptions{Select: []string{"name"}}); err == nil && r.Base().Name != "" {
+		return r.Base().Name
+	}
+	return path.Base(id)
 }
 
 func jobState(j *cimi.Job) string {
@@ -168,7 +209,7 @@ func jobBars(j *cimi.Job, nested []*cimi.Job) []Bar {
 }
 
 // Log is what a Job and its nested ones say of themselves.
-func (s jobs) Log(ctx context.Context, card string) ([]Line, error) {
+func (s *jobs) Log(ctx context.Context, card string) ([]Line, error) {
 	r, err := s.p.Get(ctx, card, cimi.ReadOptions{})
 	if err != nil {
 		return nil, err

@@ -3,22 +3,28 @@ package board
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/cimimove/cimimove/migrate/evacuate"
 )
 
 // OfPlan makes a Board of what an evacuation would do.
 func OfPlan(p *evacuate.Plan) *Board {
-	b := &Board{Title: "Plan of " + filepath.Base(p.Runbook), State: "planned", Done: "ready", Failed: "refused", Time: time.Now(), Lanes: []Lane{}, Rates: []Sample{}}
+	b := &Board{Title: "Plan of " + filepath.Base(p.Runbook), State: "planned", Things: "systems", Done: "ready", Failed: "refused", Time: time.Now(), Lanes: []Lane{}, Rates: []Sample{}}
 	index := map[string]int{}
 	for _, w := range p.Waves {
 		index[w.Name] = len(b.Lanes)
-		state := "opens " + w.Opens
-		if w.Seconds > 0 {
-			state += fmt.Sprintf(", about %s", time.Duration(w.Seconds)*time.Second)
+		note := "opens " + w.Opens
+		if len(w.After) > 0 {
+			note = "after " + strings.Join(w.After, ", ") + ", " + note
 		}
-		b.Lanes = append(b.Lanes, Lane{Name: w.Name, State: state, Cards: []Card{}})
+		if w.Seconds > 0 {
+			note += fmt.Sprintf(", about %s", time.Duration(w.Seconds)*time.Second)
+		}
+		b.Lanes = append(b.Lanes, Lane{Name: w.Name, State: "planned", Note: note, Cards: []Card{}})
 	}
 	for _, i := range p.Items {
 		c := Card{ID: i.System, System: i.System, State: "ready"}
@@ -43,6 +49,13 @@ func OfPlan(p *evacuate.Plan) *Board {
 	b.Subtitle = fmt.Sprintf("%d systems, %d refused; nothing is written yet", b.Totals.Systems, p.Refused)
 	if p.Seconds > 0 {
 		b.Subtitle += fmt.Sprintf("; about %s", time.Duration(p.Seconds)*time.Second)
+	}
+	for _, d := range p.Destinations {
+		free := "free space not known"
+		if d.Free >= 0 {
+			free = humanize.IBytes(uint64(d.Free)) + " free"
+		}
+		b.Subtitle += fmt.Sprintf("; to %s: %d systems, disks of %s at most, %s", d.Name, d.Systems, humanize.IBytes(uint64(max(d.Capacity, 0))), free)
 	}
 	for _, f := range p.Findings {
 		b.Subtitle += fmt.Sprintf("; %s %s: %s", f.Severity, f.ID, f.Message)

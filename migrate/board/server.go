@@ -38,25 +38,42 @@ type Options struct {
 	Interval time.Duration
 }
 
-// Handler serves the page at its root: /, /state (JSON), /events (server-sent
-// events), /log?card=ID, and POST /do?verb=…&card=ID with the token.
-func Handler(s Source, o Options) http.Handler {
+// Page is an http.Handler for the page at its root: /, /state (JSON), /events
+// (server-sent events), /log?card=ID, and POST /do?verb=…&card=ID with the token.
+type Page struct {
+	http.Handler
+	h *handler
+}
+
+// Handler makes the Page of a Source.
+func Handler(s Source, o Options) *Page {
 	if o.Interval <= 0 {
 		o.Interval = 500 * time.Millisecond
 	}
-	h := &handler{source: s, opts: o}
+	h := &handler{source: s, opts: o, over: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", h.page)
 	mux.HandleFunc("GET /state", h.state)
 	mux.HandleFunc("GET /events", h.events)
 	mux.HandleFunc("GET /log", h.log)
 	mux.HandleFunc("POST /do", h.do)
-	return secured(mux)
+	return &Page{secured(mux), h}
+}
+
+// End gives everybody who looks the last picture, which their pages keep though
+// the server goes away: its Shutdown waits until all have it. Call it once.
+func (p *Page) End(last *Board) {
+	last.Over = true
+	p.h.last = last
+	close(p.h.over)
 }
 
 type handler struct {
 	source Source
 	opts   Options
+
+	over chan struct{} // closed when last is there
+	last *Board
 }
 
 // secured keeps pages of others from using this one, and this one from loading
@@ -116,6 +133,11 @@ func (h *handler) page(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) board(ctx context.Context) (*Board, error) {
+	select {
+	case <-h.over:
+		return h.last, nil
+	default:
+	}
 	b, err := h.source.Board(ctx)
 	if err != nil {
 		return nil, err
@@ -172,17 +194,25 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		flusher.Flush()
+		if b.Over {
+			return
+		}
 		pause := time.NewTimer(h.opts.Interval)
 		select {
 		case <-r.Context().Done():
 			pause.Stop()
 			return
+		case <-h.over:
+			pause.Stop()
+			continue
 		case <-pause.C:
 		}
 		for waiting := true; waiting; {
 			select {
 			case <-r.Context().Done():
 				return
+			case <-h.over:
+				waiting = false
 			case <-changes:
 				waiting = false
 			case <-alive.C:

@@ -15,6 +15,7 @@ var shapes = template.FuncMap{
 	"size":    func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
 	"percent": func(b Bar) int64 { return percent(b.Done, b.Total) },
 	"clock":   clock,
+	"seconds": func(s float64) string { return time.Duration(s * float64(time.Second)).Round(time.Second).String() },
 	"took":    took,
 	"chart":   chart,
 	"share":   func(t Totals, n int) int64 { return percent(int64(n), int64(t.Systems)) },

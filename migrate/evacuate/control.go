@@ -2,11 +2,9 @@ package evacuate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
@@ -39,7 +37,7 @@ func (c Control) Cancel(ctx context.Context, run, system string) error {
 		case row.Run != "" && row.State != journal.RolledBack && row.State != journal.Failed:
 			return fmt.Errorf("is %s; cimimove rollback %s undoes it", row.State, row.Run)
 		}
-		row.State, row.Ended = journal.Cancelled, time.Now()
+		row.State, row.Ended = journal.Cancelled, c.Journal.Now()
 		row.Error = migrate.FailureOf(errCancelled).Encode()
 		_, err := c.Journal.SetItem(ctx, row, -1)
 		return err
@@ -56,7 +54,7 @@ func (c Control) Retry(ctx context.Context, run, system string) error {
 			}
 			return fmt.Errorf("is %s, not failed", row.State)
 		}
-		row.State, row.Attempts, row.NotBefore, row.Ended, row.Error = journal.Pending, 0, time.Time{}, time.Time{}, json.RawMessage("null")
+		anew(&row)
 		_, err := c.Journal.SetItem(ctx, row, -1)
 		return err
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -25,7 +24,7 @@ type Options struct {
 	Strict      bool
 	// AcceptEULAs records that somebody accepted the licences of the packages.
 	AcceptEULAs bool
-	// Now is the clock; nil is time.Now. Windows are judged by it.
+	// Now is the clock; nil is the journal's. Windows are judged by it.
 	Now func() time.Time
 	// Poll is how often wishes of other processes are looked for; default 1 s.
 	Poll time.Duration
@@ -34,9 +33,9 @@ type Options struct {
 // defaultParallel Systems keep both sides of a line busy.
 const defaultParallel = 2
 
-func (o *Options) setDefaults() {
+func (o *Options) setDefaults(j *journal.Journal) {
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = j.Now
 	}
 	if o.Poll <= 0 {
 		o.Poll = time.Second
@@ -67,6 +66,7 @@ type Evacuation struct {
 	submitted time.Time
 	reasons   map[int]string
 	stops     map[string]context.CancelCauseFunc // of items under way here, by key
+	seen      map[string]journal.State           // of items under way elsewhere, as they were told
 	watch     []chan struct{}
 	kick      chan struct{}
 }
@@ -93,22 +93,22 @@ func New(ctx context.Context, e *migrate.Engine, rb *runbook.Runbook, o Options)
 }
 
 func prepare(e *migrate.Engine, rb *runbook.Runbook, o Options) *Evacuation {
-	o.setDefaults()
+	o.setDefaults(e.Journal)
 	return &Evacuation{engine: e, rb: rb, id: ID(rb), opts: o, clouds: newClouds(e.Dial, rb), byKey: map[string]*work{},
-		reasons: map[int]string{}, stops: map[string]context.CancelCauseFunc{},
+		reasons: map[int]string{}, stops: map[string]context.CancelCauseFunc{}, seen: map[string]journal.State{},
 		kick: make(chan struct{}, 1), started: o.Now(), live: newLive(o.Now), limits: limitsOf(e, rb)}
 }
 
 // limitsOf are those that all migrations of a runbook share.
 func limitsOf(e *migrate.Engine, rb *runbook.Runbook) *migrate.Limits {
-	if rb.Limits.Bandwidth == 0 {
-		return e.Limits
+	l := e.Limits
+	if l == nil {
+		l = &migrate.Limits{}
 	}
-	l := int64(rb.Limits.Bandwidth)
-	if e.Limits != nil && e.Limits.Bandwidth > 0 {
-		l = min(l, e.Limits.Bandwidth)
+	if rb.Limits.Bandwidth > 0 {
+		l = l.Within("runbook "+ID(rb), int64(rb.Limits.Bandwidth))
 	}
-	return &migrate.Limits{Bandwidth: l}
+	return l
 }
 
 // ID of the evacuation, which commands take as a RUN.
@@ -156,7 +156,7 @@ func (v *Evacuation) load(ctx context.Context) error {
 
 // record brings the runbook into the journal.
 func (v *Evacuation) record(ctx context.Context) error {
-	doc, err := json.Marshal(v.rb)
+	doc, err := seal(ctx, v.engine.Journal, v.rb)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,13 @@
 package evacuate
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/migrate/runbook"
 )
 
 // TestEvacuation: a runbook goes on after an item fails, and run again it
@@ -50,12 +53,32 @@ limits: {systems: 2}
 	if again := []string{rep.Items[0].DestinationID, rep.Items[1].DestinationID}; !slices.Equal(ids, again) {
 		t.Errorf("finished items moved again: %v, %v", ids, again)
 	}
-	if got := b.systems(); !slices.Equal(got, []string{"four", "one", "three", "zwei"}) {
+	if got := b.Names(); !slices.Equal(got, []string{"four", "one", "three", "zwei"}) {
 		t.Errorf("the destination holds %v", got)
 	}
 	var text strings.Builder
 	if err := rep.Text(&text); err != nil || !strings.Contains(text.String(), "4 verified, 0 failed") {
 		t.Errorf("%s%v", text.String(), err)
+	}
+	undone, err := Rollback(t.Context(), e, rep.Run)
+	if err != nil || undone.RolledBack != 4 || undone.Verified != 0 || len(b.Names()) != 0 {
+		t.Errorf("%+v: %v; the destination holds %v", undone, err, b.Names())
+	}
+	// Done again, it took as long as it took this time.
+	began := time.Now()
+	rep, err = evacuation(t, e, book(t, a, b, list), Options{}).Run(t.Context())
+	if err != nil || rep.Verified != 4 || rep.Items[0].Started.Before(began) || rep.Items[0].Attempts != 1 {
+		t.Errorf("%+v: %v", rep, err)
+	}
+	// What is said of one System does not tear the table apart.
+	table := Report{Items: []ItemReport{{System: "a", State: "running", Done: 1, Total: 4}, {System: "b\nc", Wave: "w", State: "pending", Reason: "waits"}, {System: "longer", State: "verified", Run: "r"}}, Verified: 1, Pending: 2}
+	text.Reset()
+	if err := table.Text(&text); err != nil {
+		t.Fatal(err)
+	}
+	const want = "SYSTEM  WAVE  STATE         RUN  DESTINATION\na       -     running 25 %\nb?c     w     pending\n  waits\nlonger  -     verified      r\n1 verified, 0 failed, 0 skipped, 2 not begun, of 3\n"
+	if got := text.String(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
 
@@ -76,8 +99,8 @@ func TestInterrupted(t *testing.T) {
 	}
 	e.Journal.AfterWrite(nil)
 	rep, err = evacuation(t, e, book(t, a, b, "systems: [{system: shop}]\n"), Options{}).Run(t.Context())
-	if err != nil || rep.Verified != 1 || !slices.Equal(b.systems(), []string{"shop"}) {
-		t.Errorf("%+v: %v; the destination holds %v", rep, err, b.systems())
+	if err != nil || rep.Verified != 1 || !slices.Equal(b.Names(), []string{"shop"}) {
+		t.Errorf("%+v: %v; the destination holds %v", rep, err, b.Names())
 	}
 	list, err := e.Status(t.Context())
 	if err != nil || len(list.Runs) != 1 || list.Runs[0].State != "verified" {
@@ -105,7 +128,7 @@ func TestCancel(t *testing.T) {
 	if err != nil || rep.Items[0].State != "cancelled" || rep.Items[1].State != "verified" || rep.Cancelled != 1 {
 		t.Errorf("%+v: %v", rep, err)
 	}
-	if got := b.systems(); !slices.Equal(got, []string{"two"}) {
+	if got := b.Names(); !slices.Equal(got, []string{"two"}) {
 		t.Errorf("the destination holds %v", got)
 	}
 }
@@ -209,6 +232,56 @@ func TestNotify(t *testing.T) {
 	}
 }
 
+// TestItemsOptions: controllers and the ways to come to rest are those of the
+// engine, and a plan is made with them.
+func TestItemsOptions(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t, "one"), newCloud(t)
+	for stop, want := range map[string]migrate.Quiesce{"graceful": migrate.QuiesceGraceful, "force": migrate.QuiesceForce, "refuse": migrate.QuiesceRefuse, "never": migrate.QuiesceRefuse} {
+		rb := book(t, a, b, "systems: [{system: one, controllers: {sata: scsi}, cutover: {stop: "+stop+"}}]\n")
+		v := evacuation(t, newEngine(t), rb, Options{})
+		o, err := v.migration(t.Context(), rb.Items[0], nil)
+		if err != nil || o.Quiesce != want || o.Controllers["sata"] != "scsi" {
+			t.Errorf("%s: %+v: %v", stop, o, err)
+		}
+		if p, err := v.Plan(t.Context()); err != nil || len(p.Items) != 1 {
+			t.Errorf("%s: %+v: %v", stop, p, err)
+		}
+	}
+	_, err := runbook.Parse("x", []byte("version: 1\nendpoints: {a: {url: 'local:a'}}\nsystems: [{system: one, source: a, destination: a, controllers: {sata: floppy}}]\n"))
+	if !errors.Is(err, runbook.ErrInvalid) || !strings.Contains(err.Error(), "floppy") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestRecordedIsSealed: the journal keeps a runbook so that only the key beside
+// it opens it, and one that an earlier version kept plainly is still read.
+func TestRecordedIsSealed(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	rb := &runbook.Runbook{Name: "night", Notify: []runbook.Notify{{URL: "https://chat.example/canary"}}, Items: []runbook.Item{{System: "one", Properties: map[string]runbook.Value{"k": {Text: "canary"}}}}}
+	doc, err := seal(t.Context(), e.Journal, rb)
+	if err != nil || bytes.Contains(doc, []byte("canary")) || bytes.Contains(doc, []byte("night")) {
+		t.Fatalf("%s: %v", doc, err)
+	}
+	plain, err := json.Marshal(rb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range []json.RawMessage{doc, plain} {
+		got, err := unseal(t.Context(), e.Journal, form)
+		if err != nil || got.Notify[0].URL != rb.Notify[0].URL || got.Items[0].Properties["k"].Text != "canary" {
+			t.Errorf("%+v: %v", got, err)
+		}
+	}
+	if _, err := unseal(t.Context(), newEngine(t).Journal, doc); err == nil {
+		t.Error("another key opens it")
+	}
+	if _, err := unseal(t.Context(), e.Journal, json.RawMessage(`{"sealed":"AAAA"}`)); err == nil {
+		t.Error("what is cut off is opened")
+	}
+}
+
 // TestPlan: everything that blocks is said at once, and nothing is written.
 func TestPlan(t *testing.T) {
 	t.Parallel()
@@ -219,7 +292,7 @@ func TestPlan(t *testing.T) {
 	if migrate.ExitCode(err) != 5 || !strings.Contains(err.Error(), "nowhere") || p.Refused != 2 || len(p.Items) != 4 || p.Bytes == 0 {
 		t.Errorf("%+v: %v", p, err)
 	}
-	if len(b.systems()) != 0 {
+	if len(b.Names()) != 0 {
 		t.Error("a plan has moved something")
 	}
 	runs, err := e.Journal.Runs(t.Context())
@@ -234,7 +307,7 @@ func TestWindowCloses(t *testing.T) {
 	t.Parallel()
 	a, b := newCloud(t, "one"), newCloud(t)
 	e := newEngine(t)
-	rb := book(t, a, b, "windows: {n: {from: \"22:00\", to: \"06:00\"}}\nwindow: n\nsystems: [{system: one}]\nlimits: {bandwidth: 32KiB}\n")
+	rb := book(t, a, b, "windows: {n: {from: \"22:00\", to: \"06:00\"}}\nwindow: n\nsystems: [{system: one}]\nlimits: {bandwidth: 128KiB}\n")
 	night := time.Date(2026, 11, 29, 5, 59, 59, 0, time.UTC)
 	began := time.Now()
 	// It is a second before the end until something was interrupted, and then morning.
@@ -272,15 +345,15 @@ func TestWindowCloses(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	if !strings.Contains(rep.Items[0].Error.Message, "window has closed") || len(b.systems()) != 0 {
-		t.Errorf("%+v; the destination holds %v", rep.Items[0], b.systems())
+	if !strings.Contains(rep.Items[0].Error.Message, "window has closed") || len(b.Names()) != 0 {
+		t.Errorf("%+v; the destination holds %v", rep.Items[0], b.Names())
 	}
 	stop()
 	<-ended
 	// The next night.
 	fast := book(t, a, b, "windows: {n: {from: \"22:00\", to: \"06:00\"}}\nwindow: n\nsystems: [{system: one}]\n")
 	rep, err := evacuation(t, e, fast, Options{Now: func() time.Time { return night.Add(20 * time.Hour) }}).Run(t.Context())
-	if err != nil || rep.Verified != 1 || !slices.Equal(b.systems(), []string{"one"}) {
+	if err != nil || rep.Verified != 1 || !slices.Equal(b.Names(), []string{"one"}) {
 		t.Errorf("%+v: %v", rep, err)
 	}
 }

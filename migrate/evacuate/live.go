@@ -37,6 +37,8 @@ type live struct {
 	mu      sync.Mutex
 	moved   map[string]map[string]migrate.Event // by System, then disk and phase
 	lines   map[string][]Line
+	shown   map[string]int       // how many events of a System others see
+	shownAt map[string]time.Time // and since when
 	samples []Sample
 	step    time.Duration
 	bytes   int64 // moved so far, by all disks
@@ -45,7 +47,7 @@ type live struct {
 }
 
 func newLive(now func() time.Time) *live {
-	return &live{now: now, moved: map[string]map[string]migrate.Event{}, lines: map[string][]Line{}, step: firstStep}
+	return &live{now: now, moved: map[string]map[string]migrate.Event{}, lines: map[string][]Line{}, shown: map[string]int{}, shownAt: map[string]time.Time{}, step: firstStep}
 }
 
 // event takes one event of the engine.
@@ -96,6 +98,8 @@ func (l *live) done(system string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.moved, system)
+	delete(l.shown, system)
+	delete(l.shownAt, system)
 }
 
 // sample measures the throughput when a step has passed; l.mu is held.

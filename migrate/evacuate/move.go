@@ -21,11 +21,17 @@ func (v *Evacuation) item(ctx context.Context, c *claimed) error {
 	v.live.tell(c.row.System, "begun, attempt %d", c.row.Attempts)
 	rep, err := v.move(ctx, c)
 	v.live.done(c.row.System)
+	if c.row.Run != "" {
+		_ = v.engine.Journal.Show(context.WithoutCancel(ctx), c.row.Run, nil) // nobody looks at it any more
+	}
 	row := &c.row
 	row.Ended = v.opts.Now()
 	cause := context.Cause(ctx)
 	failure := migrate.FailureOf(err)
 	class := migrate.ClassOf(err)
+	if full := (*journal.FullError)(nil); errors.As(err, &full) {
+		return err // it is gone on with when there is room for the journal
+	}
 	if errors.Is(err, journal.ErrLost) {
 		return nil // another worker has it, and records how it ends
 	}
@@ -62,6 +68,9 @@ func (v *Evacuation) item(ctx context.Context, c *claimed) error {
 	}
 	row.Error = json.RawMessage("null")
 	v.live.tell(row.System, "%s", row.State)
+	if row.State == journal.Failed {
+		advise(failure, v.id, row.System)
+	}
 	if failure != nil {
 		row.Error = failure.Encode()
 		v.live.tell(row.System, "%s", failure.Message)
@@ -109,11 +118,11 @@ func pause(r runbook.Retries, n int) time.Duration {
 
 // move begins the item's run, or takes up the one that was interrupted.
 func (v *Evacuation) move(ctx context.Context, c *claimed) (*migrate.Report, error) {
-	engine := *v.engine
-	engine.Dial, engine.Limits = v.clouds.dial, v.limits
+	engine := v.bounded()
 	listener := v.engine.Events
 	engine.Events = func(e migrate.Event) {
 		v.progress(e)
+		v.show(e)
 		if listener != nil {
 			listener(e)
 		}
@@ -143,6 +152,13 @@ func (v *Evacuation) move(ctx context.Context, c *claimed) (*migrate.Report, err
 	return engine.StartItem(ctx, plan, &c.row)
 }
 
+// bounded is the engine with what all items of the runbook share.
+func (v *Evacuation) bounded() *migrate.Engine {
+	e := *v.engine
+	e.Dial, e.Limits = v.clouds.dial, v.limits
+	return &e
+}
+
 // migration makes the options of one item's migration.
 func (v *Evacuation) migration(ctx context.Context, item Item, values map[string]string) (migrate.Options, error) {
 	src, err := v.clouds.dial(ctx, v.rb.EndpointURL(item.Source), migrate.Source)
@@ -154,13 +170,21 @@ func (v *Evacuation) migration(ctx context.Context, item Item, values map[string
 		return migrate.Options{}, sided(migrate.Destination, item.Destination, err)
 	}
 	return migrate.Options{
-		Source: src, Destination: dst, System: item.System, Name: item.Name, Nets: item.Net, Storage: item.Storage,
+		Source: src, Destination: dst, System: item.System, Name: item.Name, Nets: item.Net, Storage: item.Storage, Controllers: item.Controllers,
 		Properties: values, MAC: item.MAC, Verify: migrate.Verify(item.Verify), Via: migrate.Via(item.Via), Stage: item.Stage,
 		IfExists: migrate.IfExists(item.IfExists), OnFailure: migrate.OnFailure(item.OnFailure), PowerOn: item.PowerOn,
-		Quiesce: migrate.Quiesce(item.Cutover.Stop), SourceAfter: migrate.SourceAfter(item.Cutover.Source), AcceptEULAs: v.opts.AcceptEULAs,
-		StopTimeout: time.Duration(item.Cutover.Deadline), Hooks: item.EngineHooks(),
+		Quiesce: quiesce(item.Cutover.Stop), SourceAfter: migrate.SourceAfter(item.Cutover.Source), AcceptEULAs: v.opts.AcceptEULAs,
+		StopTimeout: time.Duration(item.Cutover.Deadline), Warm: item.Warm, Hooks: item.EngineHooks(),
 		Allow: v.opts.Allow, Deny: v.opts.Deny, Strict: v.opts.Strict, Relay: v.engine.Relay,
 	}, nil
+}
+
+// quiesce is what the engine calls a way to come to rest: never is refuse.
+func quiesce(stop string) migrate.Quiesce {
+	if stop == "never" {
+		return migrate.QuiesceRefuse
+	}
+	return migrate.Quiesce(stop)
 }
 
 // sided keeps an error that says where it arose, and adds it to others.
@@ -190,9 +214,7 @@ func (v *Evacuation) undo(ctx context.Context, c *claimed) *migrate.Failure {
 	if c.row.Run == "" {
 		return nil
 	}
-	engine := *v.engine
-	engine.Dial = v.clouds.dial
-	_, err := engine.Rollback(context.WithoutCancel(ctx), c.row.Run)
+	_, err := v.bounded().Rollback(context.WithoutCancel(ctx), c.row.Run)
 	return migrate.FailureOf(err)
 }
 

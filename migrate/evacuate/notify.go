@@ -1,20 +1,18 @@
 package evacuate
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/migrate/hook"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/runbook"
 )
@@ -53,47 +51,34 @@ func (v *Evacuation) notify(ctx context.Context, n Notice) {
 		slog.Error("notify", "error", err)
 		return
 	}
-	for _, hook := range v.rb.Notify {
-		on := hook.On
+	for _, to := range v.rb.Notify {
+		on := to.On
 		if len(on) == 0 {
 			on = []string{"failed", "finished"}
 		}
 		if !slices.Contains(on, n.Event) {
 			continue
 		}
-		if err := post(context.WithoutCancel(ctx), hook, body); err != nil {
+		if err := post(context.WithoutCancel(ctx), to, body); err != nil {
 			slog.Warn("notify: the webhook was not told", "event", n.Event, "error", err)
 		}
 	}
 }
 
-func post(ctx context.Context, hook runbook.Notify, body []byte) error {
+func post(ctx context.Context, to runbook.Notify, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, notifyTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, hook.URL, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if hook.Secret != nil {
-		key, err := hook.Secret.Resolve(ctx)
+	header := http.Header{}
+	if to.Secret != nil {
+		key, err := to.Secret.Resolve(ctx)
 		if err != nil {
 			return err
 		}
 		mac := hmac.New(sha256.New, []byte(key))
 		mac.Write(body)
-		req.Header.Set(SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
+		header.Set(SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
-	if resp.StatusCode >= 300 {
-		return fmt.Errorf("%s: %s", req.URL.Redacted(), resp.Status)
-	}
-	return nil
+	return hook.Post(ctx, to.URL, body, header, 2)
 }
 
 // tellWaves tells once of each wave that has begun or ended.

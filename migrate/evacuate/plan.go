@@ -1,6 +1,7 @@
 package evacuate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,12 +87,12 @@ func (v *Evacuation) Plan(ctx context.Context) (*Plan, error) {
 	v.mu.Unlock()
 	p.Items = make([]ItemPlan, len(todo))
 	errs := make([]error, len(todo))
-	clouds := newIndex()
+	clouds, survey := newIndex(), &migrate.Survey{}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(planners)
 	for n, item := range todo {
 		g.Go(func() error {
-			p.Items[n], errs[n] = v.planItem(gctx, item, clouds)
+			p.Items[n], errs[n] = v.planItem(gctx, item, clouds, survey)
 			return gctx.Err()
 		})
 	}
@@ -122,14 +123,17 @@ func (p *Plan) refused(o Options) error {
 	return nil
 }
 
-func (v *Evacuation) planItem(ctx context.Context, item Item, clouds *index) (ItemPlan, error) {
+func (v *Evacuation) planItem(ctx context.Context, item Item, clouds *index, survey *migrate.Survey) (ItemPlan, error) {
 	out := ItemPlan{System: item.System, Wave: item.Wave}
 	values, err := v.properties(ctx, item)
 	if err == nil {
 		var o migrate.Options
 		if o, err = v.migration(ctx, item, values); err == nil {
-			o.Source, o.Destination = clouds.of(o.Source), clouds.of(o.Destination)
-			out.Plan, err = v.engine.Plan(ctx, o)
+			o.Source, o.Destination, o.Survey = clouds.of(o.Source), clouds.of(o.Destination), survey
+			var p *migrate.Plan
+			if p, err = v.bounded().Plan(ctx, o); p != nil {
+				out.Plan = p.Document()
+			}
 		}
 	}
 	out.Error = migrate.FailureOf(err)
@@ -191,10 +195,10 @@ func (p *Plan) sum(v *Evacuation, todo []Item) {
 		w := &p.Waves[n]
 		// As many move at a time as the limits allow, and share the line: a
 		// single System's rate is what was measured.
-		limit := v.rb.Wave(w.Name).Limits.Systems
-		for _, l := range []int{v.rb.Limits.Systems, v.opts.Parallel} {
-			if limit == 0 || l != 0 && l < limit {
-				limit = l
+		limit := cmp.Or(v.rb.Limits.Systems, v.opts.Parallel)
+		for _, l := range append(p.limits(v, todo, w.Name), v.rb.Wave(w.Name).Limits.Systems) {
+			if l > 0 {
+				limit = min(limit, l)
 			}
 		}
 		w.Seconds = (w.Seconds + int64(limit) - 1) / int64(max(limit, 1))
@@ -209,6 +213,27 @@ func (p *Plan) sum(v *Evacuation, todo []Item) {
 			p.find(ovf.Warning, s, fmt.Sprintf("the disks of %d systems are thin and have %s at most, %s are free", s.Systems, size(s.Capacity), size(s.Free)))
 		}
 	}
+}
+
+// limits are how many Systems of a wave its endpoints allow at a time, as far as
+// all of it goes through one.
+func (p *Plan) limits(v *Evacuation, todo []Item, wave string) []int {
+	sources, destinations := map[string]bool{}, map[string]bool{}
+	for _, i := range todo {
+		if i.Wave == wave {
+			sources[i.Source], destinations[i.Destination] = true, true
+		}
+	}
+	var out []int
+	for _, ends := range []map[string]bool{sources, destinations} {
+		if len(ends) != 1 {
+			continue
+		}
+		for e := range ends {
+			out = append(out, v.rb.Endpoints[e].Limits.Systems)
+		}
+	}
+	return out
 }
 
 func (p *Plan) find(severity ovf.Severity, s Space, message string) {

@@ -2,6 +2,7 @@ package evacuate
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -60,13 +61,19 @@ func (v *Evacuation) again(ctx context.Context) error {
 	for _, w := range v.works {
 		if w.row.State == journal.Failed || w.row.State == journal.RolledBack {
 			row := w.row
-			row.State, row.Attempts, row.NotBefore, row.Error = journal.Pending, 0, time.Time{}, nil
+			anew(&row)
 			if err := v.set(ctx, row, -1); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// anew makes an item pending as if it had never been tried; its run stays, as
+// what has arrived of it may be gone on with.
+func anew(row *journal.Item) {
+	row.State, row.Attempts, row.NotBefore, row.Started, row.Ended, row.Error = journal.Pending, 0, time.Time{}, time.Time{}, time.Time{}, json.RawMessage("null")
 }
 
 func (v *Evacuation) loop(ctx context.Context) error {

@@ -128,7 +128,7 @@ func TestSpace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := prepare(&migrate.Engine{}, rb, Options{})
+	v := prepare(&migrate.Engine{Journal: &journal.Journal{}}, rb, Options{})
 	for _, c := range []struct {
 		capacity, populated, free int64
 		severity                  ovf.Severity

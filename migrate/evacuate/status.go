@@ -2,7 +2,6 @@ package evacuate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -14,12 +13,12 @@ import (
 // Recorded is the runbook of an evacuation as the journal keeps it, its
 // Systems named. The error wraps journal.ErrNoBatch when there is none.
 func Recorded(ctx context.Context, j *journal.Journal, run string) (*runbook.Runbook, error) {
-	b, err := j.Batch(ctx, run)
+	document, err := j.Document(ctx, run)
 	if err != nil {
 		return nil, err
 	}
-	rb := &runbook.Runbook{}
-	if err := json.Unmarshal(b.Document, rb); err != nil {
+	rb, err := unseal(ctx, j, document)
+	if err != nil {
 		return nil, fmt.Errorf("run %s: its runbook cannot be read by this program: %w", run, err)
 	}
 	return rb, nil
@@ -43,10 +42,22 @@ func Status(ctx context.Context, j *journal.Journal, run string) (*Report, error
 	if err != nil {
 		return nil, err
 	}
-	v.reasons = a.decide().reasons
-	if !j.Locked(journal.BatchLock(run)) {
+	d := a.decide()
+	v.reasons = d.reasons
+	carried, nobody := j.Locked(journal.BatchLock(run)), "nobody carries the runbook out; cimimove resume "+run+" goes on"
+	if j.Shared() {
+		n, err := j.Workers(ctx)
+		if err != nil {
+			return nil, err
+		}
+		carried, nobody = carried || n > 0 && !d.over, "no worker is there; cimimove worker --queue does it"
+	}
+	if !carried {
+		for _, n := range d.start {
+			v.reasons[n] = nobody
+		}
 		for n := range v.reasons {
-			v.reasons[n] = "nobody carries the runbook out; cimimove resume " + run + " goes on"
+			v.reasons[n] = nobody
 		}
 	}
 	for n, w := range a.works {
@@ -55,7 +66,16 @@ func Status(ctx context.Context, j *journal.Journal, run string) (*Report, error
 		}
 	}
 	rep := v.Report()
-	rep.Active = rep.Active || j.Locked(journal.BatchLock(run))
+	rep.Active = rep.Active || carried
+	for n := range rep.Items {
+		i := &rep.Items[n]
+		if i.Run == "" || i.State != string(journal.Running) && i.State != string(journal.Interrupted) {
+			continue
+		}
+		if row, err := j.Run(ctx, i.Run); err == nil {
+			i.Done, i.Total = row.Done, row.Total
+		}
+	}
 	return rep, nil
 }
 

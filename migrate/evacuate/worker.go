@@ -107,6 +107,7 @@ func (v *Evacuation) Follow(ctx context.Context) (*Report, error) {
 		if err != nil || over || ctx.Err() != nil {
 			return v.outcome(ctx, err)
 		}
+		v.observe(ctx)
 		select {
 		case <-ctx.Done():
 		case <-tick.C:

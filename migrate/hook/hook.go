@@ -24,8 +24,8 @@ import (
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
-// Steps that a hook can stand before or after.
-var Steps = []string{"discover", "plan", "quiesce", "export", "transfer", "import", "verify", "start", "finish"}
+// Steps that a hook can stand before or after; delta is one of warm migrations.
+var Steps = []string{"discover", "plan", "quiesce", "export", "transfer", "import", "delta", "verify", "start", "finish"}
 
 // Hook is a command or a webhook around a step.
 type Hook struct {
@@ -136,6 +136,10 @@ func (h Hook) run(ctx context.Context, document []byte, env []string) (string, e
 func withoutSecrets(env []string) []string {
 	return slices.DeleteFunc(env, func(s string) bool {
 		name, _, _ := strings.Cut(s, "=")
+		switch name {
+		case "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD":
+			return true // of object stores and of the queue
+		}
 		return strings.HasPrefix(name, "CIMIMOVE_") && (strings.HasSuffix(name, "_PASSWORD") || strings.HasSuffix(name, "_TOKEN") || strings.HasSuffix(name, "_USER"))
 	})
 }
@@ -166,13 +170,23 @@ func bare(err error) error {
 
 // call posts the document, again where that may help, until the deadline.
 func (h Hook) call(ctx context.Context, document []byte) error {
+	return Post(ctx, h.URL, document, nil, 4)
+}
+
+// Post sends a JSON document to a webhook, again where that may help, so many
+// times at most. No error shows the URL, whose path may be a secret, and no redirect
+// is followed.
+func Post(ctx context.Context, to string, document []byte, header http.Header, attempts int) error {
 	client := *fetch.NewClient()
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	defer client.CloseIdleConnections()
-	return fetch.Retry(ctx, fetch.Options{Attempts: 4}, "webhook", func(ctx context.Context) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL, bytes.NewReader(document))
+	return fetch.Retry(ctx, fetch.Options{Attempts: attempts}, "webhook", func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(document))
 		if err != nil {
 			return errors.New("not a URL")
+		}
+		for name, values := range header {
+			req.Header[name] = values
 		}
 		req.Header.Set("Content-Type", "application/json")
 		resp, err := client.Do(req)

@@ -21,7 +21,9 @@ import (
 // without this program's credentials, and ends with its deadline, children
 // included.
 func TestCommand(t *testing.T) {
-	t.Setenv("CIMIMOVE_SOURCE_PASSWORD", "canary")
+	for _, name := range []string{"CIMIMOVE_SOURCE_PASSWORD", "CIMIMOVE_DESTINATION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD"} {
+		t.Setenv(name, "canary")
+	}
 	out := filepath.Join(t.TempDir(), "out")
 	h := hook.Hook{On: "before start", Run: []string{"sh", "-c", `cat; env; echo "$0 $1"`, "zero", "a b"}}
 	h.Run[2] = `{ cat; env; echo "$0 $1"; } > ` + out

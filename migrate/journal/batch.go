@@ -44,7 +44,8 @@ type Batch struct {
 	Paused bool
 	// Change grows with every change of the batch or its items.
 	Change int64
-	// Document is the runbook with its Systems named; no secrets.
+	// Document is the runbook with its Systems named; no secrets. It may be large,
+	// and Document reads it.
 	Document json.RawMessage
 }
 
@@ -79,7 +80,7 @@ var ErrNoBatch = errors.New("no such batch")
 // of the others stays, but for what the runbook says of them.
 func (j *Journal) PutBatch(ctx context.Context, b Batch, items []Item) error {
 	return j.write(ctx, "batch", func(tx *tx) error {
-		now := stamp()
+		now := j.stamp()
 		if _, err := tx.Exec(`INSERT INTO batch (id, name, created, updated, submitted, document) VALUES (?,?,?,?,?,?)
 			ON CONFLICT (id) DO UPDATE SET updated=excluded.updated, submitted=excluded.submitted, document=excluded.document, paused=0`,
 			b.ID, b.Name, now, now, now, []byte(b.Document)); err != nil {
@@ -92,7 +93,7 @@ func (j *Journal) PutBatch(ctx context.Context, b Batch, items []Item) error {
 		for _, i := range items {
 			i.Batch = b.ID
 			if _, err := tx.Exec(itemInsert+` ON CONFLICT (batch, key) DO UPDATE SET seq=excluded.seq, change=excluded.change, system=excluded.system,
-				name=excluded.name, wave=excluded.wave, source=excluded.source, destination=excluded.destination`, i.values(change)...); err != nil {
+				name=excluded.name, wave=excluded.wave, source=excluded.source, destination=excluded.destination`, i.values(change, now)...); err != nil {
 				return err
 			}
 		}
@@ -105,9 +106,9 @@ const itemColumns = `batch, key, seq, change, system, name, wave, source, destin
 
 const itemInsert = `INSERT INTO item (` + itemColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
 
-func (i *Item) values(change int64) []any {
+func (i *Item) values(change int64, now string) []any {
 	return []any{i.Batch, i.Key, i.Seq, change, i.System, i.Name, i.Wave, i.Source, i.Destination, i.Run, string(i.State), i.Wish, i.Attempts,
-		stampOf(i.NotBefore), i.DestinationID, i.Disks, i.Bytes, stampOf(i.Started), stampOf(i.Ended), stamp(), blob(i.Error)}
+		stampOf(i.NotBefore), i.DestinationID, i.Disks, i.Bytes, stampOf(i.Started), stampOf(i.Ended), now, blob(i.Error)}
 }
 
 // stampOf is how times are kept; empty for none.
@@ -121,7 +122,7 @@ func stampOf(t time.Time) string {
 // bump counts a change; expect is the count that the change was decided on, -1 for any.
 func bump(tx *tx, batch string, expect int64) (int64, error) {
 	var change int64
-	err := tx.QueryRow(`UPDATE batch SET change=change+1, updated=? WHERE id=? AND (CAST(? AS BIGINT)<0 OR change=?) RETURNING change`, stamp(), batch, expect, expect).Scan(&change)
+	err := tx.QueryRow(`UPDATE batch SET change=change+1, updated=? WHERE id=? AND (CAST(? AS BIGINT)<0 OR change=?) RETURNING change`, tx.j.stamp(), batch, expect, expect).Scan(&change)
 	if errors.Is(err, sql.ErrNoRows) {
 		if expect < 0 {
 			return 0, fmt.Errorf("%w: %s", ErrNoBatch, batch)
@@ -151,7 +152,7 @@ func putItem(tx *tx, i Item, change int64) error {
 	_, err := tx.Exec(itemInsert+` ON CONFLICT (batch, key) DO UPDATE SET seq=excluded.seq, change=excluded.change, system=excluded.system,
 		run=excluded.run, state=excluded.state, attempts=excluded.attempts, not_before=excluded.not_before, destination_id=excluded.destination_id,
 		disks=excluded.disks, bytes=excluded.bytes, started=excluded.started, ended=excluded.ended, updated=excluded.updated, error=excluded.error`,
-		i.values(change)...)
+		i.values(change, tx.j.stamp())...)
 	return err
 }
 
@@ -182,7 +183,20 @@ func (j *Journal) Pause(ctx context.Context, batch string, paused bool) error {
 	})
 }
 
-// Batch reads a batch; ErrNoBatch when there is none.
+// Document reads the runbook of a batch; ErrNoBatch when there is none.
+func (j *Journal) Document(ctx context.Context, id string) (json.RawMessage, error) {
+	var document []byte
+	err := j.queryRow(ctx, `SELECT document FROM batch WHERE id=?`, id).Scan(&document)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("%w: %s", ErrNoBatch, id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	return document, nil
+}
+
+// Batch reads a batch without its Document; ErrNoBatch when there is none.
 func (j *Journal) Batch(ctx context.Context, id string) (*Batch, error) {
 	all, err := j.batches(ctx, `WHERE id=?`, id)
 	if err == nil && len(all) == 0 {
@@ -194,11 +208,11 @@ func (j *Journal) Batch(ctx context.Context, id string) (*Batch, error) {
 	return &all[0], nil
 }
 
-// Batches lists them, oldest first.
+// Batches lists them without their Documents, oldest first.
 func (j *Journal) Batches(ctx context.Context) ([]Batch, error) { return j.batches(ctx, ``) }
 
 func (j *Journal) batches(ctx context.Context, where string, args ...any) ([]Batch, error) {
-	rows, err := j.query(ctx, `SELECT id, name, created, updated, submitted, paused, change, document FROM batch `+where+` ORDER BY created`, args...)
+	rows, err := j.query(ctx, `SELECT id, name, created, updated, submitted, paused, change FROM batch `+where+` ORDER BY created`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
@@ -208,12 +222,11 @@ func (j *Journal) batches(ctx context.Context, where string, args ...any) ([]Bat
 		var (
 			b                           Batch
 			created, updated, submitted string
-			document                    []byte
 		)
-		if err := rows.Scan(&b.ID, &b.Name, &created, &updated, &submitted, &b.Paused, &b.Change, &document); err != nil {
+		if err := rows.Scan(&b.ID, &b.Name, &created, &updated, &submitted, &b.Paused, &b.Change); err != nil {
 			return nil, err
 		}
-		b.Created, b.Updated, b.Submitted, b.Document = moment(created), moment(updated), moment(submitted), document
+		b.Created, b.Updated, b.Submitted = moment(created), moment(updated), moment(submitted)
 		out = append(out, b)
 	}
 	return out, rows.Err()
@@ -240,6 +253,32 @@ func (j *Journal) Items(ctx context.Context, batch string, after int64) ([]Item,
 		}
 		i.NotBefore, i.Started, i.Ended, i.Updated, i.Error = moment(notBefore), moment(started), moment(ended), moment(updated), cause
 		out = append(out, i)
+	}
+	return out, rows.Err()
+}
+
+// Counts tells of each batch how many of its items are in each state, those
+// included that its runbook named before and does not any more.
+func (j *Journal) Counts(ctx context.Context) (map[string]map[State]int, error) {
+	rows, err := j.query(ctx, `SELECT batch, state, count(*) FROM item GROUP BY batch, state`)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	defer rows.Close()
+	out := map[string]map[State]int{}
+	for rows.Next() {
+		var (
+			batch string
+			state State
+			n     int
+		)
+		if err := rows.Scan(&batch, &state, &n); err != nil {
+			return nil, err
+		}
+		if out[batch] == nil {
+			out[batch] = map[State]int{}
+		}
+		out[batch][state] = n
 	}
 	return out, rows.Err()
 }

@@ -23,11 +23,12 @@
 //
 // Where many machines work together the same tables stand in a PostgreSQL
 // database (OpenShared), with the same promises. There the locks are leases in a
-// table, renewed by a heartbeat; one that was not renewed for two heartbeats can
-// be taken by another worker. Every write about a run is fenced: it fails with
+// table, renewed by a heartbeat; one that was not renewed for one and a half can be
+// taken by another worker. Every write about a run is fenced: it fails with
 // ErrLost, in the same transaction, when the lease has been taken, so a worker
 // that was suspended or cut off cannot record, and so cannot begin, a step of a
-// run that another has taken over. Expiry is judged by the database's clock.
+// run that another has taken over. Expiry is judged by the database's clock,
+// by which every time is written too (Now).
 // A database that stops and comes back is waited for.
 //
 // The journal holds no secrets: callers pass none, and credentials are asked

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -20,21 +22,25 @@ type shared struct {
 	j     *Journal
 	owner string
 	opts  SharedOptions
+	clock clock
+	ctx   context.Context // ends with the journal
 	stop  context.CancelFunc
 	done  chan struct{}
 
-	mu   sync.Mutex
-	held map[string]*Lock
-	gone map[string]bool // lost, and not taken again
+	mu     sync.Mutex
+	held   map[string]*Lock
+	gone   map[string]bool // lost, and not taken again
+	shares map[string]*Share
 }
 
-// life of a lease: two heartbeats.
-func (s *shared) life() time.Duration { return 2 * s.opts.Heartbeat }
+// life of a lease: another worker has half a heartbeat to find out that it has
+// ended, and goes on within two heartbeats.
+func (s *shared) life() time.Duration { return s.opts.Heartbeat * 3 / 2 }
 
 func (s *shared) start() {
 	s.gone = map[string]bool{}
 	ctx, stop := context.WithCancel(context.Background())
-	s.stop, s.done = stop, make(chan struct{})
+	s.ctx, s.stop, s.done = ctx, stop, make(chan struct{})
 	go func() {
 		defer close(s.done)
 		// Twice as often as must be: one that comes late does not lose the lease.
@@ -46,25 +52,38 @@ func (s *shared) start() {
 				return
 			case <-tick.C:
 				s.renew(ctx)
+				s.beat(ctx)
+				s.clock.beat(ctx, s)
 			}
 		}
 	}()
 }
 
-// renew renews every lease that is still ours, and tells holders of those that
-// are not.
-func (s *shared) renew(ctx context.Context) {
+// beat renews the parts of limits.
+func (s *shared) beat(ctx context.Context) {
 	s.mu.Lock()
-	any := len(s.held) > 0
+	shares := slices.Collect(maps.Values(s.shares))
 	s.mu.Unlock()
-	if !any {
+	for _, p := range shares {
+		p.beat(ctx)
+	}
+}
+
+// renew renews every lease that is held and still ours, and tells holders of
+// those that are not. One that nobody here holds any more, as the answer to its
+// taking or its giving back was lost, ends by itself.
+func (s *shared) renew(ctx context.Context) {
+	asked := time.Now()
+	s.mu.Lock()
+	names := slices.Collect(maps.Keys(s.held))
+	s.mu.Unlock()
+	if len(names) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Heartbeat)
 	defer cancel()
-	asked := time.Now()
-	rows, err := s.j.db.QueryContext(ctx, `UPDATE lease SET expires = now() + $1 * interval '1 microsecond' WHERE owner=$2 RETURNING name`,
-		s.life().Microseconds(), s.owner)
+	rows, err := s.j.db.QueryContext(ctx, `UPDATE lease SET expires = now() + $1 * interval '1 microsecond' WHERE owner=$2 AND name = ANY($3) RETURNING name`,
+		s.life().Microseconds(), s.owner, names)
 	ours := map[string]bool{}
 	if err == nil {
 		for rows.Next() {
@@ -84,8 +103,8 @@ func (s *shared) renew(ctx context.Context) {
 		return
 	}
 	for name, l := range s.held {
-		// One taken after we asked is not among the answers.
-		if !ours[name] && l.since.Before(asked) {
+		// One taken after we asked, or just being taken, is not among the answers.
+		if !ours[name] && !l.since.IsZero() && l.since.Before(asked) {
 			s.lose(l)
 		}
 	}
@@ -100,7 +119,7 @@ func (s *shared) lose(l *Lock) {
 
 // lock takes a lease that is free.
 func (s *shared) lock(name string) (*Lock, error) {
-	l := &Lock{name: name, shared: s, lost: make(chan struct{}), since: time.Now()}
+	l := &Lock{name: name, shared: s, lost: make(chan struct{})}
 	ctx := context.Background()
 	s.mu.Lock()
 	_, twice := s.held[name]
@@ -148,8 +167,10 @@ func (s *shared) locked(name string) bool {
 // unlock gives a lease back. One that was lost is not ours to give.
 func (s *shared) unlock(l *Lock) error {
 	s.mu.Lock()
-	_, ours := s.held[l.name]
-	delete(s.held, l.name)
+	ours := s.held[l.name] == l // not one that was lost, and taken again
+	if ours {
+		delete(s.held, l.name)
+	}
 	s.mu.Unlock()
 	if !ours {
 		return nil
@@ -158,7 +179,8 @@ func (s *shared) unlock(l *Lock) error {
 	defer cancel()
 	// One that cannot be given back ends by itself. The row stays: it tells a
 	// worker that comes back from a long sleep that it is not its own any more.
-	_, err := s.j.db.ExecContext(ctx, `UPDATE lease SET expires='-infinity' WHERE name=$1 AND owner=$2`, l.name, s.owner)
+	// It has no owner, so that a renewal under way does not find it.
+	_, err := s.j.db.ExecContext(ctx, `UPDATE lease SET owner='', expires='-infinity' WHERE name=$1 AND owner=$2`, l.name, s.owner)
 	return err
 }
 
@@ -166,15 +188,16 @@ func (s *shared) close() {
 	s.stop()
 	<-s.done
 	s.mu.Lock()
-	locks := s.held
+	locks, shares := s.held, s.shares
 	s.held = map[string]*Lock{}
 	s.mu.Unlock()
-	if len(locks) == 0 {
+	if len(locks)+len(shares) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.life())
 	defer cancel()
-	s.j.db.ExecContext(ctx, `UPDATE lease SET expires='-infinity' WHERE owner=$1`, s.owner)
+	s.j.db.ExecContext(ctx, `DELETE FROM share WHERE owner=$1`, s.owner)
+	s.j.db.ExecContext(ctx, `UPDATE lease SET owner='', expires='-infinity' WHERE owner=$1`, s.owner)
 }
 
 // fence refuses a write about what somebody else holds the lease of.

@@ -21,12 +21,15 @@ import (
 type SharedOptions struct {
 	// Dir is where this machine keeps what is its own.
 	Dir string
-	// Heartbeat is how often leases are renewed; default 5 s. A lease that was
-	// not renewed for two heartbeats is free.
+	// Heartbeat is how often leases must be renewed; default 5 s. One that was
+	// not renewed for one and a half is free.
 	Heartbeat time.Duration
 	// Patience is how long a database that does not answer is waited for;
 	// default 30 minutes.
 	Patience time.Duration
+	// Clock is this machine's, of which only how fast it runs matters; nil is
+	// time.Now.
+	Clock func() time.Time
 }
 
 // OpenShared opens a journal that many machines share, in PostgreSQL. Its
@@ -52,6 +55,13 @@ func OpenShared(ctx context.Context, url string, o SharedOptions) (*Journal, err
 		return nil, fmt.Errorf("queue %s: %w", config.Host, err)
 	}
 	j.shared.j = j
+	if j.shared.clock.read = o.Clock; o.Clock == nil {
+		j.shared.clock.read = time.Now
+	}
+	if err := j.shared.clock.set(ctx, j); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("queue %s: %w", config.Host, err)
+	}
 	j.shared.start()
 	return j, nil
 }
@@ -76,7 +86,7 @@ func (j *Journal) prepareShared(ctx context.Context) error {
 		return err
 	}
 	tables := strings.NewReplacer("WITHOUT ROWID", "", "BLOB", "BYTEA", "INTEGER", "BIGINT").Replace(schema + batchSchema)
-	if _, err := t.ExecContext(ctx, tables+leaseSchema); err != nil {
+	if _, err := t.ExecContext(ctx, tables+leaseSchema+shareSchema+liveSchema); err != nil {
 		return err
 	}
 	return t.Commit()

@@ -44,9 +44,9 @@ type Run struct {
 // Create records a new run and gives it an id. item, which may be nil, is the
 // runbook item that it is the run of; it is recorded together with it.
 func (j *Journal) Create(ctx context.Context, r Run, item *Item) (string, error) {
-	id := NewID(time.Now())
+	id := NewID(j.Now())
 	err := j.write(ctx, "run", func(tx *tx) error {
-		now := stamp()
+		now := j.stamp()
 		if item != nil {
 			item.Run = id
 			change, err := bump(tx, item.Batch, -1)
@@ -77,7 +77,7 @@ type Change struct {
 func (j *Journal) Set(ctx context.Context, id string, c Change) error {
 	return j.writeRun(ctx, id, "state "+string(c.State), func(tx *tx) error {
 		res, err := tx.Exec(`UPDATE run SET updated=?, state=coalesce(nullif(?,''), state), plan=coalesce(?, plan), report=coalesce(?, report), error=coalesce(?, error), via=coalesce(nullif(?,''), via) WHERE id=?`,
-			stamp(), string(c.State), blob(c.Plan), blob(c.Report), blob(c.Error), c.Via, id)
+			j.stamp(), string(c.State), blob(c.Plan), blob(c.Report), blob(c.Error), c.Via, id)
 		return one(res, err, id)
 	})
 }
@@ -85,7 +85,7 @@ func (j *Journal) Set(ctx context.Context, id string, c Change) error {
 // Progress records how many of how many bytes have moved.
 func (j *Journal) Progress(ctx context.Context, id string, done, total int64) error {
 	return j.writeRun(ctx, id, "progress", func(tx *tx) error {
-		res, err := tx.Exec(`UPDATE run SET updated=?, done=?, total=? WHERE id=?`, stamp(), done, total, id)
+		res, err := tx.Exec(`UPDATE run SET updated=?, done=?, total=? WHERE id=?`, j.stamp(), done, total, id)
 		return one(res, err, id)
 	})
 }
@@ -160,8 +160,6 @@ func blob(b json.RawMessage) any {
 	}
 	return []byte(b)
 }
-
-func stamp() string { return time.Now().UTC().Format(time.RFC3339Nano) }
 
 func moment(s string) time.Time {
 	t, _ := time.Parse(time.RFC3339Nano, s)

@@ -32,6 +32,8 @@ func TestShared(t *testing.T) {
 	t.Run("blocks", func(t *testing.T) { testBlocks(t, openShared(t, c.URL("blocks"), time.Second)) })
 	t.Run("changes", func(t *testing.T) { testBatchChanges(t, openShared(t, c.URL("changes"), time.Second)) })
 	t.Run("leases", func(t *testing.T) { testLeases(t, c.URL("leases")) })
+	t.Run("given back", func(t *testing.T) { testGivenBack(t, c.URL("givenback")) })
+	t.Run("shares", func(t *testing.T) { testShares(t, c.URL("shares")) })
 	t.Run("lost", func(t *testing.T) { testLost(t, c.URL("lost")) })
 	t.Run("restart", func(t *testing.T) { testRestart(t, c, c.URL("restart")) })
 	t.Run("setting", func(t *testing.T) {
@@ -86,6 +88,55 @@ func testLeases(t *testing.T, url string) {
 	wins.Range(func(any, any) bool { n++; return true })
 	if n != 1 {
 		t.Errorf("%d hold one lease", n)
+	}
+}
+
+// testGivenBack: a lease that a process gave back stays free while the process
+// lives and renews its others, and so does one that was taken for a caller who
+// did not hear of it; one that it lost and took again is not given back by who
+// had it first.
+func testGivenBack(t *testing.T, url string) {
+	const beat = 100 * time.Millisecond
+	a, b := openShared(t, url, beat), openShared(t, url, beat)
+	for _, name := range []string{"kept", "back", "unheard"} {
+		l, err := a.Lock(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch name {
+		case "back":
+			if err := l.Unlock(); err != nil {
+				t.Fatal(err)
+			}
+		case "unheard":
+			a.shared.mu.Lock()
+			delete(a.shared.held, name)
+			a.shared.mu.Unlock()
+		}
+	}
+	time.Sleep(3 * beat)
+	for _, name := range []string{"back", "unheard"} {
+		if l, err := b.Lock(name); err != nil {
+			t.Errorf("after three heartbeats: %v", err)
+		} else if err := l.Unlock(); err != nil {
+			t.Error(err)
+		}
+	}
+	if !b.Locked("kept") {
+		t.Error("the lease that is held is not renewed")
+	}
+	first, err := a.Lock("twice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.shared.mu.Lock()
+	a.shared.lose(first)
+	a.shared.mu.Unlock()
+	if _, err := a.Lock("twice"); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Unlock(); err != nil || !b.Locked("twice") {
+		t.Errorf("the first holder gave back what the second has: %v", err)
 	}
 }
 

@@ -17,8 +17,9 @@ func Open(ctx context.Context, dir string) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
+	j := &Journal{dir: dir}
 	if err := os.MkdirAll(filepath.Join(dir, "locks"), 0o700); err != nil {
-		return nil, fmt.Errorf("state directory: %w", err)
+		return nil, fmt.Errorf("state directory: %w", j.full(err))
 	}
 	file := filepath.Join(dir, "journal.db")
 	// A busy timeout lets several processes write their runs in turn.
@@ -31,10 +32,10 @@ func Open(ctx context.Context, dir string) (*Journal, error) {
 	// One connection for writers and readers of this process: SQLite has one
 	// writer anyway, and memory stays small.
 	db.SetMaxOpenConns(1)
-	j := &Journal{db: db, dir: dir}
+	j.db = db
 	if err := j.prepare(ctx); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", file, j.full(err))
 	}
 	if err := os.Chmod(file, 0o600); err != nil {
 		db.Close()

@@ -41,7 +41,7 @@ func (j *Journal) Begin(ctx context.Context, run, name string, notes, undo any) 
 			return err
 		}
 		_, err := tx.Exec(`INSERT INTO step (run, seq, name, state, started, notes, undo) VALUES (?,?,?,?,?,?,?)`,
-			run, seq, name, Begun, stamp(), n, u)
+			run, seq, name, Begun, j.stamp(), n, u)
 		return err
 	})
 	return seq, err
@@ -66,7 +66,7 @@ func (j *Journal) End(ctx context.Context, run string, seq int, name string, sta
 		return err
 	}
 	return j.writeRun(ctx, run, string(state)+" "+name, func(tx *tx) error {
-		_, err := tx.Exec(`UPDATE step SET state=?, ended=?, notes=coalesce(?, notes) WHERE run=? AND seq=?`, state, stamp(), n, run, seq)
+		_, err := tx.Exec(`UPDATE step SET state=?, ended=?, notes=coalesce(?, notes) WHERE run=? AND seq=?`, state, j.stamp(), n, run, seq)
 		return err
 	})
 }

@@ -92,7 +92,7 @@ func (j *Journal) writeRun(ctx context.Context, lock, what string, f func(*tx) e
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("journal: %s: %w", what, err)
+		return fmt.Errorf("journal: %s: %w", what, j.full(err))
 	}
 	if j.afterWrite != nil {
 		j.afterWrite(what)

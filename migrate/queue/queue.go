@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
@@ -27,6 +28,7 @@ import (
 
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/evacuate"
+	"github.com/cimimove/cimimove/migrate/journal"
 )
 
 // Options of a Worker. Zero values are the defaults named.
@@ -147,6 +149,12 @@ func (w *Worker) connect(ctx context.Context) error {
 // another worker goes on with it.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.close()
+	// So that who asks for the status knows whether anybody is there.
+	there, err := w.opts.Engine.Journal.Lock(journal.WorkerLock(uuid.NewString()))
+	if err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	defer there.Unlock()
 	// The client's own context stays alive: it must still say that jobs ended.
 	if err := w.client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("queue: %w", err)
@@ -158,7 +166,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			slog.Warn("queue: jobs did not end in time", "error", err)
 		}
 	}()
-	tick := time.NewTicker(w.opts.Heartbeat / 2)
+	tick := time.NewTicker(w.opts.Heartbeat / 4)
 	defer tick.Stop()
 	for {
 		if err := w.tend(ctx); err != nil && ctx.Err() == nil {

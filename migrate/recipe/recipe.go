@@ -64,6 +64,17 @@ func Images(t *cimi.SystemTemplate, image func(volume string) string) {
 	})
 }
 
+// MachineImages makes Machines from images that are there: image gives the one
+// for a Machine by its name, empty where it is made from none.
+func MachineImages(t *cimi.SystemTemplate, image func(machine string) string) {
+	eachMachine(t, func(name string, m *cimi.MachineTemplate) {
+		m.MachineImage = nil
+		if href := image(name); href != "" {
+			m.MachineImage = cimi.RefTo[cimi.MachineImage](href)
+		}
+	})
+}
+
 // Configurations makes Machines from MachineConfigurations that are there:
 // config gives the one for a Machine by its name, empty where it is made from
 // what is described.

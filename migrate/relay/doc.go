@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,8 +74,10 @@ type Tap struct {
 func NewTap(ctx context.Context, src Content, disks []Disk, opts TapOptions) *Tap {
 	ctx, cancel := context.WithCancel(ctx)
 	t := &Tap{src: src, ctx: ctx, cancel: cancel}
+	// They share the processors: each worker has blocks in hand.
+	workers := max(1, runtime.GOMAXPROCS(0)/max(1, len(disks)))
 	for _, d := range disks {
-		t.watches = append(t.watches, newWatch(ctx, src, d, opts))
+		t.watches = append(t.watches, newWatch(ctx, src, d, workers, opts))
 	}
 	return t
 }

@@ -29,20 +29,7 @@ func TestSeveralFiles(t *testing.T) {
 	defer s.Close()
 	get := func(name, rng string) (*http.Response, []byte) {
 		t.Helper()
-		req, _ := http.NewRequestWithContext(t.Context(), "GET", s.URLOf(name), nil)
-		if rng != "" {
-			req.Header.Set("Range", rng)
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		body, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res, body
+		return ask(t, "GET", s.URLOf(name), rng)
 	}
 	if res, body := get("b.raw", ""); res.StatusCode != 200 || !bytes.Equal(body, both[3<<20:]) || res.Header.Get("Content-Type") != ImageType || res.Header.Get("ETag") != "" {
 		t.Errorf("b.raw: %s, %d bytes, %v", res.Status, len(body), res.Header)

@@ -137,53 +137,68 @@ func sweep(t *testing.T, r io.ReaderAt, from, to int64, piece int) {
 func serveSample(t *testing.T) (*Server, memory) {
 	t.Helper()
 	src, _, _ := sample(t)
-	s, err := Serve(ServerOptions{Listen: "127.0.0.1:0", Token: "0123456789abcdef"}, Offer{Name: "package.ova", Version: "v1", Content: src, Size: src.Size()})
+	return serveOne(t, "127.0.0.1:0", "v1", src), src
+}
+
+// ask sends a request, for a range unless that is empty, and reads the answer;
+// more are header fields, each followed by its value.
+func ask(t *testing.T, method, url, rng string, more ...string) (*http.Response, []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rng != "" {
+		req.Header.Set("Range", rng)
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		req.Header.Set(more[i], more[i+1])
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, b
+}
+
+// serveOne serves content as package.ova until the test ends.
+func serveOne(t *testing.T, listen, version string, content Content) *Server {
+	t.Helper()
+	s, err := Serve(ServerOptions{Listen: listen, Token: "0123456789abcdef"}, Offer{Name: "package.ova", Version: version, Content: content, Size: content.Size()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	return s, src
+	return s
 }
 
 func TestServer(t *testing.T) {
 	s, src := serveSample(t)
 	whole, _ := io.ReadAll(io.NewSectionReader(src, 0, src.Size()))
-	get := func(method, url, rng string) (*http.Response, []byte) {
-		t.Helper()
-		req, _ := http.NewRequestWithContext(t.Context(), method, url, nil)
-		if rng != "" {
-			req.Header.Set("Range", rng)
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		b, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res, b
-	}
-	res, b := get("GET", s.URL(), "")
+	res, b := ask(t, "GET", s.URL(), "")
 	if res.StatusCode != 200 || !bytes.Equal(b, whole) || res.ContentLength != src.Size() || res.Header.Get("Content-Type") != "application/ovf" || res.Header.Get("ETag") != `"v1"` {
 		t.Errorf("whole: %s, %d bytes, %v", res.Status, len(b), res.Header)
 	}
-	res, b = get("GET", s.URL(), "bytes=1000-1999")
+	res, b = ask(t, "GET", s.URL(), "bytes=1000-1999")
 	if res.StatusCode != 206 || !bytes.Equal(b, whole[1000:2000]) {
 		t.Errorf("range: %s, %d bytes", res.Status, len(b))
 	}
-	res, b = get("GET", s.URL(), fmt.Sprintf("bytes=%d-", src.Size()-10))
+	res, b = ask(t, "GET", s.URL(), fmt.Sprintf("bytes=%d-", src.Size()-10))
 	if res.StatusCode != 206 || !bytes.Equal(b, whole[len(whole)-10:]) {
 		t.Errorf("tail: %s, %d bytes", res.Status, len(b))
 	}
-	if res, _ = get("HEAD", s.URL(), ""); res.ContentLength != src.Size() {
+	if res, _ = ask(t, "HEAD", s.URL(), ""); res.ContentLength != src.Size() {
 		t.Errorf("head: %d", res.ContentLength)
 	}
-	if res, _ = get("GET", strings.Replace(s.URL(), "0123", "0124", 1), ""); res.StatusCode != 404 {
+	if res, _ = ask(t, "GET", strings.Replace(s.URL(), "0123", "0124", 1), ""); res.StatusCode != 404 {
 		t.Errorf("wrong token: %s", res.Status)
 	}
-	if res, _ = get("PUT", s.URL(), ""); res.StatusCode != 405 {
+	if res, _ = ask(t, "PUT", s.URL(), ""); res.StatusCode != 405 {
 		t.Errorf("PUT: %s", res.Status)
 	}
 	if got := s.Sent(); got != src.Size()+1000+10 {
@@ -197,23 +212,11 @@ func TestRestart(t *testing.T) {
 	s, src := serveSample(t)
 	url, addr := s.URL(), s.Addr()
 	s.Close()
-	again, err := Serve(ServerOptions{Listen: addr, Token: "0123456789abcdef"}, Offer{Name: "package.ova", Version: "v1", Content: src, Size: src.Size()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer again.Close()
+	again := serveOne(t, addr, "v1", src)
 	if again.URL() != url {
 		t.Errorf("URL %s, was %s", again.URL(), url)
 	}
-	req, _ := http.NewRequestWithContext(t.Context(), "GET", url, nil)
-	req.Header.Set("Range", "bytes=5-")
-	req.Header.Set("If-Range", `"v1"`)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if b, _ := io.ReadAll(res.Body); res.StatusCode != 206 || int64(len(b)) != src.Size()-5 {
+	if res, b := ask(t, "GET", url, "bytes=5-", "If-Range", `"v1"`); res.StatusCode != 206 || int64(len(b)) != src.Size()-5 {
 		t.Errorf("%s, %d bytes", res.Status, len(b))
 	}
 }
@@ -223,19 +226,8 @@ func TestReadsNoMoreThanAsked(t *testing.T) {
 	src, _, _ := sample(t)
 	tap := NewTap(t.Context(), src, nil, TapOptions{})
 	defer tap.Close()
-	s, err := Serve(ServerOptions{Listen: "127.0.0.1:0", Token: "0123456789abcdef"}, Offer{Name: "package.ova", Content: tap, Size: tap.Size()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	req, _ := http.NewRequestWithContext(t.Context(), "GET", s.URL(), nil)
-	req.Header.Set("Range", "bytes=100-611")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	io.Copy(io.Discard, res.Body)
-	res.Body.Close()
+	s := serveOne(t, "127.0.0.1:0", "", tap)
+	ask(t, "GET", s.URL(), "bytes=100-611")
 	if got := tap.Read(); got != 512 {
 		t.Errorf("512 bytes were asked for, %d read", got)
 	}
@@ -260,11 +252,7 @@ func TestSourceFails(t *testing.T) {
 	src, _, _ := sample(t)
 	tap := NewTap(t.Context(), broken{src, src.Size() / 2}, nil, TapOptions{})
 	defer tap.Close()
-	s, err := Serve(ServerOptions{Listen: "127.0.0.1:0", Token: "0123456789abcdef"}, Offer{Name: "package.ova", Content: tap, Size: tap.Size()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := serveOne(t, "127.0.0.1:0", "", tap)
 	req, _ := http.NewRequestWithContext(t.Context(), "GET", s.URL(), nil)
 	res, err := http.DefaultClient.Do(req)
 	if err == nil {

@@ -128,6 +128,9 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 func pathOf(name string) string { return "/" + path.Base("/"+name) }
 
+// Reach is where the server is reached from outside, without the token.
+func (s *Server) Reach() string { return s.base.String() }
+
 // URL is the one-time URL of the first offer. It holds the token: it is a secret.
 func (s *Server) URL() string { return s.base.JoinPath(s.token, s.first).String() }
 

@@ -31,8 +31,9 @@ type watch struct {
 	opts  TapOptions
 	known atomic.Int64
 
-	ctx context.Context
-	src io.ReaderAt // of the package
+	ctx     context.Context
+	src     io.ReaderAt // of the package
+	workers int         // that decode
 
 	mu   sync.Mutex
 	pos  int64 // of the stored file, up to where it was seen
@@ -47,8 +48,8 @@ type watch struct {
 	err   error
 }
 
-func newWatch(ctx context.Context, src io.ReaderAt, d Disk, opts TapOptions) *watch {
-	w := &watch{disk: d, opts: opts, ctx: ctx, src: src, upto: d.Known}
+func newWatch(ctx context.Context, src io.ReaderAt, d Disk, workers int, opts TapOptions) *watch {
+	w := &watch{disk: d, opts: opts, ctx: ctx, src: src, workers: workers, upto: d.Known}
 	w.known.Store(d.Known)
 	w.begin()
 	return w
@@ -63,7 +64,7 @@ func (w *watch) begin() {
 
 func (w *watch) decode(r *io.PipeReader, done chan struct{}, late bool) {
 	defer close(done)
-	decode := disk.DecodeOptions{Name: w.disk.Name, OnBlock: w.block}
+	decode := disk.DecodeOptions{Name: w.disk.Name, Workers: w.workers, OnBlock: w.block}
 	var in io.Reader = r
 	if late {
 		in = w.further(r, &decode)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cimimove/cimimove/migrate/hook"
+	"github.com/cimimove/cimimove/ovf/edit"
 )
 
 // document is the form of a file.
@@ -47,6 +48,7 @@ type entry struct {
 	After       []string          `yaml:"after,omitempty" jsonschema:"description=Systems that must be verified before"`
 	Net         map[string]string `yaml:"net,omitempty" jsonschema:"description=Networks of the System to those of the destination; * is the default"`
 	Storage     map[string]string `yaml:"storage,omitempty" jsonschema:"description=Disks to places of the destination; * is the default"`
+	Controllers map[string]string `yaml:"controllers,omitempty" jsonschema:"description=Buses to which disks are put by the bus they come on such as sata: scsi"`
 	Prop        map[string]Value  `yaml:"prop,omitempty" jsonschema:"description=Values of OVF properties"`
 	MAC         string            `yaml:"mac,omitempty" jsonschema:"enum=keep,enum=regenerate,enum=strip"`
 	Verify      string            `yaml:"verify,omitempty" jsonschema:"enum=none,enum=digest,enum=full"`
@@ -55,6 +57,7 @@ type entry struct {
 	IfExists    string            `yaml:"ifExists,omitempty" jsonschema:"enum=fail,enum=skip,enum=replace,enum=rename"`
 	OnFailure   string            `yaml:"onFailure,omitempty" jsonschema:"enum=rollback,enum=keep,description=What becomes of what was made at the destination"`
 	PowerOn     *bool             `yaml:"powerOn,omitempty" jsonschema:"description=Start the machines when all is verified"`
+	Warm        *bool             `yaml:"warm,omitempty" jsonschema:"description=Copy the disks while the machines run and send what has changed when they are at rest"`
 	Retries     *Retries          `yaml:"retries,omitempty"`
 	Cutover     *Cutover          `yaml:"cutover,omitempty"`
 	Hooks       []Hook            `yaml:"hooks,omitempty"`
@@ -73,9 +76,12 @@ func (d entry) over(e entry) entry {
 			*f.to = *f.from
 		}
 	}
-	out.Net, out.Storage, out.Prop = merge(d.Net, e.Net), merge(d.Storage, e.Storage), merge(d.Prop, e.Prop)
+	out.Net, out.Storage, out.Controllers, out.Prop = merge(d.Net, e.Net), merge(d.Storage, e.Storage), merge(d.Controllers, e.Controllers), merge(d.Prop, e.Prop)
 	if out.PowerOn == nil {
 		out.PowerOn = d.PowerOn
+	}
+	if out.Warm == nil {
+		out.Warm = d.Warm
 	}
 	if out.Retries == nil {
 		out.Retries = d.Retries
@@ -89,10 +95,13 @@ func (d entry) over(e entry) entry {
 
 func (e entry) item() Item {
 	i := Item{System: e.System, Select: e.Select, Source: e.Source, Destination: e.Destination, Name: e.Name, Wave: e.Wave, After: e.After,
-		Net: e.Net, Storage: e.Storage, Properties: e.Prop, MAC: e.MAC, Verify: e.Verify, Via: e.Via, Stage: e.Stage,
+		Net: e.Net, Storage: e.Storage, Controllers: e.Controllers, Properties: e.Prop, MAC: e.MAC, Verify: e.Verify, Via: e.Via, Stage: e.Stage,
 		IfExists: e.IfExists, OnFailure: e.OnFailure, Hooks: e.Hooks}
 	if e.PowerOn != nil {
 		i.PowerOn = *e.PowerOn
+	}
+	if e.Warm != nil {
+		i.Warm = *e.Warm
 	}
 	if e.Retries != nil {
 		i.Retries = *e.Retries
@@ -127,7 +136,7 @@ var words = []struct {
 	{"via", func(i Item) string { return i.Via }, []string{"auto", "direct", "relay", "stage", "resources"}},
 	{"ifExists", func(i Item) string { return i.IfExists }, []string{"fail", "skip", "replace", "rename"}},
 	{"onFailure", func(i Item) string { return i.OnFailure }, []string{"rollback", "keep"}},
-	{"cutover.stop", func(i Item) string { return i.Cutover.Stop }, []string{"graceful", "force", "never"}},
+	{"cutover.stop", func(i Item) string { return i.Cutover.Stop }, []string{"graceful", "force", "refuse", "never"}},
 	{"cutover.source", func(i Item) string { return i.Cutover.Source }, []string{"keep", "start", "stop", "delete"}},
 }
 
@@ -158,10 +167,13 @@ func (c checker) item(path string, i Item, endpoints map[string]Endpoint) error 
 			return c.at(path, "%s: %s is %q; it is one of %s", what, w.field, v, strings.Join(w.values, ", "))
 		}
 	}
+	if err := edit.CheckControllers(i.Controllers); err != nil {
+		return c.at(path+".controllers", "%s: controllers: %v", what, err)
+	}
 	if i.Retries.Count < 0 {
 		return c.at(path, "%s: retries are not negative", what)
 	}
-	if _, err := naming(i.Name); err != nil {
+	if err := checkNaming(i.Name); err != nil {
 		return c.at(path+".name", "%s: name %q is no template: %v", what, i.Name, err)
 	}
 	return nil

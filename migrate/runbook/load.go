@@ -2,16 +2,18 @@ package runbook
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 	"github.com/invopop/jsonschema"
 )
 
@@ -41,17 +43,19 @@ func Load(path string, o LoadOptions) (*Runbook, error) {
 	return parse(abs, b, o)
 }
 
+// readFile reads a file, or a pipe, as far as it is not too long.
 func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if info.Size() > maxSize {
-		return nil, fmt.Errorf("%s: %w: %d bytes, at most %d are read", path, ErrInvalid, info.Size(), maxSize)
-	}
-	b, err := os.ReadFile(path)
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if len(b) > maxSize {
+		return nil, fmt.Errorf("%s: %w: more than %d bytes", path, ErrInvalid, maxSize)
 	}
 	return b, nil
 }
@@ -66,6 +70,11 @@ func parse(name string, b []byte, o LoadOptions) (*Runbook, error) {
 		return nil, err
 	}
 	maps.Copy(l.vars, o.Vars)
+	vars, err := filled(l.vars)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", name, ErrInvalid, err)
+	}
+	l.vars = vars
 	r := &resolver{runbook: &Runbook{Name: name, Endpoints: map[string]Endpoint{}, OnFailure: Continue, Vars: l.vars}, windows: map[string]Window{}}
 	for _, p := range l.parts {
 		if err := p.decode(l.vars); err != nil {
@@ -111,12 +120,15 @@ func (l *loader) collect(name string, b []byte, within []string) error {
 		if slices.Contains(within, file) {
 			return p.at(path, "%s includes itself", file)
 		}
+		if slices.ContainsFunc(l.parts, func(o *part) bool { return o.name == file }) {
+			continue // another included it before
+		}
 		if len(l.parts)+len(within) > maxInclude {
 			return p.at(path, "more than %d files", maxInclude)
 		}
 		inner, err := readFile(file)
 		if err != nil {
-			return p.at(path, "%v", errors.Unwrap(err))
+			return p.at(path, "%s", strings.TrimPrefix(err.Error(), ErrInvalid.Error()+": "))
 		}
 		if err := l.collect(file, inner, within); err != nil {
 			return err
@@ -138,8 +150,12 @@ func (p *part) decode(vars map[string]string) error {
 	if s.err != nil {
 		return s.err
 	}
-	if len(p.file.Docs) == 0 {
+	if len(p.file.Docs) == 0 || p.file.Docs[0].Body == nil {
 		return fmt.Errorf("%s: %w: it is empty", p.name, ErrInvalid)
+	}
+	if len(p.file.Docs) > 1 {
+		at := p.file.Docs[1].Start.Position
+		return fmt.Errorf("%s:%d:%d: %w: a second document begins here; a runbook is one, and include takes others in", p.name, at.Line, at.Column, ErrInvalid)
 	}
 	if err := yaml.NewDecoder(bytes.NewReader(p.source), yaml.Strict()).DecodeFromNode(p.file.Docs[0].Body, &p.doc); err != nil {
 		return p.broken(err)
@@ -163,6 +179,8 @@ type substitution struct {
 // Visit implements ast.Visitor.
 func (s *substitution) Visit(n ast.Node) ast.Visitor {
 	switch n := n.(type) {
+	case *ast.MappingValueNode:
+		s.number(n)
 	case *ast.StringNode:
 		text, err := expand(n.Value, s.vars)
 		if err != nil && s.err == nil {
@@ -174,6 +192,59 @@ func (s *substitution) Visit(n ast.Node) ast.Visitor {
 		return nil // a block of text stays as it is
 	}
 	return s
+}
+
+// counts are the keys of numbers: what a variable stands for in their place is
+// one too.
+var counts = []string{"version", "systems", "disks", "count"}
+
+// number puts a number in the place of a variable.
+func (s *substitution) number(n *ast.MappingValueNode) {
+	text, ok := n.Value.(*ast.StringNode)
+	if !ok || !strings.Contains(text.Value, "${") || n.Key == nil || !slices.Contains(counts, n.Key.GetToken().Value) {
+		return
+	}
+	if v, err := expand(text.Value, s.vars); err == nil {
+		if _, err := strconv.Atoi(v); err == nil {
+			t := *text.GetToken()
+			t.Type, t.Value, t.Origin = token.IntegerType, v, v
+			n.Value = ast.Integer(&t)
+		}
+	}
+}
+
+// filled puts variables in the place of those that stand in others.
+func filled(vars map[string]string) (map[string]string, error) {
+	out := map[string]string{}
+	var fill func(name string, within []string) error
+	fill = func(name string, within []string) error {
+		if slices.Contains(within, name) {
+			return fmt.Errorf("variable %s stands for itself", name)
+		}
+		if _, done := out[name]; done {
+			return nil
+		}
+		within = append(within, name)
+		for other := range vars {
+			if strings.Contains(vars[name], "${"+other+"}") {
+				if err := fill(other, within); err != nil {
+					return err
+				}
+			}
+		}
+		text, err := expand(vars[name], out)
+		if err != nil {
+			return fmt.Errorf("variable %s: %w", name, err)
+		}
+		out[name] = text
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		if err := fill(name, nil); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // expand replaces ${name}; $${ is a literal ${.

@@ -16,6 +16,7 @@ type checker struct {
 	name   string
 	source []byte
 	file   *ast.File
+	row    string // of a list, which errors point to as well
 }
 
 // maxAliases bounds what "*name" may multiply.
@@ -43,7 +44,7 @@ func (c *checker) parse() error {
 
 // at is an error at the node of a YAML path, or of the nearest one above it.
 func (c checker) at(path, format string, args ...any) error {
-	message := fmt.Sprintf(format, args...)
+	message := c.row + fmt.Sprintf(format, args...)
 	if t := c.token(path); t != nil {
 		return fmt.Errorf("%s:%d:%d: %w: %s", c.name, t.Position.Line, t.Position.Column, ErrInvalid, message)
 	}

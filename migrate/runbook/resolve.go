@@ -249,10 +249,12 @@ func (r *resolver) add(p *part, path string, e entry) error {
 			return p.at(path+".select.csv", "%v", err)
 		}
 		for _, row := range rows {
+			c := p.checker
+			c.row = fmt.Sprintf("%s:%d: ", file, row.Line)
 			if row.Wave != "" && !slices.ContainsFunc(r.runbook.Waves, func(w Wave) bool { return w.Name == row.Wave }) {
-				return p.at(path+".select.csv", "%s:%d: wave %q is not among waves", file, row.Line, row.Wave)
+				return c.at(path+".select.csv", "wave %q is not among waves", row.Wave)
 			}
-			if err := p.item(path, row, r.runbook.Endpoints); err != nil {
+			if err := c.item(path, row, r.runbook.Endpoints); err != nil {
 				return err
 			}
 			r.runbook.Items = append(r.runbook.Items, row)

@@ -101,27 +101,30 @@ type Item struct {
 	Name        string  // at the destination, may be a template (Naming); empty keeps it
 	Wave        string  // name of a Wave; empty: in none, begun at once
 	// After names Systems of this runbook that must be verified before.
-	After      []string
-	Net        map[string]string
-	Storage    map[string]string
-	Properties map[string]Value
-	MAC        string
-	Verify     string
-	Via        string
-	Stage      string
-	IfExists   string
-	OnFailure  string // rollback or keep
-	PowerOn    bool
-	Retries    Retries
-	Cutover    Cutover
-	Hooks      []Hook
-	File       string // that it stands in
-	Line       int    // in File
+	After   []string
+	Net     map[string]string
+	Storage map[string]string
+	// Controllers puts disks on controllers of another bus.
+	Controllers map[string]string
+	Properties  map[string]Value
+	MAC         string
+	Verify      string
+	Via         string
+	Stage       string
+	IfExists    string
+	OnFailure   string // rollback or keep
+	PowerOn     bool
+	Warm        bool
+	Retries     Retries
+	Cutover     Cutover
+	Hooks       []Hook
+	File        string // that it stands in
+	Line        int    // in File
 }
 
 // Cutover says how the source's machines are stopped and what becomes of the source.
 type Cutover struct {
-	Stop     string   `yaml:"stop,omitempty" jsonschema:"enum=graceful,enum=force,enum=never,description=How running machines come to rest: they are asked to stop and one that does not in time fails (graceful) or is switched off (force); never refuses Systems that run"`
+	Stop     string   `yaml:"stop,omitempty" jsonschema:"enum=graceful,enum=force,enum=refuse,enum=never,description=How running machines come to rest: they are asked to stop and one that does not in time fails (graceful) or is switched off (force); refuse (or never) refuses Systems that run"`
 	Deadline Duration `yaml:"deadline,omitempty" jsonschema:"description=How long machines may take to stop (default 5m)"`
 	Source   string   `yaml:"source,omitempty" jsonschema:"enum=keep,enum=start,enum=stop,enum=delete,description=What becomes of the source when all is verified"`
 }

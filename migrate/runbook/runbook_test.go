@@ -68,10 +68,11 @@ func TestParseRefuses(t *testing.T) {
 		"circle of waves":   {"limits: {systems: 4}", "waves: [{name: a, after: [b]}, {name: b}]", "circle"},
 		"default name":      {"verify: full", "name: same", "would have the same"},
 		"bad template":      {"name: app-002-moved", `name: "{{.System"`, "no template"},
+		"field of nothing":  {"name: app-002-moved", `name: "{{.Nope}}-{{.System}}"`, `no entry for key "Nope"`},
 		"wrong hook":        {"limits: {systems: 4}", "hooks: [{on: during verify, run: [x]}]", "before or after"},
 		"secret written":    {"limits: {systems: 4}", `notify: [{url: "http://h/", secret: hunter2}]`, "referred to"},
 		"bad selection":     {"{system: app-001}", "{select: {exclude: [a]}}", "says nothing"},
-		"no such include":   {"version: 1", "version: 1\ninclude: [nowhere.yaml]", "2:"},
+		"no such include":   {"version: 1", "version: 1\ninclude: [nowhere.yaml]", "rb.yaml:2:11: runbook is not valid: open nowhere.yaml: no such file"},
 		"no such list":      {"{system: app-001}", "{select: {csv: nowhere.csv}}", "7:"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -53,8 +53,10 @@ type Found struct {
 
 // Matches tells whether a System is selected; the filter is the cloud's.
 func (s *Select) Matches(f Found) bool {
+	// A slash is a letter like others: "*" stands for any name.
+	flat := strings.NewReplacer("/", "\x00")
 	match := func(pattern, v string) bool {
-		ok, err := path.Match(pattern, v)
+		ok, err := path.Match(flat.Replace(pattern), flat.Replace(v))
 		return ok && err == nil
 	}
 	if s.Name != "" && !match(s.Name, f.Name) || slices.ContainsFunc(s.Exclude, func(p string) bool { return match(p, f.Name) }) {
@@ -182,6 +184,25 @@ func naming(name string) (*template.Template, error) {
 	}).Parse(name)
 }
 
+// checkNaming tries a name on some System: a field that no System has would
+// stand in the name of every one. Variables are looked at elsewhere.
+func checkNaming(name string) error {
+	t, err := naming(name)
+	if t == nil || err != nil {
+		return err
+	}
+	err = t.Execute(io.Discard, (&Item{}).fields(strings.Repeat("system-", 20), nil, 0))
+	if err != nil && strings.Contains(err.Error(), "no entry for key") && !strings.Contains(err.Error(), "<.Vars.") && !strings.Contains(err.Error(), "<$.Vars.") {
+		return err
+	}
+	return nil
+}
+
+// fields are what the template of a name may say.
+func (i *Item) fields(system string, vars map[string]string, n int) map[string]any {
+	return map[string]any{"System": system, "Wave": i.Wave, "Source": i.Source, "Destination": i.Destination, "Index": n + 1, "Vars": vars}
+}
+
 func (i *Item) name(vars map[string]string, n int) { i.named(path.Base(i.System), vars, n) }
 
 // named makes the name at the destination; the template has been checked. One
@@ -192,7 +213,7 @@ func (i *Item) named(system string, vars map[string]string, n int) {
 		return
 	}
 	var out strings.Builder
-	if t.Execute(&out, map[string]any{"System": system, "Wave": i.Wave, "Source": i.Source, "Destination": i.Destination, "Index": n + 1, "Vars": vars}) == nil {
+	if t.Execute(&out, i.fields(system, vars, n)) == nil {
 		i.Name = out.String()
 	}
 }
@@ -218,8 +239,11 @@ func readList(file string, item Item) ([]Item, error) {
 	}
 	for n, name := range head {
 		head[n] = strings.TrimSpace(name)
-		if !column(&Item{}, head[n], "x") {
+		if known, _ := column(&Item{}, head[n], ""); !known {
 			return nil, fmt.Errorf("%s: column %q is not known", file, name)
+		}
+		if slices.Contains(head[:n], head[n]) {
+			return nil, fmt.Errorf("%s: column %q stands twice", file, head[n])
 		}
 	}
 	if !slices.Contains(head, "system") {
@@ -239,12 +263,14 @@ func readList(file string, item Item) ([]Item, error) {
 		}
 		i := item
 		i.Select = nil
-		i.Net, i.Storage, i.Properties = merge(item.Net, nil), merge(item.Storage, nil), merge(item.Properties, nil)
+		i.Net, i.Storage, i.Controllers, i.Properties = merge(item.Net, nil), merge(item.Storage, nil), merge(item.Controllers, nil), merge(item.Properties, nil)
 		i.File = file
 		i.Line, _ = r.FieldPos(0)
 		for n, v := range row {
 			if v = strings.TrimSpace(v); v != "" {
-				column(&i, head[n], v)
+				if _, err := column(&i, head[n], v); err != nil {
+					return nil, fmt.Errorf("%s:%d: %s: %w", file, i.Line, head[n], err)
+				}
 			}
 		}
 		if i.System == "" {
@@ -258,44 +284,48 @@ func readList(file string, item Item) ([]Item, error) {
 	return out, nil
 }
 
-// column sets what a column of a list names; false when it is not known.
-func column(i *Item, name, v string) bool {
+// column sets what a column of a list names, and tells whether it is known.
+func column(i *Item, name, v string) (known bool, err error) {
 	fields := map[string]*string{"system": &i.System, "name": &i.Name, "wave": &i.Wave, "source": &i.Source, "destination": &i.Destination,
 		"mac": &i.MAC, "verify": &i.Verify, "via": &i.Via, "stage": &i.Stage, "ifExists": &i.IfExists, "onFailure": &i.OnFailure}
 	if to, ok := fields[name]; ok {
 		*to = v
-		return true
+		return true, nil
 	}
 	kind, key, _ := strings.Cut(name, ".")
 	if key == "" {
 		if name == "after" {
 			i.After = strings.Fields(v)
-			return true
+			return true, nil
 		}
-		if name == "powerOn" {
-			i.PowerOn = v == "true" || v == "yes" || v == "1"
-			return true
+		if to, ok := map[string]*bool{"powerOn": &i.PowerOn, "warm": &i.Warm}[name]; ok {
+			if *to = slices.Contains([]string{"true", "yes", "1"}, v); !*to && !slices.Contains([]string{"false", "no", "0", ""}, v) {
+				err = fmt.Errorf("%q is neither true nor false", v)
+			}
+			return true, err
 		}
-		return false
+		return false, nil
 	}
-	set := func(m *map[string]string) bool {
+	set := func(m *map[string]string) (bool, error) {
 		if *m == nil {
 			*m = map[string]string{}
 		}
 		(*m)[key] = v
-		return true
+		return true, nil
 	}
 	switch kind {
 	case "net":
 		return set(&i.Net)
 	case "storage":
 		return set(&i.Storage)
+	case "controllers":
+		return set(&i.Controllers)
 	case "prop":
 		if i.Properties == nil {
 			i.Properties = map[string]Value{}
 		}
 		i.Properties[key] = Value{Text: v}
-		return true
+		return true, nil
 	}
-	return false
+	return false, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -129,13 +130,24 @@ func (v Value) Reference() bool { return v.File != "" || v.Env != "" || len(v.Ex
 // terminal that nobody watches would hold up the night.
 const commandTimeout = 30 * time.Second
 
+// maxValue bounds a value that stands in a file, in bytes.
+const maxValue = 1 << 20
+
 // Resolve gives the text. Its errors do not hold it.
 func (v Value) Resolve(ctx context.Context) (string, error) {
 	switch {
 	case v.File != "":
-		b, err := os.ReadFile(v.File)
+		f, err := os.Open(v.File)
 		if err != nil {
 			return "", err
+		}
+		defer f.Close()
+		b, err := io.ReadAll(io.LimitReader(f, maxValue+1))
+		if err != nil {
+			return "", err
+		}
+		if len(b) > maxValue {
+			return "", fmt.Errorf("%s: more than %d bytes, which is no value of a property", v.File, maxValue)
 		}
 		return strings.TrimRight(string(b), "\r\n"), nil
 	case v.Env != "":

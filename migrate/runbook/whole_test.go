@@ -271,6 +271,11 @@ func TestValue(t *testing.T) {
 			t.Errorf("%s is taken", bad)
 		}
 	}
+	if _, err := os.Stat("/dev/zero"); err == nil {
+		if _, err := (Value{File: "/dev/zero"}).Resolve(t.Context()); err == nil || !strings.Contains(err.Error(), "more than") {
+			t.Error(err)
+		}
+	}
 	if _, err := (Value{Env: "RUNBOOK_TEST_UNSET"}).Resolve(t.Context()); err == nil || !strings.Contains(err.Error(), "RUNBOOK_TEST_UNSET") {
 		t.Error(err)
 	}
