@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -38,6 +39,8 @@ type call struct {
 	show     progress
 	// fromUs: a cloud in this process fetches images from us.
 	fromUs bool
+	// unchecked are the endpoints whose certificates nobody checks, as was told.
+	unchecked sync.Map
 }
 
 // written is standard output that knows whether anything was written to it.

@@ -64,7 +64,7 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 		arguments, options = arguments[1:], append(options, "--help")
 	}
 	out := []string{args[0]}
-	commands, flags := app.Commands, app.Flags
+	commands, flags, takes := app.Commands, app.Flags, ""
 	for len(arguments) > 0 {
 		c := find(commands, arguments[0])
 		if c == nil {
@@ -72,7 +72,7 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 		}
 		out = append(out, arguments[0])
 		arguments = arguments[1:]
-		flags = c.Flags
+		flags, takes = c.Flags, c.ArgsUsage
 		if commands = c.Subcommands; len(commands) == 0 {
 			break
 		}
@@ -80,6 +80,7 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	if len(out) == 1 && len(arguments) > 0 {
 		return nil, usage("%s is not a command; cimimove --help lists them", arguments[0])
 	}
+	options = overwritten(options, flags, takes)
 	if len(out) > 1 {
 		if err := recognised(strings.Join(out[1:], " "), options, flags, values); err != nil {
 			return nil, err
@@ -91,6 +92,23 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 		out = append(out, arguments...)
 	}
 	return out, nil
+}
+
+// overwritten says --overwrite, which is ovftool's, in words of the command: of
+// a resource what is to become of it, of a file nothing, as it is replaced anyway.
+func overwritten(options []string, flags []cli.Flag, takes string) []string {
+	var out []string
+	for _, o := range options {
+		switch {
+		case o != "--overwrite":
+			out = append(out, o)
+		case slices.ContainsFunc(flags, func(f cli.Flag) bool { return f.Names()[0] == "if-exists" }):
+			out = append(out, "--if-exists=replace")
+		case !slices.Contains(strings.FieldsFunc(takes, func(r rune) bool { return strings.ContainsRune(" []", r) }), "OUT"):
+			out = append(out, o) // and is refused by its own name
+		}
+	}
+	return out
 }
 
 // isOption says whether a, which stands where a value is expected, is an
@@ -132,8 +150,6 @@ func respell(a string) string {
 		name, value, valued = name[:i], name[i+1:], true
 	}
 	switch name {
-	case "overwrite":
-		return "--if-exists=replace"
 	case "skipManifestCheck":
 		return "--manifest=ignore"
 	}

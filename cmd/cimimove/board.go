@@ -48,11 +48,23 @@ func (c *call) showPage(v *evacuate.Evacuation) (stop func(), err error) {
 		return nil, usage("--listen: %v", err)
 	}
 	// Answers last as long as somebody looks: only reading a request has a limit.
-	srv := &http.Server{Handler: board.Handler(board.OfEvacuation(v), board.Options{Token: token}), ReadHeaderTimeout: 10 * time.Second}
+	page := board.Handler(board.OfEvacuation(v), board.Options{Token: token})
+	srv := &http.Server{Handler: page, ReadHeaderTimeout: 10 * time.Second}
 	go srv.Serve(ln)
 	fmt.Fprintf(c.err, "the page of this run is at http://%s/\n", ln.Addr())
-	return func() { srv.Close() }, nil
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), lastLook)
+		defer cancel()
+		if last, err := board.Ended(ctx, v); err == nil {
+			page.End(last)
+			srv.Shutdown(ctx)
+		}
+		srv.Close()
+	}, nil
 }
+
+// lastLook is how long the end of a run waits for pages that are open.
+const lastLook = 3 * time.Second
 
 // writePage replaces file by the report as one HTML page.
 func writePage(file string, v *evacuate.Evacuation) (err error) {

@@ -100,11 +100,19 @@ func moved(t *testing.T, report map[string]any) string {
 func vcenter(t *testing.T, opts vctest.Options) (v *vctest.VCenter, endpoint string, trusted []string) {
 	t.Helper()
 	v = vctest.New(t, opts)
-	for _, side := range []string{"SOURCE", "DESTINATION"} {
-		t.Setenv("CIMIMOVE_"+side+"_USER", vctest.User)
-		t.Setenv("CIMIMOVE_"+side+"_PASSWORD", vctest.Password)
+	for _, set := range vcenterLogin() {
+		name, value, _ := strings.Cut(set, "=")
+		t.Setenv(name, value)
 	}
 	return v, v.Endpoint(), []string{"--tls-pin", v.Pin()}
+}
+
+// vcenterLogin is the environment that logs in to a simulated vCenter.
+func vcenterLogin() (env []string) {
+	for _, side := range []string{"SOURCE", "DESTINATION"} {
+		env = append(env, "CIMIMOVE_"+side+"_USER="+vctest.User, "CIMIMOVE_"+side+"_PASSWORD="+vctest.Password)
+	}
+	return env
 }
 
 // TestWorkloadBoots takes a machine that boots from cloud to cloud, out of a
@@ -112,6 +120,7 @@ func vcenter(t *testing.T, opts vctest.Options) (v *vctest.VCenter, endpoint str
 // content digests of its disk on every leg.
 func TestWorkloadBoots(t *testing.T) {
 	libvirtd.Need(t)
+	t.Parallel()
 	const id = "wl-boots"
 	dir, consoles := t.TempDir(), t.TempDir()
 	pool, _ := libvirtd.Pool(t)
@@ -122,10 +131,10 @@ func TestWorkloadBoots(t *testing.T) {
 	info := cimimove(t, dir, 0, "disk", "info", "disk.raw", "--digest", "content")
 	legs := []leg{{"as it was built", "(not started)", info["contentDigest"].(string)}}
 
-	_, vc, trusted := vcenter(t, vctest.Options{})
-	with := func(args ...string) []string { return append(args, trusted...) }
-	cimimove(t, dir, 0, with("import", id+".ova", vc)...)
-	report := cimimove(t, dir, 0, with("migrate", vc, id, kvm+pool, "--power-on")...)
+	v := vctest.New(t, vctest.Options{})
+	vc := v.Endpoint()
+	cimimoveWith(t, dir, vcenterLogin(), 0, "import", id+".ova", vc, "--tls-pin", v.Pin())
+	report := cimimoveWith(t, dir, vcenterLogin(), 0, "migrate", vc, id, kvm+pool, "--power-on", "--tls-pin", v.Pin())
 	machine, _ := machineNamed(t, dir, kvm+pool, "machines", id)
 	legs = append(legs, leg{"vSphere → libvirt", says(t, filepath.Join(consoles, machine+".log"), id), moved(t, report)})
 	stops(t, dir, kvm+pool, id)

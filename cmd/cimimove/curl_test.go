@@ -6,11 +6,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestCurl has curl alone create, change, start where the host can, snapshot
 // and delete a System of three machines, from the entry point, following hrefs.
 func TestCurl(t *testing.T) {
+	ovftest.Slow(t)
 	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/cimimove/cimimove/cimi/endpoint"
+	"github.com/cimimove/cimimove/cimi/host/local"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
@@ -19,13 +21,24 @@ import (
 // open opens a cloud for one side of an operation.
 func (c *call) open(ctx context.Context, name string, side endpoint.Side) (*endpoint.Opened, error) {
 	e, err := c.clouds.Open(ctx, name, c.endpointOptions(side))
+	if err == nil && (e.Insecure || c.Bool("insecure")) {
+		c.warnUnchecked(name)
+	}
 	return e, c.endpointError(err, side, name)
+}
+
+// warnUnchecked says, once, that the certificate of a server is not checked; a
+// report has it as a finding too.
+func (c *call) warnUnchecked(name string) {
+	if _, told := c.unchecked.LoadOrStore(name, true); !told {
+		fmt.Fprintf(c.err, "cimimove: %s: the server's certificate is not checked\n", name)
+	}
 }
 
 func (c *call) endpointOptions(side endpoint.Side) endpoint.Options {
 	o := endpoint.Options{
 		Side: side, ConfigFile: c.String("config"), PasswordFile: c.String(string(side) + "-password-file"),
-		CAFile: c.String("ca-file"), Pin: c.String("tls-pin"), Insecure: c.Bool("insecure"), Proxy: c.String("proxy"),
+		CAFile: c.String("ca-file"), Pin: c.String("tls-pin"), Insecure: c.Bool("insecure"), Proxy: c.String("proxy"), HandshakeTimeout: c.Duration("tls-handshake-timeout"),
 		StallTimeout: c.Duration("stall-timeout"), StateDir: c.String("state-dir"), OnRetry: c.retried,
 	}
 	if side == endpoint.Destination && (c.fromUs || c.String("via") == string(migrate.ViaResources)) {
@@ -54,7 +67,11 @@ func (c *call) endpointError(err error, side endpoint.Side, name string) error {
 	if errors.As(err, &named) {
 		err = named.Err
 	}
-	return &migrate.Error{Step: migrate.StepDiscover, Side: migrate.Side(side), Object: name, Err: err}
+	e := &migrate.Error{Step: migrate.StepDiscover, Side: migrate.Side(side), Object: name, Err: err}
+	if errors.Is(err, local.ErrInUse) {
+		e.Class, e.Advice = migrate.ClassRefused, "wait until it ends, or use the URL when that process is cimimove serve: one that serves a folder lets many use it"
+	}
+	return e
 }
 
 // cloud opens an endpoint as the engine takes it. A local cloud is named by its

@@ -160,7 +160,28 @@ func status(ctx context.Context, c *call) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	return result{list, list.Text}, nil
+	if c.NArg() > 0 {
+		return result{list, list.Text}, nil
+	}
+	all := statusOfAll{StatusList: list}
+	if all.Runbooks, err = evacuate.List(ctx, e.Journal); err != nil {
+		return result{}, err
+	}
+	return result{all, all.text}, nil
+}
+
+// statusOfAll is what status shows without a RUN: runbooks, and the runs of
+// Systems, those of runbooks among them.
+type statusOfAll struct {
+	Runbooks evacuate.Summaries `json:"runbooks"`
+	*migrate.StatusList
+}
+
+func (s statusOfAll) text(w io.Writer) error {
+	if err := s.Runbooks.Text(w); err != nil {
+		return err
+	}
+	return s.StatusList.Text(w)
 }
 
 // watchInterval is how often status --watch looks.
@@ -216,8 +237,15 @@ func resume(ctx context.Context, c *call) (result, error) {
 		if run, err := e.Journal.Run(ctx, c.Args().First()); err == nil {
 			c.fromUs = run.Via == string(migrate.ViaResources)
 		}
-		rep, err := e.Resume(ctx, c.Args().First(), migrate.ResumeOptions{Properties: values})
+		hooks, err := c.hooks()
+		if err != nil {
+			return result{}, err
+		}
+		rep, err := e.Resume(ctx, c.Args().First(), migrate.ResumeOptions{Properties: values, Hooks: hooks})
 		return reported(rep), c.keep(rep, resumable(rep, err))
+	}
+	if err == nil && (c.IsSet("hook") || c.IsSet("hooks") || len(values) > 0) {
+		err = usage("%s is of a runbook: its hooks and properties stand there", c.Args().First())
 	}
 	if err == nil {
 		err = evacuate.Control{Journal: e.Journal}.Continue(ctx, c.Args().First())

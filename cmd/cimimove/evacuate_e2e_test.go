@@ -12,7 +12,9 @@ import (
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/client"
+	"github.com/cimimove/cimimove/cimi/endpoint"
 	"github.com/cimimove/cimimove/cimi/hosttest"
+	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal/pgtest"
 )
 
@@ -33,11 +35,19 @@ type evacuated struct {
 func newEvacuated(t *testing.T, n int) *evacuated {
 	t.Helper()
 	e := &evacuated{t: t, dir: t.TempDir(), bad: map[string]string{}}
-	archives := make([]string, 4)
+	archives := make([][]byte, 4)
 	for i := range archives {
-		archives[i] = filepath.Join(e.dir, fmt.Sprintf("sample-%d.ova", i))
-		if err := os.WriteFile(archives[i], hosttest.NewSample(t, "sample", byte(i)).OVA(t), 0o600); err != nil {
-			t.Fatal(err)
+		archives[i] = hosttest.NewSample(t, "sample", byte(i)).OVA(t)
+	}
+	// In this process: a command for each would take as long as the night.
+	clouds := &endpoint.Pool{}
+	load := func(archive []byte, cloud, name string) {
+		o, err := clouds.Open(t.Context(), "local:"+filepath.Join(e.dir, cloud), endpoint.Options{Side: endpoint.Destination})
+		if err == nil {
+			_, err = migrate.ImportPackage(t.Context(), hosttest.Package(t, archive), migrate.Endpoint{Name: cloud, Provider: o.Provider}, migrate.ImportOptions{Name: name})
+		}
+		if err != nil {
+			t.Fatalf("%s into %s: %v", name, cloud, err)
 		}
 	}
 	ways := []struct{ entry, says string }{
@@ -71,12 +81,15 @@ func newEvacuated(t *testing.T, n int) *evacuated {
 			e.good = append(e.good, name)
 		}
 		if held {
-			cimimove(t, e.dir, 0, "import", archives[i%len(archives)], "local:old", "--name", name)
+			load(archives[i%len(archives)], "old", name)
 			e.sourceHeld++
 		}
 		fmt.Fprintf(&text, "  - %s\n", entry)
 	}
-	cimimove(t, e.dir, 0, "import", archives[0], "local:new", "--name", "taken")
+	load(archives[0], "new", "taken")
+	if err := clouds.Close(); err != nil {
+		t.Fatal(err)
+	}
 	e.taken = []string{"taken"}
 	e.from, _ = serving(t, e.dir, "old")
 	e.to, _ = serving(t, e.dir, "new")

@@ -27,6 +27,7 @@ func connectionFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "ca-file", Usage: "PEM `FILE` of certificate authorities to trust"},
 		&cli.StringFlag{Name: "tls-pin", Usage: "accept only the server certificate with this digest, `sha256:HEX`"},
+		&cli.DurationFlag{Name: "tls-handshake-timeout", Value: 20 * time.Second, Usage: "give up on a server that does not end the TLS handshake in this time"},
 		&cli.BoolFlag{Name: "insecure", Usage: "do not check server certificates (warned of, and recorded in the report)"},
 		&cli.StringFlag{Name: "proxy", Usage: "HTTP proxy `URL`, or none; default from the environment (HTTPS_PROXY, NO_PROXY)"},
 		&cli.StringFlag{Name: "source-password-file", Usage: "`FILE` holding the source's password"},
@@ -35,10 +36,13 @@ func connectionFlags() []cli.Flag {
 	}
 }
 
-func packageFlags() []cli.Flag {
+func packageFlags() []cli.Flag { return packageFlagsWith("verify") }
+
+// packageFlagsWith has another default of --signature.
+func packageFlagsWith(signature string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "manifest", Value: "verify", Usage: "digests: require, verify (where there are any) or ignore"},
-		&cli.StringFlag{Name: "signature", Value: "verify", Usage: "signature: require, verify (where there is one) or ignore"},
+		&cli.StringFlag{Name: "signature", Value: signature, Usage: "signature: require, verify (where there is one) or ignore"},
 		&cli.StringFlag{Name: "trust", Usage: "PEM `FILE` of signers to trust; others are refused then"},
 		&cli.BoolFlag{Name: "allow-expired", Usage: "take a signature whose certificate is not valid any more"},
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -200,44 +199,6 @@ func TestHugeTar(t *testing.T) {
 			t.Fatal(err)
 		}
 		refused(t, file, 3)
-	}
-}
-
-// TestFullDisk imports into a file system without room for it.
-func TestFullDisk(t *testing.T) {
-	if os.Geteuid() != 0 || runtime.GOOS != "linux" {
-		t.Skip("mounting a small file system takes root")
-	}
-	small := t.TempDir()
-	if err := exec.Command("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", small).Run(); err != nil {
-		t.Skipf("no tmpfs can be mounted: %v", err)
-	}
-	t.Cleanup(func() { exec.Command("umount", small).Run() })
-	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	p, err := newTestPackage(filepath.Join("testdata", "descriptor"), "disk=16777216", `replace=capacity="2097152"=>capacity="16777216"`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "big.ova")
-	if err := p.write(file); err != nil {
-		t.Fatal(err)
-	}
-	code, _, stderr := invoked("import", file, "local:"+filepath.Join(small, "cloud"), "--progress", "none")
-	if code == 0 || !strings.Contains(stderr, "no space left") {
-		t.Errorf("exit code %d: %s", code, stderr)
-	}
-	if err := oneLine(stderr); err != nil {
-		t.Error(err)
-	}
-	if err := noDisks(filepath.Join(small, "cloud")); err != nil {
-		t.Error(err)
-	}
-	code, _, stderr = invoked("convert", file, filepath.Join(small, "out.ova"), "--progress", "none")
-	if code == 0 || oneLine(stderr) != nil {
-		t.Errorf("convert: exit code %d: %s", code, stderr)
-	}
-	if _, err := os.Stat(filepath.Join(small, "out.ova")); err == nil {
-		t.Error("part of an archive was left under its name")
 	}
 }
 

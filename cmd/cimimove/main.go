@@ -10,10 +10,20 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
 
+// collectAt is how much garbage there may be beside what is in use, in percent.
+// Most of what is in use are buffers, in which the collector has nothing to look
+// for. With 40 a server that takes four disks at a time peaked at 129 MiB, with 20
+// it does at 109.
+const collectAt = 20
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 	ctx, stop := interruptible(context.Background())
 	defer stop()
 	os.Exit(run(ctx, os.Args, newInterruptibleReader(ctx, os.Stdin), os.Stdout, os.Stderr))

@@ -19,9 +19,6 @@ func migrateSystem(ctx context.Context, c *call) (result, error) {
 	if err != nil || c.Bool("dry-run") {
 		return r, err
 	}
-	if c.Bool("insecure") {
-		fmt.Fprintln(c.err, "cimimove: server certificates are not checked (--insecure)")
-	}
 	rep, err := e.Start(ctx, p)
 	return reported(rep), c.keep(rep, resumable(rep, err))
 }

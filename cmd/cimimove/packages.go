@@ -79,7 +79,7 @@ func (c *call) elsewhere(name string) (remote.Options, error) {
 	}
 	policy, err := c.manifestPolicy()
 	return remote.Options{Manifest: policy, Origin: name, Anywhere: slices.Contains(c.StringSlice("allow"), remote.Rule),
-		Fetch: fetch.Options{Client: client, StallTimeout: c.Duration("stall-timeout")}}, err
+		Fetch: c.retries(client)}, err
 }
 
 // demand reads --signature, --trust and --allow-expired.
@@ -111,7 +111,10 @@ func (c *call) openPackage(ctx context.Context, name string) (ovf.Package, error
 	if err != nil {
 		return nil, usageError{err.Error()}
 	}
-	retry := fetch.Options{Client: client, StallTimeout: c.Duration("stall-timeout")}
+	if conn.Insecure && strings.HasPrefix(name, "https:") {
+		c.warnUnchecked(fetch.Redact(name))
+	}
+	retry := c.retries(client)
 	pkg, err := files.Open(ctx, name, files.OpenOptions{
 		Manifest: policy, Stdin: c.in,
 		Web: web.Options{Fetch: retry}, Object: object.Options{Connection: conn, Fetch: retry},
@@ -132,7 +135,7 @@ func (c *call) openPackage(ctx context.Context, name string) (ovf.Package, error
 // connection is how servers of packages are reached: what --ca-file and its
 // neighbours say.
 func (c *call) connection() (fetch.Connection, error) {
-	conn := fetch.Connection{Pin: c.String("tls-pin"), Insecure: c.Bool("insecure"), Proxy: c.String("proxy")}
+	conn := fetch.Connection{Pin: c.String("tls-pin"), Insecure: c.Bool("insecure"), Proxy: c.String("proxy"), HandshakeTimeout: c.Duration("tls-handshake-timeout")}
 	if file := c.String("ca-file"); file != "" {
 		var err error
 		if conn.CA, err = os.ReadFile(file); err != nil {
@@ -142,10 +145,15 @@ func (c *call) connection() (fetch.Connection, error) {
 	return conn, nil
 }
 
+// retries are how requests are made again, which is logged.
+func (c *call) retries(client *http.Client) fetch.Options {
+	return fetch.Options{Client: client, StallTimeout: c.Duration("stall-timeout"), OnRetry: c.retried}
+}
+
 // objects says how object stores are reached.
 func (c *call) objects() (object.Options, error) {
 	conn, err := c.connection()
-	return object.Options{Connection: conn, Fetch: fetch.Options{StallTimeout: c.Duration("stall-timeout")}}, err
+	return object.Options{Connection: conn, Fetch: c.retries(nil)}, err
 }
 
 // store opens the object store that s3:// names mean.

@@ -22,9 +22,9 @@ func (c *call) planOptions() (migrate.Options, error) {
 		Configuration: c.String("deployment-option"), Via: migrate.Via(c.String("via")), Verify: migrate.Verify(c.String("verify")),
 		IfExists: migrate.IfExists(c.String("if-exists")), OnFailure: migrate.OnFailure(c.String("on-failure")), PowerOn: c.Bool("power-on"),
 		Allow: c.StringSlice("allow"), Deny: c.StringSlice("deny"), Strict: c.Bool("strict"), AcceptEULAs: c.Bool("accept-eulas"),
-		Quiesce: migrate.Quiesce(c.String("quiesce")), SourceAfter: migrate.SourceAfter(c.String("source-after")),
+		Quiesce: migrate.Quiesce(c.String("quiesce")), SourceAfter: migrate.SourceAfter(c.String("source-after")), Warm: c.Bool("warm"),
 		Relay: migrate.RelayOptions{Listen: c.String("relay-listen"), URL: c.String("relay-url")},
-		Stage: c.String("stage"),
+		Stage: c.String("stage"), StopTimeout: c.Duration("stop-timeout"), // a run that is resumed has it still
 	}
 	var err error
 	if err = c.checkDiskMode(); err != nil {
@@ -176,6 +176,13 @@ func planText(w io.Writer, p *migrate.Plan) error {
 		takes = "at most " + (time.Duration(p.Estimate.Seconds) * time.Second).String()
 	}
 	fmt.Fprintf(t, "time\t%s\t%s\n", takes, p.Estimate.Basis)
+	if w := p.Warm; w != nil {
+		takes := fmt.Sprintf("about %s to hash, and what has changed", time.Duration(w.HashSeconds)*time.Second)
+		if w.Tracked {
+			takes = "what has changed"
+		}
+		fmt.Fprintf(t, "at rest\t%s\t%s\n", takes, w.Basis)
+	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
