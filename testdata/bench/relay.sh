@@ -23,89 +23,26 @@ for tool in python3 cp "$binary"; do
 	command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2; exit 1; }
 done
 mkdir -p "$dir"
-exec python3 - "$(command -v "$binary")" "$dir" "$size" "$data" "$verify" "$runs" <<'PY'
-import json, os, random, re, shutil, signal, statistics, subprocess, sys, time
+PYTHONPATH=$(dirname "$0") PYTHONDONTWRITEBYTECODE=1 exec python3 - "$(command -v "$binary")" "$dir" "$size" "$data" "$verify" "$runs" <<'PY'
+import json, os, re, shutil, signal, statistics, subprocess, sys, time
+
+import clouds
+from clouds import cpu, path, peak, reset, serve, started
 
 binary, folder, size, data, verify, runs = sys.argv[1:7]
-binary, folder = os.path.abspath(binary), os.path.abspath(folder)
+clouds.begin(binary, folder)
 size, data, runs = int(float(size) * 2**30), int(float(data) * 2**30), int(runs)
-env = dict(os.environ, XDG_CONFIG_HOME=folder, no_proxy="127.0.0.1")
-
-
-def path(name):
-    return os.path.join(folder, name)
-
-
-def make_disk(name):
-    """A sparse disk: data in runs of 8 MiB all over it."""
-    run, seed = 8 << 20, random.Random(1)
-    with open(name, "wb") as f:
-        f.truncate(size)
-        for at in sorted(seed.sample(range(size // run), data // run)):
-            f.seek(at * run)
-            f.write(seed.randbytes(run))
-
-
-descriptor = """<?xml version="1.0"?>
-<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1" xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData">
-<References><File ovf:id="f" ovf:href="big.img" ovf:size="%d"/></References>
-<DiskSection><Info>disks</Info><Disk ovf:diskId="big" ovf:fileRef="f" ovf:capacity="%d"/></DiskSection>
-<VirtualSystem ovf:id="big"><Info>a machine</Info><Name>big</Name><VirtualHardwareSection><Info>hardware</Info>
-<Item><rasd:ElementName>cpu</rasd:ElementName><rasd:InstanceID>1</rasd:InstanceID><rasd:ResourceType>3</rasd:ResourceType><rasd:VirtualQuantity>1</rasd:VirtualQuantity></Item>
-<Item><rasd:AllocationUnits>byte * 2^20</rasd:AllocationUnits><rasd:ElementName>memory</rasd:ElementName><rasd:InstanceID>2</rasd:InstanceID><rasd:ResourceType>4</rasd:ResourceType><rasd:VirtualQuantity>64</rasd:VirtualQuantity></Item>
-<Item><rasd:ElementName>scsi</rasd:ElementName><rasd:InstanceID>3</rasd:InstanceID><rasd:ResourceType>6</rasd:ResourceType></Item>
-<Item><rasd:AddressOnParent>0</rasd:AddressOnParent><rasd:ElementName>disk</rasd:ElementName><rasd:HostResource>ovf:/disk/big</rasd:HostResource><rasd:InstanceID>4</rasd:InstanceID><rasd:Parent>3</rasd:Parent><rasd:ResourceType>17</rasd:ResourceType></Item>
-</VirtualHardwareSection></VirtualSystem></Envelope>"""
-
-started = []
-
-
-def serve(name):
-    log = open(path(name + ".log"), "w")
-    p = subprocess.Popen([binary, "serve", "local:" + path(name), "--listen", "127.0.0.1:0"], stdout=log, stderr=log, env=env)
-    started.append(p)
-    for _ in range(200):
-        found = re.search(r"http://127\.0\.0\.1:\d+\S*", open(path(name + ".log")).read())
-        if found:
-            url = found.group(0).rstrip(".,")
-            return p, url if "cloudEntryPoint" in url else url.rstrip("/") + "/cloudEntryPoint"
-        time.sleep(0.05)
-    raise SystemExit("the cloud does not say where it listens:\n" + open(path(name + ".log")).read())
-
-
-def peak(pid):
-    return int(re.search(r"VmHWM:\s+(\d+)", open(f"/proc/{pid}/status").read()).group(1)) << 10
-
-
-def cpu(pid):
-    """Seconds of processor time, in user and kernel mode."""
-    return sum(int(n) for n in open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[11:13]) / os.sysconf("SC_CLK_TCK")
-
-
-def reset(pid):
-    with open(f"/proc/{pid}/clear_refs", "w") as f:
-        f.write("5")  # the peak starts anew
-
-
 failed = []
 try:
     source = path("source")
-    if not os.path.exists(path("source.done")):
-        shutil.rmtree(source, ignore_errors=True)
-        os.makedirs(path("package"), exist_ok=True)
-        make_disk(path("package/big.img"))
-        with open(path("package/big.ovf"), "w") as f:
-            f.write(descriptor % (size, size))
-        subprocess.run([binary, "import", path("package/big.ovf"), "local:" + source, "--progress", "none"], check=True, env=env, stdout=subprocess.DEVNULL)
-        shutil.rmtree(path("package"))
-        open(path("source.done"), "w").close()
+    clouds.make_source(["big"], size, data)
     disk = [os.path.join(source, "disks", n) for n in os.listdir(os.path.join(source, "disks"))][0]
     peers, ours = [], []
     for run in range(runs):
         copy = path("copy.raw")
         begun = time.monotonic()
         subprocess.run(["cp", "--sparse=always", disk, copy], check=True)
-        subprocess.run([binary, "disk", "info", "--digest", "sha256", "--from", "raw", copy], check=True, stdout=subprocess.DEVNULL, env=env)
+        subprocess.run([clouds.binary, "disk", "info", "--digest", "sha256", "--from", "raw", copy], check=True, stdout=subprocess.DEVNULL, env=clouds.env)
         peers.append(time.monotonic() - begun)
         os.remove(copy)
 
@@ -115,8 +52,8 @@ try:
         reset(src.pid), reset(dst.pid)
         state = path("state")
         shutil.rmtree(state, ignore_errors=True)
-        p = subprocess.Popen([binary, "migrate", src_url, "big", dst_url, "--via", "relay", "--verify", verify, "--state-dir", state,
-                              "--output", "json", "--progress", "none"], stdout=subprocess.PIPE, env=env)
+        p = subprocess.Popen([clouds.binary, "migrate", src_url, "big", dst_url, "--via", "relay", "--verify", verify, "--state-dir", state,
+                              "--output", "json", "--progress", "none"], stdout=subprocess.PIPE, env=clouds.env)
         started.append(p)
         written = most = 0
         while True:
@@ -159,9 +96,7 @@ try:
     if ratio < 0.6:
         failed.append("rate")
 finally:
-    for p in started:
-        if p.poll() is None:
-            p.kill()
+    clouds.end()
 if failed:
     raise SystemExit("missed: " + ", ".join(sorted(set(failed))))
 PY
