@@ -32,7 +32,7 @@ func (v *VCenter) handle(ctx *simulator.Context, m *simulator.Method) (mo.Refere
 		return nil, fault
 	}
 	switch m.Name {
-	case "ImportVApp", "ExportVm", "ExportSnapshot", "ShutdownGuest", "CreateImportSpec", "CreateDescriptor", "QueryChangedDiskAreas":
+	case "ImportVApp", "ExportVm", "ExportSnapshot", "ShutdownGuest", "CreateImportSpec", "CreateDescriptor", "QueryChangedDiskAreas", "SearchDatastore_Task":
 		m.This = v.overrides.Self
 	case "CreateSnapshot_Task":
 		v.keepStill(m.This)
