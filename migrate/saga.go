@@ -246,7 +246,9 @@ func (r *run) resumeAdvice() string {
 
 // fail decides what a failure leaves behind, and gives the error to show.
 func (r *run) fail(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)) && ctx.Err() != nil {
+	if ctx.Err() != nil {
+		// Whatever the work says of it: what is cut off looks broken, and is gone
+		// on with, not undone.
 		return &Error{Step: stepOf(err), Object: r.System, Class: ClassInterrupt, Err: context.Cause(ctx), Advice: r.resumeAdvice()}
 	}
 	if errors.Is(err, errNoSlot) {

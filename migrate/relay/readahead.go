@@ -80,6 +80,7 @@ func (r *reader) Close() error {
 
 // readahead fills a few buffers in turn.
 type readahead struct {
+	ctx    context.Context
 	cancel context.CancelFunc
 	full   chan piece
 	free   chan []byte
@@ -96,7 +97,7 @@ type piece struct {
 
 func startReadahead(ctx context.Context, src io.ReaderAt, off, end int64) *readahead {
 	ctx, cancel := context.WithCancel(ctx)
-	f := &readahead{cancel: cancel, full: make(chan piece, chunks), free: make(chan []byte, chunks)}
+	f := &readahead{ctx: ctx, cancel: cancel, full: make(chan piece, chunks), free: make(chan []byte, chunks)}
 	for range chunks {
 		f.free <- nil
 	}
@@ -159,6 +160,9 @@ func (f *readahead) read(p []byte) (int, error) {
 		}
 		next, ok := <-f.full
 		if !ok {
+			if err := context.Cause(f.ctx); err != nil {
+				return 0, err // which is not the end of what is read
+			}
 			return 0, io.EOF
 		}
 		f.buf, f.rest, f.err = next.buf, next.buf[:next.n], next.err

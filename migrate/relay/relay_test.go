@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -292,5 +293,20 @@ func TestDigestsPrefix(t *testing.T) {
 		if got := p.digester.Sum() == sum(content[:c.size]); p.err != nil || got != c.same || p.rest != c.rest {
 			t.Errorf("%+v: same %v, rest %v, %v", c, got, p.rest, p.err)
 		}
+	}
+}
+
+// TestEndedReadIsNoEnd: a reader whose context has ended gives its cause, and not
+// the end of what is read, which would look whole or cut off.
+func TestEndedReadIsNoEnd(t *testing.T) {
+	stopped := errors.New("stopped")
+	for range 200 {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		r := newReader(ctx, bytes.NewReader(make([]byte, 3*chunkSize)))
+		cancel(stopped)
+		if _, err := io.Copy(io.Discard, r); err != stopped && err != context.Canceled {
+			t.Fatalf("got %v", err)
+		}
+		r.Close()
 	}
 }
