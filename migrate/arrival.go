@@ -13,7 +13,7 @@ import (
 // followPackage gives a package that tells how much of each disk's file was read, of
 // how many stored bytes, whichever way it is read. told may be called
 // concurrently.
-func followPackage(pkg ovf.Package, told func(disk string, done, total int64)) ovf.Package {
+func followPackage(pkg ovf.Package, told func(disk, file string, done, total int64)) ovf.Package {
 	f := &followed{Package: pkg, told: told, disks: map[string]string{}}
 	byFile := map[string]string{}
 	for _, d := range pkg.Envelope().Disks() {
@@ -45,7 +45,7 @@ func followPackage(pkg ovf.Package, told func(disk string, done, total int64)) o
 
 type followed struct {
 	ovf.Package
-	told   func(disk string, done, total int64)
+	told   func(disk, file string, done, total int64)
 	disks  map[string]string // by stored name
 	failed atomic.Pointer[error]
 }
@@ -95,7 +95,7 @@ func (f *followed) Next(ctx context.Context) (*ovf.Member, error) {
 	}
 	m.Reader = &noting{r: m.Reader, note: f.note}
 	if disk, ok := f.disk(m.Name); ok && m.Size > 0 {
-		m.Reader = &counted{r: m.Reader, told: func(done int64) { f.told(disk, done, m.Size) }}
+		m.Reader = &counted{r: m.Reader, told: func(done int64) { f.told(disk, m.Name, done, m.Size) }}
 	}
 	return m, nil
 }
@@ -190,7 +190,7 @@ func (f *followedOpener) Open(ctx context.Context, name string) (ovf.MemberFile,
 		return nil, err
 	}
 	if disk, ok := f.disk(name); ok && file.Size() > 0 {
-		return &countedFile{MemberFile: file, told: func(done int64) { f.told(disk, done, file.Size()) }}, nil
+		return &countedFile{MemberFile: file, told: func(done int64) { f.told(disk, name, done, file.Size()) }}, nil
 	}
 	return file, nil
 }
@@ -239,7 +239,7 @@ func (f *followedParallel) Pass(ctx context.Context, name string, from ovf.Passe
 	}
 	for _, m := range f.parallel.Passing() {
 		if m.Name == name && m.Size > 0 {
-			return countedPassage{p, &counted{r: p, n: from.Offset, told: func(done int64) { f.told(disk, done, m.Size) }}}, nil
+			return countedPassage{p, &counted{r: p, n: from.Offset, told: func(done int64) { f.told(disk, m.Name, done, m.Size) }}}, nil
 		}
 	}
 	return p, nil

@@ -25,8 +25,11 @@ type watching struct {
 	what string // that is waited for: "the import"
 	// patience is how long neither bytes nor the Job may stand still.
 	patience time.Duration
-	count    func() int64    // bytes that move meanwhile; nil where nobody knows
-	seen     func(*cimi.Job) // is told of each look at the Job; may be nil
+	// ending tells that the Job has got all the bytes that it waits for, so that
+	// no more than its state can move: jobPatience applies. May be nil.
+	ending func() bool
+	count  func() int64    // bytes that move meanwhile; nil where nobody knows
+	seen   func(*cimi.Job) // is told of each look at the Job; may be nil
 }
 
 // jobPatience is how many times longer than bytes a Job may stand still, of
@@ -43,6 +46,7 @@ func (r *run) watch(ctx context.Context, x watching, acc *cimi.Accepted) (*cimi.
 	}
 	e := r.endpoint(x.side)
 	w := newWatchdog(x.patience, x.count)
+	w.ending = x.ending
 	w.waiting = func(since time.Time, state string) {
 		r.wait("for "+x.what+" at "+e.Name+", whose Job says "+orNone(state), since)
 	}

@@ -109,7 +109,8 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 	}
 	i := &oneImport{dst: d, opts: o, name: name, feed: newFeed(o.Events)}
 	defer i.feed.close()
-	i.pkg = followPackage(pkg, func(disk string, done, total int64) {
+	i.pkg = followPackage(pkg, func(disk, file string, done, total int64) {
+		i.taken.Pass(file, 0, done, total)
 		i.feed.emit(Event{System: name, Disk: disk, Phase: string(StepTransfer), Done: done, Total: total})
 	})
 	job, system, err := i.run(ctx, &cimi.Action{Action: cimi.ActionImport, Common: cimi.Common{Properties: importProperties(choice)}})
@@ -224,6 +225,7 @@ type oneImport struct {
 	name   string
 	feed   *feed
 	server *relay.Server
+	taken  relay.Taken
 	failed error // why the package could not be read to its end
 }
 
@@ -286,6 +288,7 @@ func (i *oneImport) follow(ctx context.Context, acc *cimi.Accepted) (*cimi.Job, 
 		}
 		return i.server.Sent()
 	})
+	w.ending = i.taken.Ending
 	go w.run(waiting, stop)
 	return follow(waiting, i.dst.Provider, acc, func(j *cimi.Job) {
 		percent := cimi.IntValue(j.Progress)

@@ -38,7 +38,12 @@ func (r *run) transfer(ctx context.Context) error {
 	if err := t.index(ctx); err != nil {
 		return fetching(StepTransfer, Source, r.System, err)
 	}
-	tap := relay.NewTap(context.WithoutCancel(ctx), r.content, t.disks, relay.TapOptions{Blocks: t.blocks, Progress: t.progress})
+	follow := t.disks
+	if t.x != nil {
+		follow = t.x.Disks // those that were digested before as well
+	}
+	tap := relay.NewTap(context.WithoutCancel(ctx), r.content, t.disks,
+		relay.TapOptions{Blocks: t.blocks, Progress: t.progress, Taken: &t.taken, Follow: follow})
 	t.tap = tap
 	err := t.importing(ctx)
 	tap.Close()
@@ -66,9 +71,12 @@ type transfer struct {
 	x     *relay.Index // nil when the source allows one sequential pass only
 	disks []relay.Disk
 	tap   *relay.Tap
-	fresh bool   // the import is begun by this process
-	phase Step   // of progress; empty: transfer
-	link  string // a secret: where the destination fetches from, when not from us
+	taken relay.Taken
+	// streamed: all of a source that passes once has passed.
+	streamed atomic.Bool
+	fresh    bool   // the import is begun by this process
+	phase    Step   // of progress; empty: transfer
+	link     string // a secret: where the destination fetches from, when not from us
 	// images are those of the disks, on the way by resources.
 	images []imageNote
 	// server is nil when the package is handed over in process.
@@ -210,6 +218,7 @@ func (t *transfer) offers() []relay.Offer {
 // stream copies a source that can be read only once, from its start.
 func (t *transfer) stream(ctx context.Context, w io.Writer) error {
 	_, err := io.CopyBuffer(struct{ io.Writer }{w}, relay.Ascending(ctx, t.tap), make([]byte, 1<<20))
+	t.streamed.Store(err == nil)
 	return err
 }
 
@@ -298,13 +307,14 @@ func (t *transfer) closeServer() {
 func (t *transfer) followImport(ctx context.Context, in importNotes, acc *cimi.Accepted) error {
 	defer t.closeServer()
 	patience := t.engine.stallTimeout()
-	if t.direct() || t.notes.Linked {
-		// A Job tells percents, and one of a large disk takes long.
+	if t.direct() || t.notes.Linked || t.Via == ViaResources {
+		// A Job tells percents, and one of a large disk takes long; so does what
+		// is made of images that are there.
 		patience *= jobPatience
 	}
 	// The watchdog may look once more while the server is being closed.
 	server := t.server
-	job, err := t.watch(ctx, watching{side: Destination, what: "the import", patience: patience,
+	job, err := t.watch(ctx, watching{side: Destination, what: "the import", patience: patience, ending: t.ending,
 		count: func() int64 {
 			n := t.moved.Load()
 			if server != nil {
@@ -330,6 +340,12 @@ func (t *transfer) followImport(ctx context.Context, in importNotes, acc *cimi.A
 		t.notes.Written += t.tap.Read()
 	}
 	return t.end(ctx, StepImport, journal.Ended, in)
+}
+
+// ending: the destination has what it asked for, and writes it down; no byte is
+// to be seen of that.
+func (t *transfer) ending() bool {
+	return !t.tap.Waiting() && (t.streamed.Load() || t.taken.Ending())
 }
 
 // importFailed says which side failed, and leaves nothing at the destination.

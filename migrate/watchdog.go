@@ -12,6 +12,9 @@ import (
 type watchdog struct {
 	patience time.Duration
 	count    func() int64 // bytes moved
+	// ending tells that no more bytes are waited for, but what is done with those
+	// that have come: that may take jobPatience times as long. May be nil.
+	ending func() bool
 	// waiting is told, now and then, that nothing has moved since when, and what
 	// the Job says; may be nil.
 	waiting func(since time.Time, state string)
@@ -56,7 +59,7 @@ func (w *watchdog) run(ctx context.Context, stop context.CancelCauseFunc) {
 			w.mu.Unlock()
 			w.waiting(since, state)
 		}
-		if idle > w.patience {
+		if idle > w.limit() {
 			stop(&Error{Step: StepTransfer, Side: Destination, Class: ClassTransfer,
 				Err: fmt.Errorf("%w for %s", ErrStalled, idle.Round(time.Second))})
 			return
@@ -71,4 +74,12 @@ func (w *watchdog) idle() time.Duration {
 		w.last, w.since = n, time.Now()
 	}
 	return time.Since(w.since)
+}
+
+// limit is how long nothing may move now.
+func (w *watchdog) limit() time.Duration {
+	if w.ending != nil && w.ending() {
+		return jobPatience * w.patience
+	}
+	return w.patience
 }

@@ -34,11 +34,8 @@ type hypervisor struct {
 	network string
 }
 
-// with adds to a command what this hypervisor is trusted by. A disk that other
-// tests write to as well may take longer than a minute to end what was written.
-func (k *hypervisor) with(args ...string) []string {
-	return append(append(args, "--stall-timeout", "10m"), k.trusted...)
-}
+// with adds to a command what this hypervisor is trusted by.
+func (k *hypervisor) with(args ...string) []string { return append(args, k.trusted...) }
 
 // packaged makes the package, and the same as a System of local:west.
 func (k *hypervisor) packaged(t *testing.T) (dir string) {

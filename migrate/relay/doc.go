@@ -56,6 +56,9 @@ type TapOptions struct {
 	Blocks func(disk string, upto int64, blocks []Block) error
 	// Progress is told how many stored bytes of a disk have passed. It must not block.
 	Progress func(disk string, done, total int64)
+	// Taken is told what has passed of the disks Follow; may be nil.
+	Taken  *Taken
+	Follow []Disk
 }
 
 // Tap is Content that digests the disks in what is read through it.
@@ -64,6 +67,8 @@ type Tap struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	watches []*watch
+	taken   *Taken
+	follow  []Disk
 	read    atomic.Int64
 	asked   atomic.Int64 // reads that wait for the source
 	mu      sync.Mutex
@@ -73,7 +78,7 @@ type Tap struct {
 // NewTap watches the disks of src. Close ends it.
 func NewTap(ctx context.Context, src Content, disks []Disk, opts TapOptions) *Tap {
 	ctx, cancel := context.WithCancel(ctx)
-	t := &Tap{src: src, ctx: ctx, cancel: cancel}
+	t := &Tap{src: src, ctx: ctx, cancel: cancel, taken: opts.Taken, follow: opts.Follow}
 	// They share the processors: each worker has blocks in hand.
 	workers := max(1, runtime.GOMAXPROCS(0)/max(1, len(disks)))
 	for _, d := range disks {
@@ -108,6 +113,12 @@ func (t *Tap) passed(p []byte, off int64, err error) {
 	}
 	for _, w := range t.watches {
 		w.see(p, off)
+	}
+	if t.taken == nil {
+		return
+	}
+	for _, d := range t.follow {
+		t.taken.Pass(d.ID, off-d.Offset, off-d.Offset+int64(len(p)), d.Size)
 	}
 }
 
