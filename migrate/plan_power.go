@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/cimimove/cimimove/cimi"
@@ -31,11 +32,17 @@ func (p *Plan) planPower(_ context.Context, s *cimi.System) error {
 	return nil
 }
 
+func (p *Plan) anyRuns() bool {
+	return slices.ContainsFunc(p.shape.Machines, func(m MachineShape) bool { return runs(m.State) })
+}
+
 // planAfter looks whether the source can be left as asked.
 func (p *Plan) planAfter(_ context.Context, s *cimi.System) error {
 	switch {
 	case p.opts.SourceAfter == SourceDelete && p.opts.Verify == VerifyNone:
 		p.find(RuleAfter, ovf.Error, s.Name, "is deleted only after its copy is verified, and no verification is asked for", "--verify full, or --source-after keep")
+	case p.opts.SourceAfter == SourceDelete && p.opts.Quiesce == QuiesceRefuse && p.anyRuns():
+		p.find(RuleAfter, ovf.Error, s.Name, "runs and must not be stopped, and is not deleted while it runs: what it writes after the export is nowhere else", "--quiesce graceful, or --source-after keep")
 	case p.opts.SourceAfter == SourceDelete:
 		p.find(RuleAfter, ovf.Warning, s.Name, "is deleted at the source when its copy is verified", "")
 	case p.opts.SourceAfter == SourceStart && p.opts.PowerOn && p.opts.MAC == "keep":

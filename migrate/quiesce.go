@@ -154,10 +154,10 @@ func (r *run) neverRan(ctx context.Context) error {
 }
 
 func (r *run) atRest(ctx context.Context, mayBeGone bool) error {
-	if r.Quiesce == QuiesceRefuse {
-		return nil
-	}
 	for _, m := range r.Shape.Machines {
+		if r.Quiesce == QuiesceRefuse && runs(m.State) {
+			continue // it was exported as it ran
+		}
 		state, err := r.powerOf(ctx, m.ID)
 		if cimi.IsNotFound(err) && mayBeGone {
 			continue
@@ -166,7 +166,7 @@ func (r *run) atRest(ctx context.Context, mayBeGone bool) error {
 			return at(StepExport, Source, m.Name, err)
 		}
 		if err != nil || runs(state) {
-			what := "machine " + m.Name + " runs, and was stopped for the move"
+			what := "machine " + m.Name + " runs, and was at rest for the move"
 			if err != nil {
 				what = "machine " + m.Name + " is gone"
 			}

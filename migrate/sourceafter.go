@@ -36,6 +36,9 @@ func (r *run) sourceAfter(ctx context.Context, n *finishNotes, verified bool) er
 			if err := r.stillProved(ctx); err != nil {
 				return err
 			}
+			if err := r.noneRuns(ctx); err != nil {
+				return err
+			}
 		}
 		// Noted before: a rollback must know that there may be nothing to go back to.
 		n.Deleting = true
@@ -49,6 +52,21 @@ func (r *run) sourceAfter(ctx context.Context, n *finishNotes, verified bool) er
 	}
 	return &Error{Step: StepFinish, Side: Source, Object: r.System, Class: ClassTransfer,
 		Err: fmt.Errorf("is verified at the destination, but could not be dealt with here (%s): %w", r.SourceAfter, err)}
+}
+
+// noneRuns refuses to delete what runs, however it was exported.
+func (r *run) noneRuns(ctx context.Context) error {
+	for _, m := range r.Shape.Machines {
+		state, err := r.powerOf(ctx, m.ID)
+		if err != nil && !cimi.IsNotFound(err) {
+			return at(StepFinish, Source, m.Name, err)
+		}
+		if runs(state) {
+			return refuse(StepFinish, Source, r.System, fmt.Errorf("machine %s runs, and is not deleted with what it has written since it was exported", m.Name),
+				fmt.Sprintf("the copy is proved and stays; stop the machine and delete the source when nothing of it is missed, or cimimove rollback %s, then begin a new run", r.id))
+		}
+	}
+	return nil
 }
 
 // stopAll stops every machine of the source that runs.
