@@ -228,7 +228,8 @@ func readList(file string, item Item) ([]Item, error) {
 		return nil, err
 	}
 	defer f.Close()
-	r := csv.NewReader(io.LimitReader(f, maxSize))
+	in := &io.LimitedReader{R: f, N: maxSize + 1}
+	r := csv.NewReader(in)
 	r.TrimLeadingSpace, r.Comment = true, '#'
 	head, err := r.Read()
 	if err != nil {
@@ -252,6 +253,9 @@ func readList(file string, item Item) ([]Item, error) {
 	var out []Item
 	for {
 		row, err := r.Read()
+		if in.N == 0 {
+			return nil, fmt.Errorf("%s: more than %d bytes: split it into several lists", file, maxSize)
+		}
 		if err == io.EOF {
 			break
 		}

@@ -1,8 +1,8 @@
 package runbook
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -130,8 +130,22 @@ func (v Value) Reference() bool { return v.File != "" || v.Env != "" || len(v.Ex
 // terminal that nobody watches would hold up the night.
 const commandTimeout = 30 * time.Second
 
-// maxValue bounds a value that stands in a file, in bytes.
+// maxValue bounds a value that stands in a file, or that a command prints, in bytes.
 const maxValue = 1 << 20
+
+// printed is what a command printed, as far as it may be a value.
+type printed struct {
+	text []byte
+	more bool // than that
+}
+
+func (p *printed) Write(b []byte) (int, error) {
+	if p.more = p.more || len(p.text)+len(b) > maxValue; p.more {
+		return 0, io.ErrShortWrite
+	}
+	p.text = append(p.text, b...)
+	return len(b), nil
+}
 
 // Resolve gives the text. Its errors do not hold it.
 func (v Value) Resolve(ctx context.Context) (string, error) {
@@ -159,13 +173,21 @@ func (v Value) Resolve(ctx context.Context) (string, error) {
 	case len(v.Exec) > 0:
 		ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 		defer cancel()
-		var out bytes.Buffer
+		var out printed
 		c := exec.CommandContext(ctx, v.Exec[0], v.Exec[1:]...)
 		c.Stdout = &out
-		if err := c.Run(); err != nil {
+		// What it leaves running may hold its output open for ever.
+		c.WaitDelay = time.Second
+		err := c.Run()
+		switch {
+		case out.more:
+			return "", fmt.Errorf("%s: printed more than %d bytes, which is no value of a property", v.Exec[0], maxValue)
+		case ctx.Err() != nil:
+			return "", fmt.Errorf("%s: did not end within %s: %w", v.Exec[0], commandTimeout, err)
+		case err != nil && !errors.Is(err, exec.ErrWaitDelay):
 			return "", fmt.Errorf("%s: %w", v.Exec[0], err)
 		}
-		return strings.TrimRight(out.String(), "\r\n"), nil
+		return strings.TrimRight(string(out.text), "\r\n"), nil
 	}
 	return v.Text, nil
 }

@@ -112,19 +112,27 @@ func (w Window) Next(now time.Time) time.Time {
 }
 
 // OpenAt tells whether one of the windows is open at now, or there are none;
-// until is when the one that closes last does, zero without windows. When none
-// is open, next is when the first opens.
+// until is when the last of those closes that follow upon each other without a
+// gap, zero without windows and where there is no gap in a week. When none is
+// open, next is when the first opens.
 func OpenAt(windows []Window, now time.Time) (open, finish bool, until, next time.Time) {
 	if len(windows) == 0 {
 		return true, true, until, next
 	}
-	for _, w := range windows {
-		if u, ok := w.Open(now); ok {
-			open = true
-			if u.After(until) {
+	at := now
+	for longer := true; longer; {
+		longer = false
+		for _, w := range windows {
+			if u, ok := w.Open(at); ok && u.After(until) {
+				open, longer = true, true
 				until, finish = u, w.Finish
 			}
 		}
+		if at = until; until.Sub(now) > 8*24*time.Hour {
+			until, longer = time.Time{}, false
+		}
+	}
+	for _, w := range windows {
 		if n := w.Next(now); next.IsZero() || n.Before(next) {
 			next = n
 		}
