@@ -47,7 +47,12 @@ func OpenShared(ctx context.Context, url string, o SharedOptions) (*Journal, err
 	if err != nil {
 		return nil, errors.New("queue: not the URL of a PostgreSQL database") // the library's error shows the password
 	}
-	db := stdlib.OpenDB(*config)
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		// A worker that is suspended, or cut off, in the middle of a transaction
+		// holds its rows no longer than a lease: others wait for them.
+		_, err := c.Exec(ctx, fmt.Sprintf("SET idle_in_transaction_session_timeout = %d", max(2*o.Heartbeat, time.Second).Milliseconds()))
+		return err
+	}))
 	db.SetMaxOpenConns(8)
 	j := &Journal{db: db, dir: o.Dir, shared: &shared{owner: uuid.NewString(), opts: o, held: map[string]*Lock{}}}
 	if err := j.prepareShared(ctx); err != nil {
@@ -125,8 +130,9 @@ func unreachable(err error) bool {
 		return false
 	case errors.As(err, &server):
 		// 57P01 to 57P03: stopped by an administrator or a crash, or starting.
-		// 08: connection. 40: a transaction that lost against another.
-		return strings.HasPrefix(server.Code, "57P") || strings.HasPrefix(server.Code, "08") || strings.HasPrefix(server.Code, "40") || server.Code == "53300"
+		// 08: connection. 40: a transaction that lost against another. 25P03: one
+		// that was idle for too long, as this process did not run.
+		return server.Code == "25P03" || strings.HasPrefix(server.Code, "57P") || strings.HasPrefix(server.Code, "08") || strings.HasPrefix(server.Code, "40") || server.Code == "53300"
 	case errors.As(err, &connect), errors.As(err, &network), pgconn.SafeToRetry(err), errors.Is(err, sql.ErrConnDone):
 		return true
 	}

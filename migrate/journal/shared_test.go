@@ -34,6 +34,7 @@ func TestShared(t *testing.T) {
 	t.Run("leases", func(t *testing.T) { testLeases(t, c.URL("leases")) })
 	t.Run("given back", func(t *testing.T) { testGivenBack(t, c.URL("givenback")) })
 	t.Run("shares", func(t *testing.T) { testShares(t, c.URL("shares")) })
+	t.Run("suspended", func(t *testing.T) { testSuspended(t, c.URL("suspended")) })
 	t.Run("lost", func(t *testing.T) { testLost(t, c.URL("lost")) })
 	t.Run("restart", func(t *testing.T) { testRestart(t, c, c.URL("restart")) })
 	t.Run("setting", func(t *testing.T) {
@@ -46,6 +47,39 @@ func TestShared(t *testing.T) {
 			}
 		}
 	})
+}
+
+// testSuspended: a worker that stands still in the middle of a transaction holds
+// up nobody who takes over what it had.
+func testSuspended(t *testing.T, url string) {
+	a, b := openShared(t, url, 200*time.Millisecond), openShared(t, url, 200*time.Millisecond)
+	if _, err := a.Lock("one"); err != nil {
+		t.Fatal(err)
+	}
+	still, err := a.db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer still.Rollback()
+	if _, err := still.Exec(`SELECT owner FROM lease WHERE name='one' FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	a.shared.stop() // no heartbeat
+	time.Sleep(400 * time.Millisecond)
+	taken := make(chan error, 1)
+	go func() {
+		_, err := b.Lock("one")
+		taken <- err
+	}()
+	select {
+	case err := <-taken:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(15 * time.Second):
+		still.Rollback()
+		t.Errorf("it was held up: %v", <-taken)
+	}
 }
 
 func testLeases(t *testing.T, url string) {
