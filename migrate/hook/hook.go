@@ -137,7 +137,7 @@ func withoutSecrets(env []string) []string {
 	return slices.DeleteFunc(env, func(s string) bool {
 		name, _, _ := strings.Cut(s, "=")
 		switch name {
-		case "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD":
+		case "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD", "CIMIMOVE_QUEUE":
 			return true // of object stores and of the queue
 		}
 		return strings.HasPrefix(name, "CIMIMOVE_") && (strings.HasSuffix(name, "_PASSWORD") || strings.HasSuffix(name, "_TOKEN") || strings.HasSuffix(name, "_USER"))

@@ -21,7 +21,7 @@ import (
 // without this program's credentials, and ends with its deadline, children
 // included.
 func TestCommand(t *testing.T) {
-	for _, name := range []string{"CIMIMOVE_SOURCE_PASSWORD", "CIMIMOVE_DESTINATION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD"} {
+	for _, name := range []string{"CIMIMOVE_SOURCE_PASSWORD", "CIMIMOVE_DESTINATION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD", "CIMIMOVE_QUEUE"} {
 		t.Setenv(name, "canary")
 	}
 	out := filepath.Join(t.TempDir(), "out")
