@@ -196,6 +196,7 @@ func (w *Worker) tend(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, b := range batches {
 		w.mu.Lock()
 		at, over := w.over[b.ID]
@@ -203,11 +204,12 @@ func (w *Worker) tend(ctx context.Context) error {
 		if b.Paused || over && at == b.Change {
 			continue
 		}
+		// One that this worker cannot read does not hold up the others.
 		if err := w.tendRun(ctx, b.ID, b.Change); err != nil {
-			return fmt.Errorf("run %s: %w", b.ID, err)
+			errs = append(errs, fmt.Errorf("run %s: %w", b.ID, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (w *Worker) tendRun(ctx context.Context, run string, change int64) error {
