@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,11 +82,14 @@ func ID(rb *runbook.Runbook) string {
 // stay open until Close.
 func New(ctx context.Context, e *migrate.Engine, rb *runbook.Runbook, o Options) (*Evacuation, error) {
 	v := prepare(e, rb, o)
-	if err := rb.Expand(ctx, v.list); err != nil {
-		v.Close()
-		return nil, err
+	begun, err := v.begun(ctx)
+	if err == nil {
+		err = rb.Expand(ctx, v.list, begun)
 	}
-	if err := v.load(ctx); err != nil {
+	if err == nil {
+		err = v.load(ctx)
+	}
+	if err != nil {
 		v.Close()
 		return nil, err
 	}
@@ -135,6 +139,27 @@ func (v *Evacuation) list(ctx context.Context, source, filter string) ([]runbook
 		found = append(found, runbook.Found{ID: s.ID, Name: s.Name, Properties: s.Properties})
 	}
 	return found, nil
+}
+
+// begun are the items of an earlier run of the runbook that are not as if nothing
+// had happened.
+func (v *Evacuation) begun(ctx context.Context) ([]Item, error) {
+	rb, err := Recorded(ctx, v.engine.Journal, v.id)
+	if errors.Is(err, journal.ErrNoBatch) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	rows, err := v.engine.Journal.Items(ctx, v.id, -1)
+	if err != nil {
+		return nil, err
+	}
+	states := map[string]bool{}
+	for _, row := range rows {
+		states[row.Key] = row.Run != "" || row.State != journal.Pending
+	}
+	return slices.DeleteFunc(rb.Items, func(i Item) bool { return !states[i.Key()] }), nil
 }
 
 // load makes the works, with what the journal knows of them from before.

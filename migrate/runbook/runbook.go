@@ -98,8 +98,13 @@ type Item struct {
 	Select      *Select // nil when System is named
 	Source      string  // key of Endpoints, or @name
 	Destination string  // key of Endpoints, or @name
-	Name        string  // at the destination, may be a template (Naming); empty keeps it
-	Wave        string  // name of a Wave; empty: in none, begun at once
+	Name        string  // at the destination; empty keeps it
+	// Naming is the template that Name was made of; empty where it was written as
+	// it is.
+	Naming string
+	// From is the selection that it came of; nil where the runbook names it.
+	From *Select
+	Wave string // name of a Wave; empty: in none, begun at once
 	// After names Systems of this runbook that must be verified before.
 	After   []string
 	Net     map[string]string

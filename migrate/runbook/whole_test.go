@@ -103,7 +103,7 @@ func TestWhole(t *testing.T) {
 		return []Found{{"s/1", "app-1", web}, {"s/2", "app-2", nil}, {"s/3", "app-3-old", web}, {"s/4", "other", web},
 			{"s/5", "app-5", web}, {"s/6", "app-5", web}}, nil
 	}
-	if err := rb.Expand(t.Context(), list); err != nil {
+	if err := rb.Expand(t.Context(), list, nil); err != nil {
 		t.Fatal(err)
 	}
 	var names []string
