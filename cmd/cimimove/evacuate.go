@@ -41,7 +41,10 @@ func (c *call) evacuate(ctx context.Context, rb *runbook.Runbook) (v *evacuate.E
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err = evacuate.New(ctx, e, rb, c.evacuationOptions())
+	o, err := c.evacuationOptions()
+	if err == nil {
+		v, err = evacuate.New(ctx, e, rb, o)
+	}
 	if err != nil {
 		closeEngine()
 		return nil, nil, err
@@ -52,9 +55,11 @@ func (c *call) evacuate(ctx context.Context, rb *runbook.Runbook) (v *evacuate.E
 	}, nil
 }
 
-func (c *call) evacuationOptions() evacuate.Options {
-	return evacuate.Options{Parallel: c.Int("parallel-systems"), Allow: c.StringSlice("allow"), Deny: c.StringSlice("deny"), Strict: c.Bool("strict"),
-		AcceptEULAs: c.Bool("accept-eulas")}
+func (c *call) evacuationOptions() (o evacuate.Options, err error) {
+	o = evacuate.Options{Parallel: c.Int("parallel-systems"), Allow: c.StringSlice("allow"), Deny: c.StringSlice("deny"), Strict: c.Bool("strict"),
+		AcceptEULAs: c.Bool("accept-eulas"), OnFailure: migrate.OnFailure(c.String("on-failure"))}
+	o.ParallelDisks, err = c.parallelDisks()
+	return o, err
 }
 
 func (c *call) planRunbook(ctx context.Context, file string) (result, error) {

@@ -68,7 +68,11 @@ func worker(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	defer done()
-	w, err := queue.New(ctx, queue.Options{URL: address, Engine: e, Systems: c.Int("parallel-systems"), Heartbeat: c.Duration("heartbeat"), Evacuation: c.evacuationOptions()})
+	o, err := c.evacuationOptions()
+	if err != nil {
+		return result{}, err
+	}
+	w, err := queue.New(ctx, queue.Options{URL: address, Engine: e, Systems: c.Int("parallel-systems"), Heartbeat: c.Duration("heartbeat"), Evacuation: o})
 	if err != nil {
 		return result{}, err
 	}

@@ -25,6 +25,10 @@ type Options struct {
 	Strict      bool
 	// AcceptEULAs records that somebody accepted the licences of the packages.
 	AcceptEULAs bool
+	// ParallelDisks is as in migrate.Options; OnFailure is that of the Systems of
+	// which the runbook says nothing.
+	ParallelDisks int
+	OnFailure     migrate.OnFailure
 	// Now is the clock; nil is the journal's. Windows are judged by it.
 	Now func() time.Time
 	// Poll is how often wishes of other processes are looked for; default 1 s.

@@ -1,6 +1,7 @@
 package evacuate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -172,10 +173,11 @@ func (v *Evacuation) migration(ctx context.Context, item Item, values map[string
 	return migrate.Options{
 		Source: src, Destination: dst, System: item.System, Name: item.Name, Nets: item.Net, Storage: item.Storage, Controllers: item.Controllers,
 		Properties: values, MAC: item.MAC, Verify: migrate.Verify(item.Verify), Via: migrate.Via(item.Via), Stage: item.Stage,
-		IfExists: migrate.IfExists(item.IfExists), OnFailure: migrate.OnFailure(item.OnFailure), PowerOn: item.PowerOn,
+		IfExists: migrate.IfExists(item.IfExists), OnFailure: cmp.Or(migrate.OnFailure(item.OnFailure), v.opts.OnFailure), PowerOn: item.PowerOn,
 		Quiesce: quiesce(item.Cutover.Stop), SourceAfter: migrate.SourceAfter(item.Cutover.Source), AcceptEULAs: v.opts.AcceptEULAs,
 		StopTimeout: time.Duration(item.Cutover.Deadline), Warm: item.Warm, Hooks: item.EngineHooks(),
 		Allow: v.opts.Allow, Deny: v.opts.Deny, Strict: v.opts.Strict, Relay: v.engine.Relay,
+		ParallelDisks: v.opts.ParallelDisks,
 	}, nil
 }
 
