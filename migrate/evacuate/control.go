@@ -1,6 +1,7 @@
 package evacuate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,46 +29,74 @@ func (c Control) Continue(ctx context.Context, run string) error {
 
 // Cancel takes a System out: what is under way is stopped and undone.
 func (c Control) Cancel(ctx context.Context, run, system string) error {
-	return c.each(ctx, run, system, func(row journal.Item) error {
+	return c.each(ctx, run, system, func(row journal.Item, expect int64) (int64, error) {
 		switch {
 		case good(row.State):
-			return fmt.Errorf("is %s already; cimimove rollback %s undoes it", row.State, row.Run)
+			return 0, fmt.Errorf("is %s already; cimimove rollback %s undoes it", row.State, row.Run)
 		case row.State == journal.Running && c.Journal.Locked(journal.ItemLock(run, row.Key)):
-			return c.Journal.Wish(ctx, run, row.Key, wishCancel)
+			if row.Wish == wishCancel {
+				return expect, nil
+			}
+			return expect, c.Journal.Wish(ctx, run, row.Key, wishCancel)
 		case row.Run != "" && row.State != journal.RolledBack && row.State != journal.Failed:
-			return fmt.Errorf("is %s; cimimove rollback %s undoes it", row.State, row.Run)
+			if undone, err := c.undone(ctx, row.Run); err != nil || !undone {
+				return 0, cmp.Or(err, fmt.Errorf("is %s; cimimove rollback %s undoes it, and then it can be taken out", row.State, row.Run))
+			}
 		}
 		row.State, row.Ended = journal.Cancelled, c.Journal.Now()
 		row.Error = migrate.FailureOf(errCancelled).Encode()
-		_, err := c.Journal.SetItem(ctx, row, -1)
-		return err
+		return c.Journal.SetItem(ctx, row, expect)
 	})
+}
+
+// undone tells whether nothing is left of a run.
+func (c Control) undone(ctx context.Context, run string) (bool, error) {
+	row, err := c.Journal.Run(ctx, run)
+	if errors.Is(err, journal.ErrNoRun) {
+		return true, nil
+	}
+	return err == nil && row.State == journal.RolledBack, err
 }
 
 // Retry asks for failed and cancelled Systems again: one, or all when system
 // is empty.
 func (c Control) Retry(ctx context.Context, run, system string) error {
-	return c.each(ctx, run, system, func(row journal.Item) error {
+	return c.each(ctx, run, system, func(row journal.Item, expect int64) (int64, error) {
 		if row.State != journal.Failed && row.State != journal.Cancelled && row.State != journal.RolledBack {
 			if system == "" {
-				return nil
+				return expect, nil
 			}
-			return fmt.Errorf("is %s, not failed", row.State)
+			return 0, fmt.Errorf("is %s, not failed", row.State)
+		}
+		if row.Wish != "" {
+			// It came when all was over, and would end this attempt.
+			return 0, cmp.Or(c.Journal.Wish(ctx, run, row.Key, ""), journal.ErrStale)
 		}
 		anew(&row)
-		_, err := c.Journal.SetItem(ctx, row, -1)
-		return err
+		return c.Journal.SetItem(ctx, row, expect)
 	})
 }
 
-func (c Control) each(ctx context.Context, run, system string, do func(journal.Item) error) error {
-	if _, err := c.Journal.Batch(ctx, run); err != nil {
-		return known(run, err)
+// each does something to the items of a System, as they stand: what changes
+// between the look and the deed, as somebody begins one, is looked at again. do is
+// given the count of changes that its row is of, and gives the one after it.
+func (c Control) each(ctx context.Context, run, system string, do func(row journal.Item, expect int64) (int64, error)) error {
+	for done := map[string]bool{}; ; {
+		b, err := c.Journal.Batch(ctx, run)
+		if err != nil {
+			return known(run, err)
+		}
+		rows, err := c.Journal.Items(ctx, run, -1)
+		if err != nil {
+			return err
+		}
+		if err = c.eachOf(rows, b.Change, system, done, do); !errors.Is(err, journal.ErrStale) || ctx.Err() != nil {
+			return err
+		}
 	}
-	rows, err := c.Journal.Items(ctx, run, -1)
-	if err != nil {
-		return err
-	}
+}
+
+func (c Control) eachOf(rows []journal.Item, expect int64, system string, done map[string]bool, do func(journal.Item, int64) (int64, error)) (err error) {
 	var names []string
 	found := false
 	for _, row := range rows {
@@ -75,10 +104,16 @@ func (c Control) each(ctx context.Context, run, system string, do func(journal.I
 		if system != "" && row.System != system && row.Run != system {
 			continue
 		}
-		found = true
-		if err := do(row); err != nil {
+		if found = true; done[row.Key] {
+			continue
+		}
+		if expect, err = do(row, expect); errors.Is(err, journal.ErrStale) {
+			return err
+		}
+		if err != nil {
 			return &migrate.Error{Class: migrate.ClassRefused, Object: row.System, Err: err}
 		}
+		done[row.Key] = true
 	}
 	if !found {
 		if len(names) > 12 {

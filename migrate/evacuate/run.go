@@ -61,6 +61,11 @@ func (v *Evacuation) again(ctx context.Context) error {
 	for _, w := range v.works {
 		if w.row.State == journal.Failed || w.row.State == journal.RolledBack {
 			row := w.row
+			if row.Wish != "" { // that came when all was over
+				if err := v.engine.Journal.Wish(ctx, v.id, row.Key, ""); err != nil {
+					return err
+				}
+			}
 			anew(&row)
 			if err := v.set(ctx, row, -1); err != nil {
 				return err
