@@ -173,3 +173,56 @@ func TestReadWhileWriting(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnersOnly: nobody else reads the journal, in a folder that is open to all.
+func TestOwnersOnly(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	j, err := Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if _, err := j.Create(t.Context(), Run{State: Running, Plan: []byte("{}")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "journal.db*"))
+	if err != nil || len(files) < 2 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		if info, err := os.Stat(f); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v: %v", f, info.Mode(), err)
+		}
+	}
+}
+
+// testSameID: two runs that chance gives one id are told apart, and a record that
+// is made again, as its answer was lost, is the same run.
+func testSameID(t *testing.T, j *Journal) {
+	ctx := t.Context()
+	one, two := Run{State: Running, System: "one", Plan: []byte("{}")}, Run{State: Running, System: "two", Plan: []byte("{}")}
+	id := NewID(j.Now())
+	if err := j.create(ctx, id, one, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.create(ctx, id, two, nil); !errors.Is(err, errTaken) {
+		t.Errorf("two runs have one id: %v", err)
+	}
+	if r, err := j.Run(ctx, id); err != nil || r.System != "one" {
+		t.Errorf("%v: %+v", err, r)
+	}
+}
+
+func TestSameID(t *testing.T) {
+	t.Parallel()
+	j, err := Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	testSameID(t, j)
+}

@@ -44,25 +44,50 @@ type Run struct {
 // Create records a new run and gives it an id. item, which may be nil, is the
 // runbook item that it is the run of; it is recorded together with it.
 func (j *Journal) Create(ctx context.Context, r Run, item *Item) (string, error) {
-	id := NewID(j.Now())
-	err := j.write(ctx, "run", func(tx *tx) error {
-		now := j.stamp()
-		if item != nil {
-			item.Run = id
-			change, err := bump(tx, item.Batch, -1)
+	for {
+		id := NewID(j.Now())
+		// Two machines may begin a run in the same millisecond, and chance give both
+		// the same id.
+		if err := j.create(ctx, id, r, item); !errors.Is(err, errTaken) {
+			return id, err
+		}
+	}
+}
+
+// errTaken: another run has the id.
+var errTaken = errors.New("another run has that id")
+
+func (j *Journal) create(ctx context.Context, id string, r Run, item *Item) error {
+	now := j.stamp()
+	return j.write(ctx, "run", func(tx *tx) error {
+		res, err := tx.Exec(`INSERT INTO run (id, created, updated, state, system, source, destination, via, plan, total) VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING`,
+			id, now, now, r.State, r.System, r.Source, r.Destination, r.Via, []byte(r.Plan), r.Total)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			// A write whose answer was lost is made again.
+			var ours bool
+			err := tx.QueryRow(`SELECT created=? AND system=? AND source=? AND destination=? FROM run WHERE id=?`, now, r.System, r.Source, r.Destination, id).Scan(&ours)
+			if err == nil && !ours {
+				err = errTaken
+			}
 			if err != nil {
 				return err
 			}
-			if err := putItem(tx, *item, change); err != nil {
-				return err
-			}
 		}
-		// A write whose answer was lost is made again.
-		_, err := tx.Exec(`INSERT INTO run (id, created, updated, state, system, source, destination, via, plan, total) VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING`,
-			id, now, now, r.State, r.System, r.Source, r.Destination, r.Via, []byte(r.Plan), r.Total)
-		return err
+		if item == nil {
+			return nil
+		}
+		item.Run = id
+		change, err := bump(tx, item.Batch, -1)
+		if err != nil {
+			return err
+		}
+		return putItem(tx, *item, change)
 	})
-	return id, err
 }
 
 // Change is what SetState records; nil fields stay as they are.

@@ -29,6 +29,7 @@ func TestShared(t *testing.T) {
 		j := openShared(t, c.URL("promises"), time.Second)
 		testRunAndSteps(t, j)
 	})
+	t.Run("same id", func(t *testing.T) { testSameID(t, openShared(t, c.URL("sameid"), time.Second)) })
 	t.Run("blocks", func(t *testing.T) { testBlocks(t, openShared(t, c.URL("blocks"), time.Second)) })
 	t.Run("changes", func(t *testing.T) { testBatchChanges(t, openShared(t, c.URL("changes"), time.Second)) })
 	t.Run("leases", func(t *testing.T) { testLeases(t, c.URL("leases")) })

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -22,6 +23,15 @@ func Open(ctx context.Context, dir string) (*Journal, error) {
 		return nil, fmt.Errorf("state directory: %w", j.full(err))
 	}
 	file := filepath.Join(dir, "journal.db")
+	// For its owner only before anything is in it: what SQLite puts beside it is
+	// for those whom the file is for, and the folder may be open to others.
+	own, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err == nil {
+		err = errors.Join(own.Chmod(0o600), own.Close())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state directory: %w", j.full(err))
+	}
 	// A busy timeout lets several processes write their runs in turn.
 	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath()}).String() +
 		"?_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_txlock=immediate"
@@ -36,10 +46,6 @@ func Open(ctx context.Context, dir string) (*Journal, error) {
 	if err := j.prepare(ctx); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("%s: %w", file, j.full(err))
-	}
-	if err := os.Chmod(file, 0o600); err != nil {
-		db.Close()
-		return nil, err
 	}
 	return j, nil
 }
