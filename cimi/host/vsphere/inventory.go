@@ -27,35 +27,44 @@ type inventory struct {
 var (
 	machineProperties = []string{"name", "parent", "resourcePool", "runtime", "config", "snapshot"}
 	appProperties     = []string{"name", "parent", "parentFolder", "vAppConfig"}
+	groupProperties   = []string{"name", "key", "tag"}
 	networkProperties = []string{"name"}
 )
 
+// view shows what the datacenter holds of some kinds, until it is destroyed.
+func (h *Host) view(ctx context.Context, kinds ...string) (*view.ContainerView, error) {
+	v, err := view.NewManager(h.conn.Client).CreateContainerView(ctx, h.place.datacenter.Reference(), kinds, true)
+	return v, explain(err)
+}
+
 // look reads the datacenter.
 func (h *Host) look(ctx context.Context) (*inventory, error) {
-	m := view.NewManager(h.conn.Client)
-	v, err := m.CreateContainerView(ctx, h.place.datacenter.Reference(), []string{"VirtualMachine", "VirtualApp", "Network", "OpaqueNetwork", "DistributedVirtualPortgroup"}, true)
+	v, err := h.view(ctx, "VirtualMachine", "VirtualApp", "Network", "OpaqueNetwork", "DistributedVirtualPortgroup")
 	if err != nil {
-		return nil, explain(err)
+		return nil, err
 	}
 	defer v.Destroy(context.WithoutCancel(ctx))
 	i := &inventory{networks: map[string]string{}, byName: map[string][]types.ManagedObjectReference{}, byID: map[string]*mo.VirtualMachine{}, byApp: map[string]*mo.VirtualApp{}}
-	if err := v.Retrieve(ctx, []string{"VirtualMachine"}, machineProperties, &i.machines); err != nil {
+	var groups []mo.DistributedVirtualPortgroup
+	var all []types.ObjectContent
+	if err := v.Retrieve(ctx, []string{"VirtualMachine"}, machineProperties, &all,
+		types.PropertySpec{Type: "VirtualApp", PathSet: appProperties}, types.PropertySpec{Type: "DistributedVirtualPortgroup", PathSet: groupProperties}); err != nil {
 		return nil, explain(err)
 	}
-	if err := v.Retrieve(ctx, []string{"VirtualApp"}, appProperties, &i.apps); err != nil {
-		return nil, explain(err)
+	for kind, dst := range map[string]any{"VirtualMachine": &i.machines, "VirtualApp": &i.apps, "DistributedVirtualPortgroup": &groups} {
+		if err := mo.LoadObjectContent(ofKind(all, kind), dst); err != nil {
+			return nil, explain(err)
+		}
 	}
+	// Port groups are Networks too: of two sets of properties that hold for one
+	// object in one call it is not said which counts.
 	var networks []mo.Network
 	if err := v.Retrieve(ctx, []string{"Network"}, networkProperties, &networks); err != nil {
 		return nil, explain(err)
 	}
-	var groups []mo.DistributedVirtualPortgroup
-	if err := v.Retrieve(ctx, []string{"DistributedVirtualPortgroup"}, []string{"name", "key", "tag"}, &groups); err != nil {
-		return nil, explain(err)
-	}
 	for _, n := range networks {
 		if n.Self.Type == "DistributedVirtualPortgroup" {
-			continue // a Network too, read below
+			continue // a Network too, read above
 		}
 		n.Name = unescaped(n.Name)
 		i.networks[n.Self.Value] = n.Name
@@ -77,6 +86,15 @@ func (h *Host) look(ctx context.Context) (*inventory, error) {
 		i.byApp[appID(&i.apps[k])] = &i.apps[k]
 	}
 	return i, nil
+}
+
+func ofKind(all []types.ObjectContent, kind string) (out []types.ObjectContent) {
+	for _, c := range all {
+		if c.Obj.Type == kind {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // machineID is the id of a machine: its instance UUID, which the vCenter keeps

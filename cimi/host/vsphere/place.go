@@ -60,10 +60,7 @@ func findPlace(ctx context.Context, conn *connection, u *url.URL) (*place, error
 	if p.folder, err = p.finder.FolderOrDefault(ctx, u.Query().Get("folder")); err != nil {
 		return nil, p.candidates(ctx, "folder", err)
 	}
-	if p.datastore, err = p.findDatastore(ctx, u.Query().Get("datastore")); err != nil {
-		return nil, err
-	}
-	if p.records, err = p.findRecords(ctx, u.Query().Get("records")); err != nil {
+	if err := p.findDatastores(ctx, u.Query().Get("datastore"), u.Query().Get("records")); err != nil {
 		return nil, err
 	}
 	if p.network != "" {
@@ -196,16 +193,33 @@ func hardware(version string) int {
 	return n
 }
 
-// findDatastore takes a datastore, or the one of a datastore cluster with the
-// most space; without a name the one with the most space of all.
-func (p *place) findDatastore(ctx context.Context, name string) (*object.Datastore, error) {
-	if name == "" {
-		all, err := p.datastores(ctx, nil)
-		if err != nil {
-			return nil, err
+// findDatastores takes those for disks and for records: without a name the one
+// with the most space for disks, and for records the first by name, since they
+// must be found again whatever else changes.
+func (p *place) findDatastores(ctx context.Context, name, records string) (err error) {
+	var all []mo.Datastore
+	if name == "" || records == "" {
+		if all, err = p.datastores(ctx, nil); err != nil {
+			return err
 		}
-		return p.roomiest(all)
+		p.datastore, p.records = p.roomiest(all), p.object(all[0])
 	}
+	if name != "" {
+		if p.datastore, err = p.findDatastore(ctx, name); err != nil {
+			return err
+		}
+	}
+	if records != "" {
+		if p.records, err = p.finder.Datastore(ctx, records); err != nil {
+			return p.candidates(ctx, "datastore", err)
+		}
+	}
+	return nil
+}
+
+// findDatastore takes a datastore, or the one of a datastore cluster with the
+// most space.
+func (p *place) findDatastore(ctx context.Context, name string) (*object.Datastore, error) {
 	ds, err := p.finder.Datastore(ctx, name)
 	if err == nil {
 		return ds, nil
@@ -222,24 +236,7 @@ func (p *place) findDatastore(ctx context.Context, name string) (*object.Datasto
 	if err != nil {
 		return nil, err
 	}
-	return p.roomiest(all)
-}
-
-// findRecords takes the datastore of that name; without one the first by name,
-// since records must be found again whatever else changes.
-func (p *place) findRecords(ctx context.Context, name string) (*object.Datastore, error) {
-	if name != "" {
-		ds, err := p.finder.Datastore(ctx, name)
-		if err != nil {
-			return nil, p.candidates(ctx, "datastore", err)
-		}
-		return ds, nil
-	}
-	all, err := p.datastores(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	return p.object(all[0]), nil
+	return p.roomiest(all), nil
 }
 
 // datastores are those among refs, all without, that can be written to, by
@@ -278,14 +275,14 @@ func writable(ds mo.Datastore) bool {
 }
 
 // roomiest is the one with the most space, of equal ones the first.
-func (p *place) roomiest(all []mo.Datastore) (*object.Datastore, error) {
+func (p *place) roomiest(all []mo.Datastore) *object.Datastore {
 	best := all[0]
 	for _, ds := range all[1:] {
 		if ds.Summary.FreeSpace > best.Summary.FreeSpace {
 			best = ds
 		}
 	}
-	return p.object(best), nil
+	return p.object(best)
 }
 
 func (p *place) object(m mo.Datastore) *object.Datastore {

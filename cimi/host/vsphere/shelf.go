@@ -54,6 +54,8 @@ type listing struct {
 	until time.Time
 	// changes counts what we have changed since.
 	changes int
+	// wrote is when a file of ours was written last.
+	wrote time.Time
 }
 
 // fresh is for how long a listing counts: a search takes the vCenter a task,
@@ -65,6 +67,14 @@ func (l *listing) changed() {
 	defer l.mu.Unlock()
 	l.until = time.Time{}
 	l.changes++
+}
+
+// written says whether a file of ours was written a moment ago, so that the
+// folder is there.
+func (l *listing) written() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.wrote) < fresh
 }
 
 func (s shelf) Names(ctx context.Context) ([]string, error) {
@@ -179,6 +189,9 @@ func (s shelf) makeFolder(ctx context.Context) error {
 	if s.h.folderMade.Load() {
 		return nil
 	}
+	if s.h.listing.written() {
+		return nil
+	}
 	if names, err := s.Names(ctx); err != nil || len(names) > 0 {
 		return err
 	}
@@ -271,6 +284,9 @@ func (s shelf) put(ctx context.Context, name string, body io.Reader, size int64)
 	if resp.StatusCode/100 != 2 {
 		return s.explain(name, fetch.NewStatusError(resp))
 	}
+	s.h.listing.mu.Lock()
+	s.h.listing.wrote = time.Now()
+	s.h.listing.mu.Unlock()
 	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
 	return err
 }

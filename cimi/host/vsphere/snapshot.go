@@ -152,16 +152,21 @@ func (h *Host) Retain(ctx context.Context, states [][]byte) error {
 // removeSnapshots removes those of ours that are not wanted any more; left says
 // whether this owner has others.
 func (h *Host) removeSnapshots(ctx context.Context, unwanted func(owner, export string) bool) (left bool, err error) {
-	inv, err := h.look(ctx)
+	v, err := h.view(ctx, "VirtualMachine")
 	if err != nil {
 		return false, err
 	}
+	defer v.Destroy(context.WithoutCancel(ctx))
+	var machines []mo.VirtualMachine
+	if err := v.Retrieve(ctx, []string{"VirtualMachine"}, []string{"name", "snapshot"}, &machines); err != nil {
+		return false, explain(err)
+	}
 	var errs []error
-	for k := range inv.machines {
-		if inv.machines[k].Snapshot == nil {
+	for _, vm := range machines {
+		if vm.Snapshot == nil {
 			continue
 		}
-		for _, s := range flattened(inv.machines[k].Snapshot.RootSnapshotList) {
+		for _, s := range flattened(vm.Snapshot.RootSnapshotList) {
 			owner, export, ours := snapshotOf(s.Name)
 			if !ours || !unwanted(owner, export) {
 				left = left || ours && owner == h.opts.Owner
@@ -169,7 +174,7 @@ func (h *Host) removeSnapshots(ctx context.Context, unwanted func(owner, export 
 			}
 			var denied *PermissionError
 			if err := h.removeSnapshot(ctx, s.Snapshot); err != nil && !errors.As(err, &denied) {
-				errs = append(errs, fmt.Errorf("machine %s: %w", inv.machines[k].Name, err))
+				errs = append(errs, fmt.Errorf("machine %s: %w", vm.Name, err))
 			}
 		}
 	}
