@@ -7,15 +7,19 @@ const adlerMod = 65521
 // stays below 2^63 by far; the first below 2^32. Multiple of 128.
 const adlerRun = 1 << 16
 
-// checksum is the checksum of RFC 1950. It sums 128 bytes at a time in the
-// 16-bit lanes of whole words, which the standard library's, at a byte a
-// time, is too slow for: it would take a third of the time inflating takes.
+// Adler32 is the checksum of RFC 1950. The standard library's, at a byte a time,
+// would take a third of the time inflating takes: this one takes 32 at a time
+// where there are instructions for it (AVX2).
+func Adler32(data []byte) uint32 { return adler32(data, adlerVector) }
+
+// adler32 sums blocks of 32 bytes in vectors, or else 128 bytes at a time in the
+// 16-bit lanes of whole words.
 //
 // Of the word at index i among a block's 16, lane j of even holds byte 2j and
 // lane j of odd byte 2j+1. a sums the words, at most 255*16; p sums a's
 // values before each word, so holds each byte times the number of words after
 // it, at most 255*120: both fit their lanes.
-func checksum(data []byte) uint32 {
+func adler32(data []byte, vector bool) uint32 {
 	const lanes = 0x00ff00ff00ff00ff
 	const pairs = 0x0000ffff0000ffff
 	s1, s2 := uint64(1), uint64(0)
@@ -25,6 +29,12 @@ func checksum(data []byte) uint32 {
 			run = run[:adlerRun]
 		}
 		data = data[len(run):]
+		if n := len(run) &^ 31; vector && n > 0 {
+			sum, weighted := adlerSums(&run[0], n/32)
+			s2 += uint64(n)*s1 + weighted
+			s1 += sum
+			run = run[n:]
+		}
 		for len(run) >= 128 {
 			var aEven, aOdd, pEven, pOdd uint64
 			for i := 0; i < 128; i += 8 {

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	stdflate "compress/flate"
 	"fmt"
-	"hash/adler32"
+	stdadler "hash/adler32"
 	"io"
 	"testing"
 
@@ -88,13 +88,19 @@ func BenchmarkAdler32(b *testing.B) {
 	b.Run("grain", func(b *testing.B) {
 		b.SetBytes(int64(len(g)))
 		for b.Loop() {
-			checksum(g)
+			Adler32(g)
+		}
+	})
+	b.Run("words", func(b *testing.B) {
+		b.SetBytes(int64(len(g)))
+		for b.Loop() {
+			adler32(g, false)
 		}
 	})
 	b.Run("std", func(b *testing.B) {
 		b.SetBytes(int64(len(g)))
 		for b.Loop() {
-			adler32.Checksum(g)
+			stdadler.Checksum(g)
 		}
 	})
 }

@@ -76,5 +76,5 @@ func (e *Encoder) AppendZlib(dst, src []byte) []byte {
 	dst = slices.Grow(dst, StoredZlibSize(len(src))+bitSlack)
 	dst = binary.BigEndian.AppendUint16(dst, zlibHeaderOf(e.level))
 	dst = e.Deflate(dst, src)
-	return binary.BigEndian.AppendUint32(dst, checksum(src))
+	return binary.BigEndian.AppendUint32(dst, Adler32(src))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	stdflate "compress/flate"
 	"errors"
+	stdadler "hash/adler32"
 	"io"
 	"testing"
 )
@@ -94,6 +95,20 @@ func FuzzZstd(f *testing.F) {
 		checkFrame(t, d, "", src, frame)
 		if !bytes.Equal(frame, NewZstdEncoder().Append(nil, src)) {
 			t.Fatal("output depends on what was compressed before")
+		}
+	})
+}
+
+// FuzzAdler32 compares with hash/adler32.
+func FuzzAdler32(f *testing.F) {
+	for _, n := range []int{0, 1, 31, 32, 33, 127, 128, 129, 5552} {
+		f.Add(bytes.Repeat([]byte{0xff}, n), uint8(n))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, times uint8) {
+		data = bytes.Repeat(data, 1+int(times))
+		want := stdadler.Checksum(data)
+		if a, b := Adler32(data), adler32(data, false); a != want || b != want {
+			t.Fatalf("of %d bytes: %#x and, by words, %#x, want %#x", len(data), a, b, want)
 		}
 	})
 }

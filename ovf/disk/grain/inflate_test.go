@@ -129,12 +129,29 @@ func TestInflateZlibErrors(t *testing.T) {
 	}
 }
 
-func TestChecksum(t *testing.T) {
+// TestAdler32: whatever the length and the place in memory, with vectors and
+// without, the checksum is the standard library's.
+func TestAdler32(t *testing.T) {
+	if !adlerVector {
+		t.Log("no instructions for vectors: only whole words are tested")
+	}
 	ones := bytes.Repeat([]byte{0xff}, 200000)
 	for _, data := range append(madeGrains()[:8:8], nil, ones, ones[:65536], ones[:65537]) {
-		for _, n := range []int{0, 1, 127, 128, 129, 255, 256, len(data)} {
-			if d := data[:min(n, len(data))]; checksum(d) != stdadler.Checksum(d) {
-				t.Fatalf("of %d bytes: %#x, want %#x", len(d), checksum(d), stdadler.Checksum(d))
+		lengths := []int{adlerRun - 1, adlerRun, adlerRun + 1, len(data)}
+		for n := range 300 {
+			lengths = append(lengths, n)
+		}
+		for _, n := range lengths {
+			for _, from := range []int{0, 1, 31} {
+				d := data[min(from, len(data)):]
+				d = d[:min(n, len(d))]
+				want := stdadler.Checksum(d)
+				if got := adler32(d, false); got != want {
+					t.Fatalf("of %d bytes: %#x, want %#x", len(d), got, want)
+				}
+				if got := Adler32(d); got != want {
+					t.Fatalf("of %d bytes, the fastest way: %#x, want %#x", len(d), got, want)
+				}
 			}
 		}
 	}

@@ -48,7 +48,7 @@ func InflateZlib(dst, src []byte) (n, consumed int, err error) {
 	if len(src)-consumed < zlibTrailer {
 		return n, consumed, &Error{Kind: ErrTruncated, Offset: len(src), Detail: "source ends in zlib checksum"}
 	}
-	want, got := binary.BigEndian.Uint32(src[consumed:]), checksum(dst[:n])
+	want, got := binary.BigEndian.Uint32(src[consumed:]), Adler32(dst[:n])
 	if want != got {
 		return n, consumed, &Error{Kind: ErrCorrupt, Offset: consumed,
 			Detail: fmt.Sprintf("checksum is %#08x, content has %#08x", want, got)}

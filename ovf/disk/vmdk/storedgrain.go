@@ -3,6 +3,8 @@ package vmdk
 import (
 	"encoding/binary"
 	"hash/adler32"
+
+	"github.com/cimimove/cimimove/ovf/disk/grain"
 )
 
 // A stored grain is its marker, a zlib header, two stored deflate blocks of
@@ -26,7 +28,7 @@ func putStored(b, src []byte, g int64) {
 		second = first + halfGrain + blockHeaderLen
 		sumAt  = second + halfGrain
 	)
-	sum := adler32.Checksum(src)
+	sum := grain.Adler32(src)
 	copy(b[first:], src[:halfGrain])
 	copy(b[second:], src[halfGrain:])
 	putGrainMarker(b, uint64(g)*grainSectors, storedZlibLen)
