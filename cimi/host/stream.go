@@ -51,7 +51,7 @@ func (a *Arrival) stream(ctx context.Context, c *files.Content, disks []*Disk, s
 	if !ok {
 		return res, false, nil
 	}
-	in := bufio.NewReaderSize(c.Reader, 256<<10)
+	in := bufio.NewReaderSize(c.Reader, disk.HeaderSize) // larger reads pass it by
 	c.Reader = in
 	head, err := in.Peek(disk.HeaderSize)
 	if err != nil && err != io.EOF {

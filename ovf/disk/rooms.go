@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"slices"
 	"sync"
 	"unsafe"
 )
@@ -8,9 +9,26 @@ import (
 // NewBuffer is room for one block.
 func NewBuffer() []byte { return make([]byte, BlockSize) }
 
-// rooms are buffers for blocks, in large pages where the system has them: a
+// NewBuffers is room for n blocks, in large pages where the system has them: a
 // virtual machine can take longer to give a process its first use of a page of
-// 4 KiB than to fill it.
+// 4 KiB than to fill it. They take no memory before they are used.
+func NewBuffers(n int) [][]byte {
+	if n <= 0 {
+		return nil
+	}
+	all := make([]byte, n*BlockSize+largePage)
+	all = all[-uintptr(unsafe.Pointer(&all[0]))%largePage:]
+	if n > 1 {
+		wantLargePages(all[:n*BlockSize/largePage*largePage])
+	}
+	out := make([][]byte, n)
+	for i := range out {
+		out[i] = all[i*BlockSize : (i+1)*BlockSize : (i+1)*BlockSize]
+	}
+	return out
+}
+
+// rooms are buffers for blocks.
 type rooms struct {
 	mu   sync.Mutex
 	free [][]byte
@@ -18,20 +36,10 @@ type rooms struct {
 
 const largePage = 2 << 20
 
-// newRooms makes n buffers; they take no memory before they are used.
+// newRooms makes n buffers.
 func newRooms(n int) *rooms {
-	r := &rooms{}
-	if n <= 0 {
-		return r
-	}
-	all := make([]byte, n*BlockSize+largePage)
-	all = all[-uintptr(unsafe.Pointer(&all[0]))%largePage:]
-	if n > 1 {
-		wantLargePages(all[:n*BlockSize/largePage*largePage])
-	}
-	for i := n - 1; i >= 0; i-- {
-		r.free = append(r.free, all[i*BlockSize:(i+1)*BlockSize:(i+1)*BlockSize])
-	}
+	r := &rooms{free: NewBuffers(n)}
+	slices.Reverse(r.free)
 	return r
 }
 

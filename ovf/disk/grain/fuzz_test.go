@@ -3,6 +3,7 @@ package grain
 import (
 	"bytes"
 	stdflate "compress/flate"
+	"encoding/binary"
 	"errors"
 	stdadler "hash/adler32"
 	"io"
@@ -109,6 +110,45 @@ func FuzzAdler32(f *testing.F) {
 		want := stdadler.Checksum(data)
 		if a, b := Adler32(data), adler32(data, false); a != want || b != want {
 			t.Fatalf("of %d bytes: %#x and, by words, %#x, want %#x", len(data), a, b, want)
+		}
+	})
+}
+
+// FuzzInflateStored compares with InflateZlib: what it takes inflates to the
+// same, and it takes whatever is stored blocks alone.
+func FuzzInflateStored(f *testing.F) {
+	for _, n := range []int{0, 1, 3000, 65535, 65536, 70000} {
+		f.Add(NewEncoder(LevelStored).AppendZlib(nil, madeGrain(1, n)), uint32(n))
+	}
+	f.Add(NewEncoder(LevelDefault).AppendZlib(nil, []byte("banana banana")), uint32(13))
+	half := func(final byte, b string) []byte {
+		return append([]byte{final, byte(len(b)), 0, ^byte(len(b)), 0xff}, b...)
+	}
+	two := append(append([]byte{0x78, 0x01}, half(0, "ban")...), half(1, "ana")...)
+	f.Add(binary.BigEndian.AppendUint32(two, stdadler.Checksum([]byte("banana"))), uint32(6))
+	f.Fuzz(func(t *testing.T, src []byte, size uint32) {
+		size %= 1 << 17
+		a, b := bytes.Repeat([]byte{0xa5}, int(size)+32), make([]byte, size)
+		n, ok := InflateStored(a[:size], src)
+		if !bytes.Equal(a[size:], bytes.Repeat([]byte{0xa5}, 32)) {
+			t.Fatal("wrote past the destination")
+		}
+		want, _, err := InflateZlib(b, src)
+		switch {
+		case ok && (err != nil || n != want || !bytes.Equal(a[:n], b[:n])):
+			t.Fatalf("inflated %d bytes, InflateZlib %d and error %v", n, want, err)
+		case ok != (err == nil) && IsStored(src):
+			at, final := zlibHeader, false
+			for !final {
+				length, last, stored := storedBlock(src[at:])
+				if !stored {
+					return // not stored blocks alone
+				}
+				at, final = at+storedHeader+length, last
+			}
+			t.Fatalf("stored blocks alone are not taken: InflateZlib has %d bytes", want)
+		case ok && !IsStored(src):
+			t.Fatal("taken, and it does not look stored")
 		}
 	})
 }

@@ -25,6 +25,11 @@ func zlibHeaderOf(level int) uint16 {
 	return 0x78da
 }
 
+// isZlib: the header is one of deflate with a window of 32 KiB at most, and checks.
+func isZlib(header uint16) bool {
+	return header>>8&0x0f == 8 && header>>12 <= 7 && header%31 == 0
+}
+
 // InflateZlib is Inflate for the zlib format (RFC 1950): it checks the header
 // and the Adler-32 of what it inflated, and counts both as consumed. A preset
 // dictionary is corrupt: disks have none.
@@ -33,7 +38,7 @@ func InflateZlib(dst, src []byte) (n, consumed int, err error) {
 		return 0, len(src), &Error{Kind: ErrTruncated, Offset: len(src), Detail: "source ends in zlib header"}
 	}
 	header := binary.BigEndian.Uint16(src)
-	if header>>8&0x0f != 8 || header>>12 > 7 || header%31 != 0 {
+	if !isZlib(header) {
 		return 0, 0, &Error{Kind: ErrCorrupt, Detail: fmt.Sprintf("zlib header is %#04x", header)}
 	}
 	if header&0x20 != 0 {

@@ -25,8 +25,9 @@ type block struct {
 }
 
 type storedGrain struct {
-	at         int // place in the block's data
-	start, end int // of the stored bytes
+	at         int  // place in the block's data
+	inflated   bool // it is there already
+	start, end int  // else of the stored bytes
 	offset     int64
 }
 
@@ -48,17 +49,29 @@ type blocks struct {
 
 // run calls produce, which calls room for each grain.
 func (bs *blocks) run(ctx context.Context, produce func() error) error {
-	size := bs.h.size()
+	size, together := bs.h.size(), 0
+	count := (size + disk.BlockSize - 1) / disk.BlockSize
 	if !bs.opts.NoDigest {
 		bs.digester = disk.NewDigester(size, bs.opts.OnBlock)
 		bs.hashing.Store(true)
 		if bs.opts.Together && lanes.Width() > 1 {
-			bs.together = newTogether(lanes.Width())
+			together = int(max(1, min(int64(lanes.Width()), count)))
 		}
+	}
+	buffers := disk.NewBuffers(int(min(int64(inorder.Depth(bs.opts.Workers)), count)) + together)
+	if together > 0 {
+		bs.together, buffers = newTogether(buffers[:together:together]), buffers[together:]
 	}
 	err := inorder.Line[block]{
 		Workers: bs.opts.Workers,
-		New:     func() *block { return &block{data: make([]byte, disk.BlockSize)} },
+		New: func() *block {
+			if len(buffers) == 0 { // a block whose grains are not all together comes again
+				return &block{data: disk.NewBuffer()}
+			}
+			b := &block{data: buffers[0]}
+			buffers = buffers[1:]
+			return b
+		},
 		Produce: func(_ context.Context, next func() (*block, error), submit func(*block)) error {
 			bs.next, bs.submit = next, submit
 			if err := produce(); err != nil {
@@ -90,8 +103,24 @@ func (bs *blocks) run(ctx context.Context, produce func() error) error {
 // room is where the n stored bytes of the grain at sector lba go, which lie at
 // byte offset of the stream.
 func (bs *blocks) room(lba uint64, n int, offset int64) ([]byte, error) {
-	at := int64(lba) * sector
-	index := at / disk.BlockSize
+	b, err := bs.open(lba)
+	if err != nil {
+		return nil, err
+	}
+	if b.stored == nil {
+		// Room for a block that does not compress: growing to it would leave
+		// twice as much behind. What is not used takes no memory.
+		b.stored = make([]byte, 0, disk.BlockSize+disk.BlockSize/16)
+	}
+	start := len(b.stored)
+	b.stored = slices.Grow(b.stored, n)[:start+n]
+	b.grains = append(b.grains, storedGrain{at: int(int64(lba) * sector % disk.BlockSize), start: start, end: start + n, offset: offset})
+	return b.stored[start:], nil
+}
+
+// open gives the block in hand, that of sector lba.
+func (bs *blocks) open(lba uint64) (*block, error) {
+	index := int64(lba) * sector / disk.BlockSize
 	if b := bs.current; b != nil && b.index != index {
 		bs.submit(b)
 		bs.current = nil
@@ -104,16 +133,13 @@ func (bs *blocks) room(lba uint64, n int, offset int64) ([]byte, error) {
 		b.index, b.stored, b.grains = index, b.stored[:0], b.grains[:0]
 		bs.current = b
 	}
-	b := bs.current
-	if b.stored == nil {
-		// Room for a block that does not compress: growing to it would leave
-		// twice as much behind. What is not used takes no memory.
-		b.stored = make([]byte, 0, disk.BlockSize+disk.BlockSize/16)
-	}
-	start := len(b.stored)
-	b.stored = slices.Grow(b.stored, n)[:start+n]
-	b.grains = append(b.grains, storedGrain{at: int(at % disk.BlockSize), start: start, end: start + n, offset: offset})
-	return b.stored[start:], nil
+	return bs.current, nil
+}
+
+// need is how many bytes of the grain at a place in a block lie within the
+// disk's capacity.
+func (bs *blocks) need(b *block, at int) int {
+	return int(min(bs.h.grainBytes(), bs.h.size()-b.index*disk.BlockSize-int64(at)))
 }
 
 // write inflates a block's grains and writes them.
@@ -129,9 +155,10 @@ func (bs *blocks) write(b *block) error {
 		from, to := b.grains[i].at, b.grains[i].at
 		for ; i < len(b.grains) && b.grains[i].at == to; i++ {
 			g := b.grains[i]
-			out := b.data[to : to+int(size)]
-			if err := bs.inflate(out, b.stored[g.start:g.end], min(len(out), limit-to), g.offset); err != nil {
-				return err
+			if !g.inflated {
+				if err := bs.inflate(b.data[to:to+int(size)], b.stored[g.start:g.end], bs.need(b, to), g.offset); err != nil {
+					return err
+				}
 			}
 			to += int(size)
 		}

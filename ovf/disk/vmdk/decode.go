@@ -2,6 +2,7 @@ package vmdk
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/grain"
 )
 
 // Decode writes the disk that r streams to sink, in one pass, inflating grains
@@ -128,7 +130,7 @@ func decodeMarkers(ctx context.Context, s *stream, bs *blocks) error {
 	return bs.run(ctx, func() error {
 		for {
 			at := s.off
-			b, m, err := readMarker(s)
+			m, err := peekMarker(s)
 			if err != nil {
 				return err
 			}
@@ -138,10 +140,13 @@ func decodeMarkers(ctx context.Context, s *stream, bs *blocks) error {
 						bs.opts.OnPlace(i, at)
 					}
 				}
-				if err := takeGrain(s, bs, &seen, m, b); err != nil {
+				if err := takeGrain(s, bs, &seen, m); err != nil {
 					return err
 				}
 				continue
+			}
+			if err := s.skipTo(at+sector, "a marker"); err != nil {
+				return err
 			}
 			switch m.kind {
 			case markerEnd:
@@ -174,19 +179,21 @@ type marker struct {
 	kind  markerType
 }
 
-func readMarker(s *stream) (b [sector]byte, m marker, err error) {
-	if err = s.read(b[:], "a marker"); err != nil {
-		return b, m, err
+// peekMarker gives the marker that comes next, and leaves its sector to be read.
+func peekMarker(s *stream) (m marker, err error) {
+	b, err := s.r.Peek(sector)
+	if err != nil {
+		return m, cmp.Or(s.read(make([]byte, sector), "a marker"), err)
 	}
 	m.value = binary.LittleEndian.Uint64(b[0:])
 	m.size = binary.LittleEndian.Uint32(b[8:])
 	m.kind = markerType(binary.LittleEndian.Uint32(b[12:]))
-	return b, m, nil
+	return m, nil
 }
 
-// takeGrain reads the grain that opens with the sector first and marker m.
-func takeGrain(s *stream, bs *blocks, seen *grainSet, m marker, first [sector]byte) error {
-	at := s.off - sector
+// takeGrain reads the grain that opens with marker m.
+func takeGrain(s *stream, bs *blocks, seen *grainSet, m marker) error {
+	at := s.off
 	switch {
 	case m.value >= bs.h.capacity:
 		return corrupt(s.name, at, fmt.Sprintf("a grain below the capacity of %d sectors", bs.h.capacity), fmt.Sprintf("one at sector %d", m.value))
@@ -197,15 +204,53 @@ func takeGrain(s *stream, bs *blocks, seen *grainSet, m marker, first [sector]by
 	case !seen.add(int64(m.value / bs.h.grain)):
 		return corrupt(s.name, at, "each grain once", fmt.Sprintf("sector %d again", m.value))
 	}
+	end := at + roundUp(grainMarkerLen+int64(m.size))
+	taken, err := bs.takeStored(s, m)
+	if err != nil {
+		return err
+	}
+	if taken {
+		return s.skipTo(end, "the end of a grain's last sector")
+	}
 	room, err := bs.room(m.value, int(m.size), at)
 	if err != nil {
 		return err
 	}
-	n := copy(room, first[grainMarkerLen:])
-	if err := s.read(room[n:], "a grain's compressed bytes"); err != nil {
+	if err := s.skipTo(at+grainMarkerLen, "a marker"); err != nil {
 		return err
 	}
-	return s.skipTo(at+roundUp(grainMarkerLen+int64(m.size)), "the end of a grain's last sector")
+	if err := s.read(room, "a grain's compressed bytes"); err != nil {
+		return err
+	}
+	return s.skipTo(end, "the end of a grain's last sector")
+}
+
+// takeStored puts the content of a grain that is stored as it is into the block
+// in hand, from where the stream holds it: to pass it on to others to be inflated
+// would be to copy it once more. It is false, with nothing read, for grains that
+// are not, and for those that something is wrong with.
+func (bs *blocks) takeStored(s *stream, m marker) (bool, error) {
+	n := grainMarkerLen + int(m.size)
+	if head, err := s.r.Peek(sector); err != nil || !grain.IsStored(head[grainMarkerLen:]) || n > s.r.Size() {
+		return false, nil
+	}
+	stored, err := s.r.Peek(n)
+	if err != nil {
+		return false, nil // which reading it finds too
+	}
+	b, err := bs.open(m.value)
+	if err != nil {
+		return false, err
+	}
+	g := storedGrain{at: int(int64(m.value) * sector % disk.BlockSize), inflated: true, offset: s.off}
+	out := b.data[g.at:][:bs.h.grainBytes()]
+	n, ok := grain.InflateStored(out, stored[grainMarkerLen:])
+	if !ok || n < bs.need(b, g.at) {
+		return false, nil
+	}
+	clear(out[n:])
+	b.grains = append(b.grains, g)
+	return true, nil
 }
 
 func readFooter(s *stream, h *header) error {

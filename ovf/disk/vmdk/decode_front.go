@@ -26,7 +26,7 @@ func decodeFrontTables(ctx context.Context, s *stream, bs *blocks) error {
 	return bs.run(ctx, func() error {
 		for seen.n < mapped.n {
 			at := s.off
-			b, m, err := readMarker(s)
+			m, err := peekMarker(s)
 			if err != nil {
 				return err
 			}
@@ -36,7 +36,7 @@ func decodeFrontTables(ctx context.Context, s *stream, bs *blocks) error {
 			if g := int64(m.value / bs.h.grain); !mapped.has(g) {
 				return corrupt(s.name, at, "a grain that the tables map", fmt.Sprintf("sector %d", m.value))
 			}
-			if err := takeGrain(s, bs, &seen, m, b); err != nil {
+			if err := takeGrain(s, bs, &seen, m); err != nil {
 				return err
 			}
 		}

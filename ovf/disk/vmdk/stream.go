@@ -47,10 +47,12 @@ func (s *stream) skipTo(off int64, what string) error {
 		return &disk.UnsupportedError{Name: s.name, Format: disk.VMDK,
 			Feature: fmt.Sprintf("%s at %d, before offset %d: not readable as a stream", what, off, s.off)}
 	}
-	n, err := io.CopyN(io.Discard, s.r, off-s.off)
-	s.off += n
-	if err != nil {
-		return s.ended(err, what)
+	for s.off < off {
+		n, err := s.r.Discard(int(min(off-s.off, 1<<30)))
+		s.off += int64(n)
+		if err != nil {
+			return s.ended(err, what)
+		}
 	}
 	return nil
 }

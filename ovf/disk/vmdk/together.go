@@ -16,12 +16,9 @@ type together struct {
 	sums    [][sha256.Size]byte
 }
 
-func newTogether(width int) *together {
-	t := &together{waiting: make([]*block, 0, width), data: make([][]byte, 0, width), sums: make([][sha256.Size]byte, width)}
-	for range width {
-		t.spare = append(t.spare, make([]byte, disk.BlockSize))
-	}
-	return t
+func newTogether(spare [][]byte) *together {
+	width := len(spare)
+	return &together{waiting: make([]*block, 0, width), spare: spare, data: make([][]byte, 0, width), sums: make([][sha256.Size]byte, width)}
 }
 
 // add takes the content of a block, which gets another buffer for it, and
