@@ -24,7 +24,7 @@ const (
 	Delta            = "delta"            // Action of RelDelta: blocks of a disk
 	ChangedOnly      = "changedOnly"      // Action of RelProve: what was read since it was written is not read again
 	ChangesTracked   = "changesTracked"   // Volume, read-only: true where its host keeps track of what is written to it
-	ExportPoints     = "exportPoints"     // Job of RelExportLive: objects of volume, the last part of its id, and point, for RelBlocks
+	ExportPoints     = "exportPoints"     // Job of RelExportLive: objects of volume, the last part of its id, point, for RelBlocks, and held
 )
 
 // ExtensionAttributes lists the names of this project's extension attributes.

@@ -24,7 +24,9 @@ const (
 	//	HREF/changed/POINT one bit for each block of 1 MiB, the lowest of a byte
 	//	                   first: it is set where the block may not hold what the
 	//	                   export showed whose Job told POINT (ExportPoints). 404
-	//	                   where the cloud does not know it for certain (any more)
+	//	                   where the cloud does not know it for certain (any more);
+	//	                   of a point that is held, once the export is forgotten
+	//	                   (RelForget)
 	//
 	// Users who may not export may not ask.
 	RelBlocks = ExtensionNamespace + "/blocks"

@@ -45,7 +45,7 @@ func (r *run) export(ctx context.Context) error {
 	if r.Via == ViaResources {
 		return r.exportImages(ctx)
 	}
-	r.leaveSnapshot(ctx) // of an attempt that broke off
+	_ = r.leaveSnapshot(ctx) // of an attempt that broke off
 	if err := r.begin(ctx, StepExport, nil, nil); err != nil {
 		return err
 	}
@@ -56,7 +56,8 @@ func (r *run) export(ctx context.Context) error {
 	if err != nil {
 		return at(StepExport, Source, r.System, err)
 	}
-	n := exportNotes{Job: acc.Job, Location: acc.Location, Points: r.exportPoints(ctx, acc.Job)}
+	n := exportNotes{Job: acc.Job, Location: acc.Location}
+	n.Points, n.Held = r.exportPoints(ctx, acc.Job)
 	if r.content, err = r.open(ctx, r.src, acc.Location); err != nil {
 		return fetching(StepExport, Source, r.System, err)
 	}
@@ -102,7 +103,7 @@ func (r *run) openSource(ctx context.Context) error {
 		return err
 	}
 	content, err := r.open(ctx, r.src, want.Location)
-	got.Location, got.Job, got.Points = want.Location, want.Job, want.Points
+	got.Location, got.Job, got.Points, got.Held = want.Location, want.Job, want.Points, want.Held
 	if cimi.IsNotFound(err) || r.Warm && cimi.IsConflict(err) {
 		acc, exportErr := exportSystem(ctx, r.src.Provider, r.SystemID, r.exportAction(), func(acc *cimi.Accepted) error {
 			n := want
@@ -115,7 +116,8 @@ func (r *run) openSource(ctx context.Context) error {
 		if exportErr != nil {
 			return at(StepExport, Source, r.System, exportErr)
 		}
-		got.Location, got.Job, got.Points = acc.Location, acc.Job, r.exportPoints(ctx, acc.Job)
+		got.Location, got.Job = acc.Location, acc.Job
+		got.Points, got.Held = r.exportPoints(ctx, acc.Job)
 		content, err = r.open(ctx, r.src, acc.Location)
 	}
 	if err != nil {

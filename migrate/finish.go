@@ -85,6 +85,7 @@ func (r *run) finish(ctx context.Context) error {
 		r.findings = append(r.findings, ovf.Finding{ID: RuleLeft, Severity: ovf.Warning, Object: r.Stage, Message: "keeps the package, as the new System could not be verified", Hint: "cimimove gc --run " + r.id + " removes it"})
 	}
 	r.tidy(ctx)
+	r.tidySnapshot(ctx)
 	if err := r.sourceAfter(ctx, &n, v.Verified); err != nil {
 		return err
 	}

@@ -35,7 +35,8 @@ const (
 	childVia    = "CIMIMOVE_TEST_VIA"
 	childStage  = "CIMIMOVE_TEST_STAGE"
 	childWarm   = "CIMIMOVE_TEST_WARM" // how it is verified
-	// Of a vCenter as the source: its certificate, and where its cloud has a place.
+	// Of a vCenter as the source: its certificate; of a hypervisor where its cloud has
+	// a place.
 	childPin   = "CIMIMOVE_TEST_PIN"
 	childPlace = "CIMIMOVE_TEST_PLACE"
 )
@@ -91,6 +92,10 @@ func child(dir string) error {
 			}
 			return migrate.Endpoint{Name: url, Provider: p}, err
 		}
+		if uri, ok := strings.CutPrefix(url, "libvirt:"); ok {
+			p, err := openKVM(ctx, uri, os.Getenv(childPlace))
+			return migrate.Endpoint{Name: url, Provider: p}, err
+		}
 		if strings.HasPrefix(url, "vsphere:") {
 			p, err := openVCenter(ctx, url, os.Getenv(childPin), os.Getenv(childPlace))
 			return migrate.Endpoint{Name: url, Provider: p}, err
@@ -107,8 +112,12 @@ func child(dir string) error {
 		return err
 	}
 	calls.Store(0)
-	plan, err := migrate.NewPlan(ctx, migrate.Options{Source: src, Destination: dst, System: "shop", Via: migrate.Via(os.Getenv(childVia)), Stage: os.Getenv(childStage), Warm: os.Getenv(childWarm) != "",
-		Verify: migrate.Verify(os.Getenv(childWarm))})
+	opts := migrate.Options{Source: src, Destination: dst, System: "shop", Via: migrate.Via(os.Getenv(childVia)), Stage: os.Getenv(childStage), Warm: os.Getenv(childWarm) != "",
+		Verify: migrate.Verify(os.Getenv(childWarm))}
+	if strings.HasPrefix(src.Name, "libvirt:") { // where nothing boots that could hear
+		opts.Quiesce, opts.StopTimeout = migrate.QuiesceForce, 2*time.Second
+	}
+	plan, err := migrate.NewPlan(ctx, opts)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (r *run) quiesce(ctx context.Context) error {
 	if err := r.notes(StepQuiesce, &n); err != nil {
 		return err
 	}
-	r.leaveSnapshot(ctx)
+	r.closeSnapshot(ctx)
 	if err := r.takesDelta(ctx); err != nil {
 		return err
 	}

@@ -94,8 +94,10 @@ type exportNotes struct {
 	Version    string `json:"version,omitempty"`
 	Size       int64  `json:"size,omitempty"`
 	Descriptor string `json:"descriptor,omitempty"` // SHA-256
-	// Points are what disks were exported at; see exportPoints.
+	// Points are what disks were exported at; see exportPoints. Held are such as
+	// are known for as long as the export is there.
 	Points map[string]string `json:"points,omitempty"`
+	Held   bool              `json:"held,omitempty"`
 	// Images are where the disks are read, on the way by resources.
 	Images []imageNote `json:"images,omitempty"`
 }

@@ -24,29 +24,31 @@ import (
 // are what they were, so a run that is to be verified in full hashes all.
 
 // exportPoints are the moments that an export shows, by the last part of the
-// Volume's id, as its Job tells; those that are not told are not known.
-func (r *run) exportPoints(ctx context.Context, job string) map[string]string {
+// Volume's id, as its Job tells; those that are not told are not known. Held they
+// are where one of them is known no more when the export is forgotten.
+func (r *run) exportPoints(ctx context.Context, job string) (points map[string]string, held bool) {
 	if !r.trusts() || job == "" {
-		return nil
+		return nil, false
 	}
 	res, err := r.src.Provider.Get(ctx, job, cimi.ReadOptions{})
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	list, _ := res.Base().ExtraValue(cimi.ExportPoints).([]any)
 	if one, ok := res.Base().ExtraValue(cimi.ExportPoints).(map[string]any); ok {
 		list = []any{one}
 	}
-	out := map[string]string{}
+	points = map[string]string{}
 	for _, v := range list {
 		m, _ := v.(map[string]any)
 		volume, _ := m["volume"].(string)
 		point, _ := m["point"].(string)
 		if volume != "" && point != "" {
-			out[volume] = point
+			points[volume] = point
+			held = held || isTrue(m["held"])
 		}
 	}
-	return out
+	return points, held
 }
 
 // trusts tells whether the run takes the word of the source's cloud for what

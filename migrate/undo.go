@@ -33,7 +33,7 @@ func (r *run) undo(ctx context.Context) error {
 	if err := r.leaveStage(ctx); err != nil {
 		errs = append(errs, err)
 	}
-	r.leaveSnapshot(ctx)
+	_ = r.leaveSnapshot(ctx)
 	if err := r.unmake(ctx, func(string, made) bool { return true }); err != nil {
 		errs = append(errs, err)
 	}

@@ -152,23 +152,54 @@ func (r *run) beginAgain(ctx context.Context, n exportNotes) error {
 	return r.note(ctx, StepExport, n)
 }
 
-// leaveSnapshot has the source remove the snapshot, which is not read any more.
-// It goes by itself, later, where that fails.
-func (r *run) leaveSnapshot(ctx context.Context) {
+// closeSnapshot is leaveSnapshot, but where the source would not know any more then
+// what has changed since: that is still to be asked.
+func (r *run) closeSnapshot(ctx context.Context) {
 	var n exportNotes
-	if !r.Warm || r.notes(StepExport, &n) != nil || n.Location == "" {
+	if r.notes(StepExport, &n) != nil || !n.Held {
+		_ = r.leaveSnapshot(ctx)
 		return
 	}
+	r.closeContent()
+}
+
+func (r *run) closeContent() {
 	if r.content != nil {
 		r.content.Close()
 		r.content = nil
 	}
+}
+
+// leaveSnapshot has the source remove the snapshot, which is not read any more.
+// It goes by itself, later, where that fails.
+func (r *run) leaveSnapshot(ctx context.Context) error {
+	var n exportNotes
+	if !r.Warm || r.notes(StepExport, &n) != nil || n.Location == "" {
+		return nil
+	}
+	r.closeContent()
 	_, systems, err := systemsOf(ctx, r.src)
 	if err != nil {
-		return
+		return err
 	}
 	a := &cimi.Action{Action: cimi.RelForget, Common: cimi.Common{Properties: map[string]string{cimi.ExportLocation: n.Location}}}
-	_, _ = r.src.Provider.Invoke(ctx, systems, a)
+	_, err = r.src.Provider.Invoke(ctx, systems, a)
+	return err
+}
+
+// tidySnapshot leaves a snapshot that was still needed when the machines were at
+// rest. What resists is told of.
+func (r *run) tidySnapshot(ctx context.Context) {
+	var n exportNotes
+	if r.notes(StepExport, &n) != nil || !n.Held {
+		return
+	}
+	limited, cancel := context.WithTimeout(ctx, tidyTimeout)
+	defer cancel()
+	if err := r.leaveSnapshot(limited); err != nil {
+		r.findings = append(r.findings, ovf.Finding{ID: RuleLeft, Severity: ovf.Warning, Object: r.System, Message: "its snapshot could not be removed at the source: " + err.Error(),
+			Hint: "the source's cloud removes it by itself when it has not been read for long"})
+	}
 }
 
 // unchanged refuses to go on when the configuration of the source is another

@@ -24,22 +24,40 @@ import (
 type kvmCloud struct {
 	*cloud
 	name, store string // of the pool, and its folder
+	uri         string
 }
 
-func newKVMCloud(t *testing.T) *kvmCloud {
+// newKVMCloud makes one; query is added to the URI.
+func newKVMCloud(t *testing.T, query string) *kvmCloud {
 	t.Helper()
 	c := &kvmCloud{cloud: &cloud{t: t, dir: t.TempDir()}}
 	c.name, c.store = libvirtd.Pool(t)
-	h, err := libvirt.Open(t.Context(), "qemu:///system?type=qemu&pool="+c.name, libvirt.Options{Owner: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.p, err = provider.New(t.Context(), h, provider.Options{Database: filepath.Join(c.dir, "provider.db"), AllowSources: loopback}); err != nil {
-		h.Close()
-		t.Fatal(err)
-	}
+	c.uri = "qemu:///system?type=qemu&pool=" + c.name + query
+	c.open()
 	t.Cleanup(func() { c.p.Close() })
 	return c
+}
+
+func (c *kvmCloud) open() {
+	c.t.Helper()
+	var err error
+	if c.p, err = openKVM(c.t.Context(), c.uri, c.dir); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// openKVM is a pool of a libvirtd as a cloud that keeps its records in a folder.
+func openKVM(ctx context.Context, uri, dir string) (*provider.Provider, error) {
+	h, err := libvirt.Open(ctx, uri, libvirt.Options{Owner: "test"})
+	if err != nil {
+		return nil, err
+	}
+	p, err := provider.New(ctx, h, provider.Options{Database: filepath.Join(dir, "provider.db"), AllowSources: loopback})
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	return p, nil
 }
 
 func (c *kvmCloud) endpoint() migrate.Endpoint {
@@ -78,7 +96,7 @@ func TestWarmFromLibvirtE2E(t *testing.T) {
 	const size, data, changed = 512 << 20, 128 << 20, 5 << 20
 	for _, to := range []string{"local", "libvirt"} {
 		t.Run(to, func(t *testing.T) {
-			a := newKVMCloud(t)
+			a := newKVMCloud(t, "")
 			a.loadLarge(size, data)
 			machine := a.machine()
 			if _, err := a.invoke(machine, cimi.ActionStart); err != nil {
@@ -96,7 +114,7 @@ func TestWarmFromLibvirtE2E(t *testing.T) {
 				b := newCloud(t)
 				dst, copied = b.remote(), func() string { return diskFile(t, filepath.Join(b.dir, "disks"), "", ".raw") }
 			case "libvirt":
-				b := newKVMCloud(t)
+				b := newKVMCloud(t, "")
 				dst, copied = b.endpoint(), func() string { return diskFile(t, b.store, "cimimove-disk-", ".raw") }
 			}
 			src := a.endpoint()

@@ -23,13 +23,14 @@ type ChangeTracker interface {
 }
 
 // FrozenPoints are the points, by id of the disk, at which a frozen Live export
-// shows those of its disks that are kept track of.
-func FrozenPoints(state []byte) map[string]string {
+// shows those of its disks that are kept track of. Where they are held, they are
+// known for as long as the export is there.
+func FrozenPoints(state []byte) (points map[string]string, held bool) {
 	var f frozen
 	if json.Unmarshal(state, &f) != nil {
-		return nil // thaw says what is wrong with it
+		return nil, false // thaw says what is wrong with it
 	}
-	return f.Points
+	return f.Points, f.PointsHeld
 }
 
 // KnownSums are what is known of a disk's content already.

@@ -36,8 +36,9 @@ type frozen struct {
 	Findings   []ovf.Finding `json:"findings,omitempty"`
 	Using      []string      `json:"using,omitempty"`
 	Snapshot   string        `json:"snapshot,omitempty"`
-	// Points are those of ExportOptions.
-	Points map[string]string `json:"points,omitempty"`
+	// Points and PointsHeld are those of ExportOptions.
+	Points     map[string]string `json:"points,omitempty"`
+	PointsHeld bool              `json:"pointsHeld,omitempty"`
 }
 
 // frozenFile is a file of the archive: a disk in the stored form, or Size bytes
@@ -87,7 +88,7 @@ func BuildExport(ctx context.Context, s *System, from Holdings, caps Capabilitie
 		err = x.thaw(ctx, s, opts.Frozen)
 	} else {
 		x.state.Using, x.state.Findings, x.state.Snapshot = opts.Using, opts.Findings, opts.Snapshot
-		x.state.Points = opts.Points
+		x.state.Points, x.state.PointsHeld = opts.Points, opts.PointsHeld
 		err = x.freeze(ctx, s, caps)
 	}
 	if err == nil {

@@ -135,6 +135,8 @@ type ExportOptions struct {
 	// Points are where the host began to keep track of what is written to the
 	// disks of a Live export, by id; see ChangeTracker. Hosts set it for BuildExport.
 	Points map[string]string
+	// PointsHeld: they are known for as long as the export is there, not longer.
+	PointsHeld bool
 	// Findings are what was noticed before: the first ones of the Export.
 	Findings []ovf.Finding
 }

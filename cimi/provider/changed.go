@@ -54,9 +54,14 @@ func points(x host.Export) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	all, held := host.FrozenPoints(state)
 	var out []any
-	for id, point := range host.FrozenPoints(state) {
-		out = append(out, map[string]any{"volume": id, "point": base64.RawURLEncoding.EncodeToString([]byte(point))})
+	for id, point := range all {
+		one := map[string]any{"volume": id, "point": base64.RawURLEncoding.EncodeToString([]byte(point))}
+		if held {
+			one["held"] = true
+		}
+		out = append(out, one)
 	}
 	if out == nil {
 		return nil, nil

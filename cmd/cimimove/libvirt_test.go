@@ -20,7 +20,7 @@ func kvm(t *testing.T) *hypervisor {
 	libvirtd.Need(t)
 	t.Parallel()
 	pool, store := libvirtd.Pool(t)
-	socket, sent := libvirtd.Counting(t)
+	socket, sent, _ := libvirtd.Counting(t)
 	k := &hypervisor{endpoint: "libvirt:qemu:///system?type=qemu&socket=" + socket + "&pool=" + pool, sent: sent.Load, capacity: 2 << 30, data: 512, network: "user", keeps: true}
 	k.halfway = func(t *testing.T, dir string, args ...string) (*process, func()) {
 		p := start(t, dir, args...)

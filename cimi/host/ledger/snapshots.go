@@ -16,9 +16,12 @@ import (
 // moment. It is its owner's; see Ledger.Owner.
 type Snapshot struct {
 	Name string `json:"name"`
-	// Machines are those whose hypervisor writes the copies, by id, as long as
-	// there is no Entry.
+	// Machines are those whose hypervisor writes the copies, by id; as long as
+	// there is no Entry, it may do so still.
 	Machines []string `json:"machines,omitempty"`
+	// Marked are the places of the disks whose changes the hypervisor keeps track
+	// of since, by id, as in Entry.Places.
+	Marked map[string]string `json:"marked,omitempty"`
 	// Places of the copies, by id of the disk, as in Entry.Places.
 	Places map[string]string `json:"places,omitempty"`
 	// Entry is the System as it is exported, with the digests of the copies; nil

@@ -73,7 +73,7 @@ func TestResumeE2E(t *testing.T) {
 	libvirtd.Need(t)
 	const chunk, size = 16 << 20, 100 << 20
 	pool, _ := libvirtd.Pool(t)
-	socket, sent := libvirtd.Counting(t)
+	socket, sent, _ := libvirtd.Counting(t)
 	open := func() *libvirt.Host {
 		t.Helper()
 		h, err := libvirt.Open(context.Background(), "qemu:///system?type=qemu&pool="+pool+"&socket="+socket, libvirt.Options{Owner: "test", Chunk: chunk})

@@ -38,8 +38,8 @@ func (x *backupXML) of(snapshot string) bool {
 	return false
 }
 
-// job is what a domain's backup job is doing; nil where it has none.
-func job(l *lv.Libvirt, d lv.Domain) (*backupXML, error) {
+// jobOf is what a domain's backup job is doing; nil where it has none.
+func jobOf(l *lv.Libvirt, d lv.Domain) (*backupXML, error) {
 	text, err := l.DomainBackupGetXMLDesc(d, 0)
 	if is(err, lv.ErrNoDomainBackup) {
 		return nil, nil
@@ -53,20 +53,41 @@ func job(l *lv.Libvirt, d lv.Domain) (*backupXML, error) {
 
 // beginBackup has a machine that runs copy its disks, as they all are at this
 // moment, into volumes that are there: what it overwrites meanwhile is copied
-// first. The job goes on by itself.
-func (h *Host) beginBackup(ctx context.Context, machineID, snapshot string, disks []backupDiskXML) error {
+// first. The job goes on by itself. From that moment on the machine keeps track of
+// what is written to those of marks, unless it cannot.
+func (h *Host) beginBackup(ctx context.Context, machineID, snapshot string, disks []backupDiskXML, marks []string) (marked bool, err error) {
 	b, err := xml.Marshal(backupXML{Mode: "push", Disks: disks})
 	if err != nil {
-		return err
+		return false, err
 	}
+	if len(marks) > 0 {
+		point, err := checkpoint(snapshot, marks)
+		if err != nil {
+			return false, err
+		}
+		err = h.beginJob(ctx, machineID, snapshot, string(b), lv.OptString{point})
+		if err == nil || ctx.Err() != nil || errors.Is(err, host.ErrBusy) || !refused(err) {
+			return err == nil, err
+		}
+	}
+	return false, h.beginJob(ctx, machineID, snapshot, string(b), nil)
+}
+
+// refused tells whether libvirt has said that it does not.
+func refused(err error) bool {
+	var e lv.Error
+	return errors.As(err, &e)
+}
+
+func (h *Host) beginJob(ctx context.Context, machineID, snapshot, job string, point lv.OptString) error {
 	tries := 0
 	return h.onDomain(ctx, machineID, func(l *lv.Libvirt, d lv.Domain) error {
 		if tries++; tries > 1 { // the connection was lost
-			if x, err := job(l, d); err == nil && x != nil && x.of(snapshot) {
+			if x, err := jobOf(l, d); err == nil && x != nil && x.of(snapshot) {
 				return nil
 			}
 		}
-		err := l.DomainBackupBegin(d, string(b), nil, lv.DomainBackupBeginReuseExternal)
+		err := l.DomainBackupBegin(d, job, point, lv.DomainBackupBeginReuseExternal)
 		if is(err, lv.ErrOperationTimeout) || is(err, lv.ErrOperationInvalid) && strings.Contains(err.Error(), "job") {
 			return fmt.Errorf("domain %s has another job: %w: %w", d.Name, host.ErrBusy, err)
 		}
@@ -90,7 +111,7 @@ func (h *Host) backedUp(ctx context.Context, machineID, snapshot, dev string) er
 	for wait := backupPoll; ; wait = min(2*wait, backupPollMost) {
 		done := false
 		err := h.onDomain(ctx, machineID, func(l *lv.Libvirt, d lv.Domain) error {
-			x, err := job(l, d)
+			x, err := jobOf(l, d)
 			if err != nil || x != nil && x.of(snapshot) {
 				return err
 			}
@@ -144,7 +165,7 @@ func (h *Host) abortBackup(ctx context.Context, machineID, snapshot string) erro
 	for began := time.Now(); ; {
 		running := false
 		err := h.onDomain(ctx, machineID, func(l *lv.Libvirt, d lv.Domain) error {
-			x, err := job(l, d)
+			x, err := jobOf(l, d)
 			if running = err == nil && x != nil && x.of(snapshot); !running {
 				return err
 			}

@@ -18,6 +18,7 @@ import (
 type runner struct {
 	machine, dev string
 	reads        bool // and does not write
+	qcow2        bool // a volume of that format, which builds on no other, alone
 }
 
 // running is what the domains that run do.
@@ -56,7 +57,7 @@ func (h *Host) running(ctx context.Context) (r running, err error) {
 			for _, k := range x.Devices.Disks {
 				if k.Device == "" || k.Device == "disk" {
 					at := pathOf(l, placeOf(k.Source))
-					r.users[at] = append(r.users[at], runner{id, k.Target.Dev, k.ReadOnly != nil})
+					r.users[at] = append(r.users[at], runner{id, k.Target.Dev, k.ReadOnly != nil, k.alone()})
 				}
 			}
 		}
@@ -86,6 +87,7 @@ type copying struct {
 	by    runner // the zero value at rest
 	to    place
 	block bool  // to is a device
+	mark  bool  // who copies it shall keep track of what is written to it from then on
 	size  int64 // of the content, in bytes, as who copies it has it
 }
 
@@ -218,6 +220,7 @@ func (h *Host) roomFor(ctx context.Context, s *host.System, need map[string]int6
 func (h *Host) copyDisks(ctx context.Context, all []copying, snapshot string) error {
 	var machines []string
 	jobs := map[string][]backupDiskXML{}
+	marks := map[string][]string{}
 	for _, c := range all {
 		if c.atRest() {
 			continue
@@ -234,10 +237,19 @@ func (h *Host) copyDisks(ctx context.Context, all []copying, snapshot string) er
 			machines = append(machines, c.by.machine)
 		}
 		jobs[c.by.machine] = append(jobs[c.by.machine], b)
+		if c.mark {
+			marks[c.by.machine] = append(marks[c.by.machine], c.by.dev)
+		}
 	}
 	for _, m := range machines {
-		if err := h.beginBackup(ctx, m, snapshot, jobs[m]); err != nil {
+		marked, err := h.beginBackup(ctx, m, snapshot, jobs[m], marks[m])
+		if err != nil {
 			return err
+		}
+		for i := range all {
+			if c := &all[i]; c.by.machine == m {
+				c.mark = c.mark && marked
+			}
 		}
 	}
 	for _, m := range machines {
@@ -305,7 +317,7 @@ func (h *Host) copyAtRest(ctx context.Context, c copying) error {
 }
 
 // removeCopies removes what there is of a snapshot: what machines still write
-// first, the record last.
+// first, then what is kept of their changes, the record last.
 func (h *Host) removeCopies(ctx context.Context, l *ledger.Ledger, s *ledger.Snapshot) error {
 	if s.Entry == nil {
 		for _, m := range s.Machines {
@@ -314,10 +326,14 @@ func (h *Host) removeCopies(ctx context.Context, l *ledger.Ledger, s *ledger.Sna
 			}
 		}
 	}
+	unmarked := h.unmark(ctx, s)
 	for _, at := range s.Places {
 		if err := h.removeVolume(ctx, decodePlace(at)); err != nil {
 			return err
 		}
+	}
+	if unmarked != nil {
+		return unmarked // the copies take room, and are gone at least
 	}
 	return l.ForgetSnapshot(ctx, s.Name)
 }

@@ -186,18 +186,27 @@ func (k *holdings) File(ctx context.Context, name string) (ovf.MemberFile, error
 
 // OpenDisk opens a volume for reading, as it is now.
 func (h *Host) OpenDisk(ctx context.Context, diskID string) (disk.Image, error) {
-	all, err := h.ledger.All(ctx)
+	d, at, err := h.findDisk(ctx, diskID)
 	if err != nil {
 		return nil, err
 	}
+	return h.openDisk(ctx, at, d)
+}
+
+// findDisk finds a disk, and where it lies.
+func (h *Host) findDisk(ctx context.Context, diskID string) (*host.Disk, place, error) {
+	all, err := h.ledger.All(ctx)
+	if err != nil {
+		return nil, place{}, err
+	}
 	for _, e := range all {
 		if d := e.System.Disk(diskID); d != nil {
-			return h.openDisk(ctx, placesOf(e, h.opts.Pool)[d.ID], d)
+			return d, placesOf(e, h.opts.Pool)[d.ID], nil
 		}
 	}
 	domains, err := h.domains(ctx)
 	if err != nil {
-		return nil, err
+		return nil, place{}, err
 	}
 	for id := range domains {
 		f, err := h.foreignSystem(ctx, id)
@@ -205,10 +214,10 @@ func (h *Host) OpenDisk(ctx context.Context, diskID string) (disk.Image, error) 
 			continue // one of ours, or gone meanwhile
 		}
 		if d := f.system.Disk(diskID); d != nil {
-			return h.openDisk(ctx, f.places[d.ID], d)
+			return d, f.places[d.ID], nil
 		}
 	}
-	return nil, fmt.Errorf("disk %s: %w", diskID, host.ErrNotFound)
+	return nil, place{}, fmt.Errorf("disk %s: %w", diskID, host.ErrNotFound)
 }
 
 // openDisk opens a disk where it is: a volume of ours, or one that others chose.

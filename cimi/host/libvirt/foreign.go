@@ -81,7 +81,12 @@ func (h *Host) foreignSystem(ctx context.Context, id string) (*foreign, error) {
 		// Ours, in the middle of an import or after its record was lost.
 		return nil, fmt.Errorf("system %s: %w", id, host.ErrNotFound)
 	}
-	return describe(id, &x, state, sizes)
+	f, err := describe(id, &x, state, sizes)
+	if err != nil {
+		return nil, err
+	}
+	h.tracks(ctx, f.system, f.places)
+	return f, nil
 }
 
 // diskSize is the capacity of a domain's disk in bytes.

@@ -40,6 +40,7 @@ func (h *Host) Systems(ctx context.Context) iter.Seq2[*host.System, error] {
 					delete(domains, m.ID)
 				}
 			}
+			h.tracks(ctx, e.System, placesOf(e, h.opts.Pool))
 			if !yield(e.System, nil) {
 				return
 			}
@@ -80,7 +81,11 @@ func (h *Host) entry(ctx context.Context, id string) (*ledger.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e, h.states(ctx, e.System)
+	if err := h.states(ctx, e.System); err != nil {
+		return nil, err
+	}
+	h.tracks(ctx, e.System, placesOf(e, h.opts.Pool))
+	return e, nil
 }
 
 func ignoreNotFound(err error) error {

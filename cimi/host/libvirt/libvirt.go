@@ -12,7 +12,9 @@
 // noted first, the record that lists the System is written last, and Open
 // undoes what its owners left in the middle. A connection that is lost is made
 // again, and an upload goes on where it was. What has arrived of an import that
-// can be gone on with is kept, listed nowhere, until it is or is forgotten.
+// can be gone on with is kept, listed nowhere, until it is or is forgotten. What a
+// machine writes to a qcow2 volume after a Live export is known as long as that is
+// there, by a checkpoint that goes with it.
 package libvirt
 
 import (
@@ -83,7 +85,8 @@ type Host struct {
 	follow   sync.Mutex
 	arriving map[string]bool // keys of imports at work
 
-	snapshots host.Uses // those that are open
+	snapshots host.Uses  // those that are open
+	erasing   sync.Mutex // bitmaps
 }
 
 var (

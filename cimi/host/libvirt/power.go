@@ -333,7 +333,11 @@ func (h *Host) undefine(ctx context.Context, machineID string) error {
 				return err
 			}
 		}
-		return l.DomainUndefineFlags(d, lv.DomainUndefineNvram|lv.DomainUndefineManagedSave|lv.DomainUndefineSnapshotsMetadata)
+		flags := lv.DomainUndefineNvram | lv.DomainUndefineManagedSave | lv.DomainUndefineSnapshotsMetadata
+		if h.caps.backup { // an older libvirt does not know checkpoints
+			flags |= lv.DomainUndefineCheckpointsMetadata
+		}
+		return l.DomainUndefineFlags(d, flags)
 	})
 	if errors.Is(err, host.ErrNotFound) || is(err, lv.ErrNoDomain) {
 		return nil

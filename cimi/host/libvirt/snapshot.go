@@ -56,7 +56,10 @@ func (h *Host) exportLive(ctx context.Context, id string, opts host.ExportOption
 	if err := h.ledger.KeepSnapshot(ctx, &whole); err != nil {
 		return nil, err
 	}
-	opts.Snapshot = name
+	opts.Snapshot, opts.PointsHeld = name, true
+	if opts.Points, err = points(all, name); err != nil {
+		return nil, err
+	}
 	x, err := host.BuildExport(ctx, k.e.System, k, h.Capabilities(), opts)
 	if err != nil {
 		return nil, err
@@ -113,8 +116,17 @@ func (h *Host) copyFirst(ctx context.Context, id string, kept *ledger.Snapshot, 
 			return nil, err
 		}
 	}
+	if err := h.choose(ctx, all); err != nil {
+		return nil, err
+	}
 	for _, c := range all {
 		kept.Places[c.d.ID] = c.to.String()
+		if c.mark {
+			if kept.Marked == nil {
+				kept.Marked = map[string]string{}
+			}
+			kept.Marked[c.d.ID] = c.from.String()
+		}
 		if c.atRest() {
 			continue
 		}

@@ -34,7 +34,7 @@ func TestChangedSince(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	points := host.FrozenPoints(state)
+	points, _ := host.FrozenPoints(state)
 	if err := errors.Join(x.Close(), h.Retain(ctx, nil)); err != nil || len(points) != 3 {
 		t.Fatalf("%v: %v", points, err)
 	}

@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// Counting is a socket of the libvirtd that counts the bytes that are sent to it.
-func Counting(t testing.TB) (socket string, sent *atomic.Int64) {
+// Counting is a socket of the libvirtd that counts the bytes that are sent to it, and
+// those that come from it.
+func Counting(t testing.TB) (socket string, sent, came *atomic.Int64) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "count")
 	if err != nil {
@@ -22,7 +23,7 @@ func Counting(t testing.TB) (socket string, sent *atomic.Int64) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	sent = new(atomic.Int64)
+	sent, came = new(atomic.Int64), new(atomic.Int64)
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -35,7 +36,7 @@ func Counting(t testing.TB) (socket string, sent *atomic.Int64) {
 				return
 			}
 			go func() {
-				io.Copy(c, to)
+				io.Copy(c, io.TeeReader(to, adding{came}))
 				c.Close()
 			}()
 			go func() {
@@ -44,7 +45,7 @@ func Counting(t testing.TB) (socket string, sent *atomic.Int64) {
 			}()
 		}
 	}()
-	return filepath.Join(dir, "sock"), sent
+	return filepath.Join(dir, "sock"), sent, came
 }
 
 type adding struct{ n *atomic.Int64 }

@@ -88,8 +88,8 @@ func Pool(t testing.TB) (name, dir string) {
 	}
 	t.Cleanup(func() {
 		for _, id := range append(Domains(t, name), diskless(t, before)...) {
-			exec.Command("virsh", "-q", "-c", "qemu:///system", "destroy", id).Run()                                                       // it may not run
-			exec.Command("virsh", "-q", "-c", "qemu:///system", "undefine", id, "--nvram", "--managed-save", "--snapshots-metadata").Run() // gone meanwhile, with another test
+			exec.Command("virsh", "-q", "-c", "qemu:///system", "destroy", id).Run()                                                                                 // it may not run
+			exec.Command("virsh", "-q", "-c", "qemu:///system", "undefine", id, "--nvram", "--managed-save", "--snapshots-metadata", "--checkpoints-metadata").Run() // gone meanwhile, with another test
 		}
 		Virsh(t, "pool-destroy", name)
 		os.RemoveAll(dir)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,14 +35,7 @@ func Write(t testing.TB, domain, disk, command string) {
 // continues it: SIGCONT, or another signal in its place.
 func Halt(t testing.TB, domain, folder string) (halt func() (then func(syscall.Signal))) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("/run/libvirt/qemu", strings.TrimSpace(Virsh(t, "domname", domain))+".pid"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	pid := processOf(t, domain)
 	signal := func(s syscall.Signal) {
 		t.Helper()
 		if err := syscall.Kill(pid, s); err != nil {
