@@ -158,3 +158,33 @@ func TestDirectWithLogin(t *testing.T) {
 	noSecrets(t, e.Journal.Dir(), "canary")
 	noSecrets(t, b.dir, "canary")
 }
+
+// half is a cloud that gives a digest of its first disk alone, and packages in one
+// go.
+type half struct{ once }
+
+func (h half) List(ctx context.Context, id string, o cimi.ListOptions) (*cimi.Collection, error) {
+	c, err := h.once.List(ctx, id, o)
+	if err == nil {
+		for n, r := range c.Items {
+			if v, ok := r.(*cimi.Volume); ok && n > 0 {
+				v.SetExtra(cimi.ContentDigest, nil)
+			}
+		}
+	}
+	return c, err
+}
+
+// TestDirectHalfProved: a move of which only some disks can be proved is not
+// verified.
+func TestDirectHalfProved(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.remote(), b.remote()
+	src.Provider = half{once{Provider: src.Provider}}
+	rep, err := move(t, newEngine(t, src, dst), migrate.Options{Source: src, Destination: dst, Via: migrate.ViaDirect, Verify: migrate.VerifyDigest})
+	if err == nil && rep.Verified {
+		t.Errorf("verified by %d digests of 3 disks", len(rep.Disks))
+	}
+}

@@ -223,6 +223,9 @@ func (v *verification) conclude() {
 		}
 		v.notes.Disks = append(v.notes.Disks, d)
 	}
+	if n := len(v.Shape.Disks) - len(v.source); n > 0 && v.notes.Unprovable == "" && v.Verify != VerifyNone {
+		v.notes.Unprovable = fmt.Sprintf("nothing is known of the content of %d of %d disks at the source", n, len(v.Shape.Disks))
+	}
 	v.notes.Verified = v.Verify != VerifyNone && len(v.wrong) == 0 && v.notes.Unprovable == ""
 }
 
