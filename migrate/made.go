@@ -151,8 +151,9 @@ func (r *run) ask(ctx context.Context, x making, m *made) (*cimi.Accepted, error
 	acc, err := e.Provider.Create(ctx, m.Collection, x.body)
 	if cimi.IsUnsupported(err) && x.operation != "" {
 		a := &cimi.Action{Action: x.operation, Common: cimi.Common{Name: b.Name, Properties: b.Properties}}
-		if acc, second := e.Provider.Invoke(ctx, x.of, a); second == nil {
-			return acc, nil
+		acc, second := e.Provider.Invoke(ctx, x.of, a)
+		if second == nil || !cimi.IsUnsupported(second) {
+			return acc, second // it has the operation, and an older image is no substitute
 		}
 	}
 	if cimi.StatusOf(err) == 400 {

@@ -272,13 +272,16 @@ func TestResourcesOwnDiskUncaptured(t *testing.T) {
 		t.Errorf("allowed: %v, disks %+v", err, plan.Disks)
 	}
 	snapshot := a.add("machineImages", &cimi.MachineImage{Common: cimi.Common{Name: "last night"}, Type: "SNAPSHOT", ImageLocation: machine})
-	rep, err := move(t, newEngine(t, src, dst), migrate.Options{Source: src, Destination: dst})
+	rep, err := move(t, newEngine(t, src, dst), migrate.Options{Source: src, Destination: dst, SourceAfter: migrate.SourceDelete})
 	if err != nil {
 		t.Fatal(err)
 	}
 	checkOwn(t, rep, digest, 1)
 	if !slices.ContainsFunc(rep.Findings, func(f ovf.Finding) bool { return f.ID == migrate.RuleOldImage }) {
 		t.Errorf("nothing tells of the snapshot: %+v", rep.Findings)
+	}
+	if len(a.systems()) != 1 {
+		t.Error("what was written since the snapshot was deleted")
 	}
 	if got := a.list("machineImages"); len(got) != 1 || got[0].Base().ID != snapshot {
 		t.Errorf("the source's images are %v", got)

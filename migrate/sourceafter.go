@@ -31,6 +31,11 @@ func (r *run) sourceAfter(ctx context.Context, n *finishNotes, verified bool) er
 	case r.SourceAfter == SourceStop:
 		err = r.stopAll(ctx, n)
 	case r.SourceAfter == SourceDelete && verified:
+		if disk := r.ofOldImage(); disk != "" {
+			r.findings = append(r.findings, ovf.Finding{ID: RuleAfter, Severity: ovf.Warning, Object: r.System,
+				Message: "is not deleted at the source: of disk " + disk + " an image was read that was there before, and what was written since is nowhere else"})
+			return nil
+		}
 		// What its machines have written since is nowhere else.
 		if !n.Deleting {
 			if err := r.stillProved(ctx); err != nil {
@@ -52,6 +57,20 @@ func (r *run) sourceAfter(ctx context.Context, n *finishNotes, verified bool) er
 	}
 	return &Error{Step: StepFinish, Side: Source, Object: r.System, Class: ClassTransfer,
 		Err: fmt.Errorf("is verified at the destination, but could not be dealt with here (%s): %w", r.SourceAfter, err)}
+}
+
+// ofOldImage names a disk of which no image was made for the run, empty for none.
+func (r *run) ofOldImage() string {
+	var n exportNotes
+	if r.Via != ViaResources || r.notes(StepExport, &n) != nil {
+		return ""
+	}
+	for _, i := range n.Images {
+		if !i.Made {
+			return i.Disk
+		}
+	}
+	return ""
 }
 
 // noneRuns refuses to delete what runs, however it was exported.
