@@ -50,7 +50,7 @@ var payloadScript []byte
 
 // programs that building takes, with their packages.
 var programs = map[string]string{"apt-get": "apt", "dpkg-deb": "dpkg", "syslinux": "syslinux", "mformat": "mtools", "sfdisk": "fdisk", "mkfs.ext4": "e2fsprogs",
-	"cpio": "cpio", "xz": "xz-utils"}
+	"cpio": "cpio", "gzip": "gzip"}
 
 // Missing says what of the programs is not installed, empty for nothing.
 func Missing() string {
@@ -174,12 +174,15 @@ install -m 755 "$(find bb -path '*bin/busybox' -type f | head -n 1)" ir/bin/busy
 ln -s busybox ir/bin/sh
 dpkg-deb -x "$(ls "$cache/$kernel"_*.deb | head -n 1)" mods
 cp mods/boot/vmlinuz-* vmlinuz
-for m in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk scsi_common scsi_mod sd_mod t10-pi libata ata_piix \
+n=100
+for m in crc16 crc32c_generic crc32c-intel crct10dif_common crct10dif_generic crc-t10dif crc64 crc64_rocksoft_generic crc64_rocksoft crc64-rocksoft t10-pi \
+  virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk scsi_common scsi_mod sd_mod libata ata_piix \
   libahci ahci nvme-common nvme-core nvme virtio_scsi raid_class scsi_transport_sas mptbase mptscsih mptsas vmw_pvscsi usb-common usbcore xhci-hcd xhci-pci \
-  usb-storage crc16 crc32c_generic crc32c-intel mbcache jbd2 ext4 crct10dif_common crct10dif_generic crc-t10dif crc64 crc64-rocksoft crc64_rocksoft_generic button evdev; do
-  f=$(find mods -name "$m.ko" | head -n 1); [ -z "$f" ] || cp "$f" ir/lib/
+  usb-storage mbcache jbd2 ext4 button evdev; do
+  # Each after what it needs: under emulation a second try of all takes seconds.
+  f=$(find mods -name "$m.ko" | head -n 1); [ -z "$f" ] || cp "$f" ir/lib/$((n++))-$m.ko
 done
-(cd ir && find . | cpio -o -H newc --quiet | xz --check=crc32 -6) > initrd.img
+(cd ir && find . | cpio -o -H newc --quiet | gzip -9) > initrd.img
 truncate -s 32M fat.img
 mformat -i fat.img -h 64 -t 32 -s 32 -v BOOT -c 4 ::
 mcopy -i fat.img vmlinuz ::vmlinuz
