@@ -232,6 +232,7 @@ func TestResumeAfterEachKillE2E(t *testing.T) {
 			step = 3
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each has its clouds, and its processes mostly wait
 			resumeAfterKill(t, k, step)
 			k.calls = true
 			resumeAfterKill(t, k, step)
