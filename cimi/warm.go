@@ -27,6 +27,9 @@ const (
 	//	                   where the cloud does not know it for certain (any more);
 	//	                   of a point that is held, once the export is forgotten
 	//	                   (RelForget)
+	//	HREF/version       its ETag is another when the content may be: when the
+	//	                   Volume was written to, or its machines ran. Nothing is
+	//	                   read for it. 404 where the cloud does not know
 	//
 	// Users who may not export may not ask.
 	RelBlocks = ExtensionNamespace + "/blocks"

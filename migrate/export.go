@@ -49,14 +49,23 @@ func (r *run) export(ctx context.Context) error {
 	if err := r.begin(ctx, StepExport, nil, nil); err != nil {
 		return err
 	}
+	var n exportNotes
+	var err error
+	if !r.Warm {
+		// An export that was begun before was not read.
+		if n.Contents, err = r.contents(ctx); err != nil {
+			return at(StepExport, Source, r.System, err)
+		}
+	}
 	acc, err := exportSystem(ctx, r.src.Provider, r.SystemID, r.exportAction(), func(acc *cimi.Accepted) error {
 		// A snapshot that is made must be found by whoever goes on.
-		return r.note(ctx, StepExport, exportNotes{Job: acc.Job, Location: acc.Location})
+		n.Job, n.Location = acc.Job, acc.Location
+		return r.note(ctx, StepExport, n)
 	})
 	if err != nil {
 		return at(StepExport, Source, r.System, err)
 	}
-	n := exportNotes{Job: acc.Job, Location: acc.Location}
+	n.Job, n.Location = acc.Job, acc.Location
 	n.Points, n.Held = r.exportPoints(ctx, acc.Job)
 	if r.content, err = r.open(ctx, r.src, acc.Location); err != nil {
 		return fetching(StepExport, Source, r.System, err)
@@ -103,7 +112,7 @@ func (r *run) openSource(ctx context.Context) error {
 		return err
 	}
 	content, err := r.open(ctx, r.src, want.Location)
-	got.Location, got.Job, got.Points, got.Held = want.Location, want.Job, want.Points, want.Held
+	got.Location, got.Job, got.Points, got.Held, got.Contents = want.Location, want.Job, want.Points, want.Held, want.Contents
 	if cimi.IsNotFound(err) || r.Warm && cimi.IsConflict(err) {
 		acc, exportErr := exportSystem(ctx, r.src.Provider, r.SystemID, r.exportAction(), func(acc *cimi.Accepted) error {
 			n := want

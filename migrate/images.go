@@ -39,10 +39,22 @@ var errNoBytes = errors.New("the image has no imageLocation that its bytes could
 
 // exportImages has the source make an image of every disk, and opens them.
 func (r *run) exportImages(ctx context.Context) error {
-	if err := r.begin(ctx, StepExport, nil, nil); err != nil {
+	var n exportNotes
+	if r.begun(StepExport) {
+		// Some of the images may be there already.
+		if err := r.notes(StepExport, &n); err != nil {
+			return err
+		}
+		n.Images = nil
+	} else {
+		var err error
+		if n.Contents, err = r.contents(ctx); err != nil {
+			return at(StepExport, Source, r.System, err)
+		}
+	}
+	if err := r.begin(ctx, StepExport, n, nil); err != nil {
 		return err
 	}
-	var n exportNotes
 	g := &gathered{}
 	for i, d := range r.Shape.Disks {
 		note, content, err := r.sourceImage(ctx, i, d)

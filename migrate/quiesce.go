@@ -140,7 +140,7 @@ func (r *run) powerOf(ctx context.Context, machine string) (string, error) {
 }
 
 // stillAtRest refuses to go on with a run whose machines have been started
-// since: what was copied of them is out of date.
+// since, whether or not they run still: what was copied of them is out of date.
 func (r *run) stillAtRest(ctx context.Context) error { return r.atRest(ctx, false) }
 
 // neverRan is stillAtRest when all is copied: a source that is gone by now takes
@@ -173,5 +173,5 @@ func (r *run) atRest(ctx context.Context, mayBeGone bool) error {
 			return refuse(StepExport, Source, r.System, fmt.Errorf("%w: %s", ErrSourceChanged, what), fmt.Sprintf("cimimove rollback %s, then begin a new run", r.id))
 		}
 	}
-	return nil
+	return r.unwritten(ctx)
 }

@@ -100,6 +100,8 @@ type exportNotes struct {
 	Held   bool              `json:"held,omitempty"`
 	// Images are where the disks are read, on the way by resources.
 	Images []imageNote `json:"images,omitempty"`
+	// Contents tell what the source's Volumes held, by id, when they began to be read.
+	Contents map[string]contentNote `json:"contents,omitempty"`
 }
 
 type transferNotes struct {

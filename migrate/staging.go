@@ -79,6 +79,10 @@ func (r *run) stage(ctx context.Context) error {
 	}
 	n.Read += t.notes.Read // of what was digested later
 	n.Disks = t.notes.Disks
+	if err == nil && !r.Warm {
+		// What waits is not compared with the source later, which may run again.
+		err = r.atRest(ctx, true)
+	}
 	if err != nil {
 		return also(err, r.note(context.WithoutCancel(ctx), StepStage, n))
 	}

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -26,8 +27,11 @@ func (p *Provider) openBlocks(ctx context.Context, key, what, href string) (cimi
 		return nil, asError(err)
 	}
 	what, arg, _ := strings.Cut(what, "/")
-	if what == "changed" {
+	switch what {
+	case "changed":
 		return p.openChanged(ctx, key, arg, href)
+	case "version":
+		return p.openVersion(ctx, key, href)
 	}
 	open := p.host.OpenDisk
 	if what == "few" {
@@ -55,6 +59,32 @@ func (p *Provider) openBlocks(ctx context.Context, key, what, href string) (cimi
 	}
 	return c, nil
 }
+
+// openVersion tells the content of a Volume from that of other times, without
+// reading it (cimi.RelBlocks).
+func (p *Provider) openVersion(ctx context.Context, key, href string) (cimi.Content, error) {
+	v, ok := p.host.(host.Versioner)
+	if !ok {
+		return nil, notFound(href)
+	}
+	version, err := v.ContentVersion(ctx, key)
+	if err != nil {
+		return nil, asError(err)
+	}
+	if version == "" {
+		return nil, notFound(href)
+	}
+	version = etagOf(version)
+	return identified{memory{bytes.NewReader([]byte(version))}, version}, nil
+}
+
+// identified is what is held in memory, with an ETag.
+type identified struct {
+	memory
+	version string
+}
+
+func (i identified) Version() string { return i.version }
 
 func blocksOf(ctx context.Context, img disk.Image, what, arg string, length int) (cimi.Content, error) {
 	if what == "sums" {

@@ -16,7 +16,8 @@ import (
 
 // TestRanUnseenE2E: what a domain wrote that others started and stopped, as the
 // host does when it boots, is exported with the digest of what it is now, that on
-// a disk which was blank, too; a disk that nobody wrote to is not read for it.
+// a disk which was blank, too; a disk that nobody wrote to is not read for it. Its
+// version is the one that it was, theirs is another.
 func TestRanUnseenE2E(t *testing.T) {
 	libvirtd.Need(t)
 	ctx := context.Background()
@@ -40,10 +41,16 @@ func TestRanUnseenE2E(t *testing.T) {
 					}
 				}
 			}
+			before := versions(t, h, ids)
 			libvirtd.Virsh(t, "start", domain)
 			libvirtd.Write(t, domain, ids["disk1"], "write -P 7 1M 64k")
 			libvirtd.Write(t, domain, ids["scratch"], "write -P 9 0 4k")
 			libvirtd.Virsh(t, "destroy", domain)
+			for id, now := range versions(t, h, ids) {
+				if was := before[id]; now == "" || (now != was) != (id != "disk2") {
+					t.Errorf("the version of %s was %q, is %q", id, was, now)
+				}
+			}
 
 			want := map[string][]byte{"disk1": bytes.Clone(sample.Disks["disk1"]), "disk2": sample.Disks["disk2"], "scratch": make([]byte, 2<<20)}
 			copy(want["disk1"][1<<20:], bytes.Repeat([]byte{7}, 64<<10))
@@ -75,4 +82,18 @@ func TestRanUnseenE2E(t *testing.T) {
 			}
 		})
 	}
+}
+
+// versions are those of disks, by the descriptor's ids.
+func versions(t *testing.T, h host.Versioner, ids map[string]string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for name, id := range ids {
+		v, err := h.ContentVersion(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[name] = v
+	}
+	return out
 }

@@ -15,6 +15,51 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 )
 
+// TestContentVersion: a machine that was started and stopped again in between
+// shows by its disks' versions, and by nothing else of them.
+func TestContentVersion(t *testing.T) {
+	t.Parallel()
+	v := vctest.New(t, vctest.Options{})
+	ctx := t.Context()
+	h, s, _ := running(t, v, "thin")
+	defer h.Close()
+	stop := func() {
+		for _, m := range s.Machines {
+			if err := h.Stop(ctx, m.ID, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	version := func() string {
+		got, err := h.ContentVersion(ctx, s.Disks[0].ID)
+		if err != nil || got == "" {
+			t.Fatalf("%q: %v", got, err)
+		}
+		return got
+	}
+	stop()
+	was := version()
+	x, err := h.Export(ctx, s.ID, host.ExportOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if now := version(); now != was {
+		t.Errorf("exported, it is %q, was %q", now, was)
+	}
+	for _, m := range s.Machines {
+		if err := h.Start(ctx, m.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	if now := version(); now == was {
+		t.Errorf("its machines ran, and it is still %q", now)
+	}
+}
+
 // TestChangedSince: what has changed since a Live export is told where its host
 // tracks it, and nothing where that is not certain.
 func TestChangedSince(t *testing.T) {
