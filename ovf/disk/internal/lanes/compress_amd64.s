@@ -6,10 +6,12 @@
 // lane n belongs to message n. Z0 to Z7 are the working variables a to h, Z16 to
 // Z31 the sixteen words of the message schedule at hand, Z8 to Z15 scratch.
 
-// LOAD reads 64 bytes of message n into R.
+// LOAD reads 64 bytes of message n into R, and has those fetched that come later:
+// sixteen messages are more than a processor sees coming by itself.
 #define LOAD(n, R) \
 	MOVQ (8*n)(SI), R8; \
-	VMOVDQU32 (R8)(DX*1), R
+	VMOVDQU32 (R8)(DX*1), R; \
+	PREFETCHT0 1024(R8)(DX*1)
 
 // GATHER makes of the same four words of four messages the same word of each,
 // four times. S to V are scratch.
