@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -224,7 +223,7 @@ func (a *Arrival) decode(ctx context.Context, c *files.Content, source formats.S
 
 // workers shares the processors between the disks that are decoded at a time,
 // and with them the memory that each takes.
-func (a *Arrival) workers() int { return max(1, runtime.GOMAXPROCS(0)/max(1, a.parallel)) }
+func (a *Arrival) workers() int { return max(1, disk.Processors()/max(1, a.parallel)) }
 
 // imageName is the file's name without the extension of its compression, so
 // that the extension of the format shows.

@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"github.com/cimimove/cimimove/ovf/disk"
 )
 
 // collectAt is how much garbage there may be beside what is in use, in percent.
@@ -23,6 +25,9 @@ const collectAt = 20
 func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		disk.SpareProcessor()
 	}
 	ctx, stop := interruptible(context.Background())
 	defer stop()

@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,7 +79,7 @@ func NewTap(ctx context.Context, src Content, disks []Disk, opts TapOptions) *Ta
 	ctx, cancel := context.WithCancel(ctx)
 	t := &Tap{src: src, ctx: ctx, cancel: cancel, taken: opts.Taken, follow: opts.Follow}
 	// They share the processors: each worker has blocks in hand.
-	workers := max(1, runtime.GOMAXPROCS(0)/max(1, len(disks)))
+	workers := max(1, disk.Processors()/max(1, len(disks)))
 	for _, d := range disks {
 		t.watches = append(t.watches, newWatch(ctx, src, d, workers, opts))
 	}

@@ -4,7 +4,7 @@ package disk
 type DecodeOptions struct {
 	// Name is what errors call the image.
 	Name string
-	// Workers is how many goroutines decompress and write; GOMAXPROCS when
+	// Workers is how many goroutines decompress and write; Processors when
 	// not positive.
 	Workers int
 	// NoDigest leaves out the content digest, which otherwise is computed in
@@ -45,7 +45,7 @@ type EncodeOptions struct {
 	// vhd, vhdx and vdi "dynamic" (default) or "fixed", of compressed qcow2
 	// "zlib" (default) or "zstd".
 	Variant string
-	// Workers is how many goroutines compress; GOMAXPROCS when not positive.
+	// Workers is how many goroutines compress; Processors when not positive.
 	Workers int
 	// NoDigest leaves out the content digest, which otherwise is computed in
 	// the same pass.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"runtime"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -63,7 +62,7 @@ func (s *UnitSums) ReadAt(p []byte, off int64) (int, error) {
 	each := BlockSize / s.unit // units in a block
 	first, last := off/s.length, (off+int64(len(p))-1)/s.length
 	g, ctx := errgroup.WithContext(s.ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
+	g.SetLimit(Processors())
 	for block := first / each; block <= last/each; block++ {
 		g.Go(func() error {
 			from, to := max(first, block*each), min(last+1, (block+1)*each)

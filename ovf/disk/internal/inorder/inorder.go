@@ -6,12 +6,11 @@ package inorder
 
 import (
 	"context"
-	"runtime"
 )
 
 // Line is one run. T is what an item carries; items are reused.
 type Line[T any] struct {
-	// Workers is how many goroutines run Work; GOMAXPROCS when not positive.
+	// Workers is how many goroutines run Work; Processors when not positive.
 	Workers int
 	// Depth is how many items are in flight; two a worker and one when not
 	// positive.
@@ -41,7 +40,7 @@ func Count(n int) int {
 	if n > 0 {
 		return n
 	}
-	return runtime.GOMAXPROCS(0)
+	return Processors()
 }
 
 // Depth is how many items are in flight for n workers.
