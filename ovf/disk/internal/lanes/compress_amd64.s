@@ -40,67 +40,74 @@
 	VPSHUFB Z8, C, C; \
 	VPSHUFB Z8, D, D
 
-// ROUND is step 3 of FIPS 180-4 6.2.2 for word t; h becomes e and d becomes a.
-// What a round waits for is the e of the one before: from it to the next e there
-// are three instructions, a rotation, the sum of rotations and an addition. So
-// d is added before, and taken away again for a.
-#define ROUND(t, W, a, b, c, d, e, f, g, h) \
-	VPADDD.BCST (4*t)(AX), W, Z8; \
+// HEAD is the half of step 3 of FIPS 180-4 6.2.2 for word t that makes h the e of
+// the next round. What a round waits for is the e of the one before: from it to
+// the next e there are three instructions, a rotation, the sum of rotations and an
+// addition.
+#define HEAD(t, W, a, b, c, d, e, f, g, h) \
+	VPADDD.BCST (4*t)(AX), h, h; \
+	VPADDD W, h, h; \
+	VPADDD d, h, h; \
+	VMOVDQA32 g, Z8; \
 	VPRORD $6, e, Z9; \
 	VPRORD $11, e, Z10; \
 	VPRORD $25, e, Z11; \
-	VPADDD Z8, h, h; \
-	VPADDD d, h, h; \
-	VMOVDQA32 e, Z8; \
-	VPTERNLOGD $0xca, g, f, Z8; \
+	VPTERNLOGD $0xd8, e, f, Z8; \
 	VPTERNLOGD $0x96, Z10, Z9, Z11; \
 	VPADDD Z8, h, h; \
-	VPADDD Z11, h, h; \
+	VPADDD Z11, h, h
+
+// TAIL is the other half, for the registers of that round: d, which HEAD has added
+// to h, is taken away again and becomes the a of the next round. Nobody waits for
+// it soon, so it comes a round later.
+#define TAIL(a, b, c, d, h) \
 	VPRORD $2, a, Z9; \
 	VPRORD $13, a, Z10; \
 	VPRORD $22, a, Z11; \
-	VMOVDQA32 a, Z8; \
-	VPTERNLOGD $0xe8, c, b, Z8; \
+	VMOVDQA32 c, Z8; \
+	VPTERNLOGD $0xe8, a, b, Z8; \
 	VPTERNLOGD $0x96, Z10, Z9, Z11; \
 	VPSUBD d, h, d; \
 	VPADDD Z8, d, d; \
 	VPADDD Z11, d, d
 
-// ROUNDS is ROUND, and between its instructions step 1 for word t+4, S, which is
-// made of words t-12 (S as it was), t-11, t-3 and t+2: it fills the time in which
-// a round waits.
-#define ROUNDS(t, W, S, S15, S7, S2, a, b, c, d, e, f, g, h) \
-	VPADDD.BCST (4*t)(AX), W, Z8; \
+// HEADS and TAILS are HEAD and TAIL, and between their instructions each half of
+// step 1 for a word of a later round, S, which is made of those 16 (S as it was),
+// 15, 7 and 2 before it: it fills the time in which a round waits.
+#define HEADS(t, W, S, S15, S7, a, b, c, d, e, f, g, h) \
+	VPADDD.BCST (4*t)(AX), h, h; \
 	VPRORD $7, S15, Z12; \
-	VPRORD $6, e, Z9; \
+	VPADDD W, h, h; \
+	VPADDD d, h, h; \
 	VPRORD $18, S15, Z13; \
+	VMOVDQA32 g, Z8; \
+	VPRORD $6, e, Z9; \
+	VPSRLD $3, S15, Z14; \
 	VPRORD $11, e, Z10; \
 	VPRORD $25, e, Z11; \
-	VPSRLD $3, S15, Z14; \
-	VPADDD Z8, h, h; \
-	VPADDD d, h, h; \
 	VPADDD S7, S, S; \
-	VMOVDQA32 e, Z8; \
-	VPTERNLOGD $0xca, g, f, Z8; \
+	VPTERNLOGD $0xd8, e, f, Z8; \
+	VPTERNLOGD $0x96, Z10, Z9, Z11; \
 	VPTERNLOGD $0x96, Z13, Z12, Z14; \
-	VPTERNLOGD $0x96, Z10, Z9, Z11; \
 	VPADDD Z8, h, h; \
-	VPRORD $17, S2, Z12; \
-	VPADDD Z11, h, h; \
-	VPRORD $19, S2, Z13; \
+	VPADDD Z11, h, h
+
+#define TAILS(S, S2, a, b, c, d, h) \
 	VPRORD $2, a, Z9; \
+	VPRORD $17, S2, Z12; \
 	VPRORD $13, a, Z10; \
-	VPSRLD $10, S2, Z15; \
 	VPRORD $22, a, Z11; \
-	VMOVDQA32 a, Z8; \
-	VPADDD Z14, S, S; \
-	VPTERNLOGD $0xe8, c, b, Z8; \
+	VPRORD $19, S2, Z13; \
+	VMOVDQA32 c, Z8; \
+	VPSRLD $10, S2, Z15; \
+	VPTERNLOGD $0xe8, a, b, Z8; \
 	VPTERNLOGD $0x96, Z10, Z9, Z11; \
-	VPTERNLOGD $0x96, Z13, Z12, Z15; \
+	VPADDD Z14, S, S; \
 	VPSUBD d, h, d; \
+	VPTERNLOGD $0x96, Z13, Z12, Z15; \
 	VPADDD Z8, d, d; \
-	VPADDD Z15, S, S; \
-	VPADDD Z11, d, d
+	VPADDD Z11, d, d; \
+	VPADDD Z15, S, S
 
 // func compress(state *[8][16]uint32, messages *[16]*byte, blocks int)
 TEXT ·compress(SB), NOSPLIT, $0-24
@@ -144,70 +151,134 @@ block:
 	TURN(Z17, Z21, Z25, Z29)
 	TURN(Z18, Z22, Z26, Z30)
 	TURN(Z19, Z23, Z27, Z31)
-	ROUND(0, Z16, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUND(1, Z17, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUND(2, Z18, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUND(3, Z19, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUND(4, Z20, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUND(5, Z21, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUND(6, Z22, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUND(7, Z23, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUND(8, Z24, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUND(9, Z25, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUND(10, Z26, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUND(11, Z27, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUNDS(12, Z28, Z16, Z17, Z25, Z30, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUNDS(13, Z29, Z17, Z18, Z26, Z31, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUNDS(14, Z30, Z18, Z19, Z27, Z16, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUNDS(15, Z31, Z19, Z20, Z28, Z17, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUNDS(16, Z16, Z20, Z21, Z29, Z18, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUNDS(17, Z17, Z21, Z22, Z30, Z19, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUNDS(18, Z18, Z22, Z23, Z31, Z20, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUNDS(19, Z19, Z23, Z24, Z16, Z21, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUNDS(20, Z20, Z24, Z25, Z17, Z22, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUNDS(21, Z21, Z25, Z26, Z18, Z23, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUNDS(22, Z22, Z26, Z27, Z19, Z24, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUNDS(23, Z23, Z27, Z28, Z20, Z25, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUNDS(24, Z24, Z28, Z29, Z21, Z26, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUNDS(25, Z25, Z29, Z30, Z22, Z27, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUNDS(26, Z26, Z30, Z31, Z23, Z28, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUNDS(27, Z27, Z31, Z16, Z24, Z29, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUNDS(28, Z28, Z16, Z17, Z25, Z30, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUNDS(29, Z29, Z17, Z18, Z26, Z31, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUNDS(30, Z30, Z18, Z19, Z27, Z16, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUNDS(31, Z31, Z19, Z20, Z28, Z17, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUNDS(32, Z16, Z20, Z21, Z29, Z18, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUNDS(33, Z17, Z21, Z22, Z30, Z19, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUNDS(34, Z18, Z22, Z23, Z31, Z20, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUNDS(35, Z19, Z23, Z24, Z16, Z21, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUNDS(36, Z20, Z24, Z25, Z17, Z22, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUNDS(37, Z21, Z25, Z26, Z18, Z23, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUNDS(38, Z22, Z26, Z27, Z19, Z24, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUNDS(39, Z23, Z27, Z28, Z20, Z25, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUNDS(40, Z24, Z28, Z29, Z21, Z26, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUNDS(41, Z25, Z29, Z30, Z22, Z27, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUNDS(42, Z26, Z30, Z31, Z23, Z28, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUNDS(43, Z27, Z31, Z16, Z24, Z29, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUNDS(44, Z28, Z16, Z17, Z25, Z30, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUNDS(45, Z29, Z17, Z18, Z26, Z31, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUNDS(46, Z30, Z18, Z19, Z27, Z16, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUNDS(47, Z31, Z19, Z20, Z28, Z17, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUNDS(48, Z16, Z20, Z21, Z29, Z18, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUNDS(49, Z17, Z21, Z22, Z30, Z19, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUNDS(50, Z18, Z22, Z23, Z31, Z20, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUNDS(51, Z19, Z23, Z24, Z16, Z21, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUNDS(52, Z20, Z24, Z25, Z17, Z22, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUNDS(53, Z21, Z25, Z26, Z18, Z23, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUNDS(54, Z22, Z26, Z27, Z19, Z24, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUNDS(55, Z23, Z27, Z28, Z20, Z25, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUNDS(56, Z24, Z28, Z29, Z21, Z26, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUNDS(57, Z25, Z29, Z30, Z22, Z27, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUNDS(58, Z26, Z30, Z31, Z23, Z28, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUNDS(59, Z27, Z31, Z16, Z24, Z29, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
-	ROUND(60, Z28, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	ROUND(61, Z29, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
-	ROUND(62, Z30, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
-	ROUND(63, Z31, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	HEAD(0, Z16, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	HEAD(1, Z17, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAIL(Z0, Z1, Z2, Z3, Z7)
+	HEAD(2, Z18, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAIL(Z3, Z0, Z1, Z2, Z6)
+	HEAD(3, Z19, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAIL(Z2, Z3, Z0, Z1, Z5)
+	HEAD(4, Z20, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAIL(Z1, Z2, Z3, Z0, Z4)
+	HEAD(5, Z21, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAIL(Z0, Z1, Z2, Z3, Z7)
+	HEAD(6, Z22, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAIL(Z3, Z0, Z1, Z2, Z6)
+	HEAD(7, Z23, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAIL(Z2, Z3, Z0, Z1, Z5)
+	HEAD(8, Z24, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAIL(Z1, Z2, Z3, Z0, Z4)
+	HEAD(9, Z25, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAIL(Z0, Z1, Z2, Z3, Z7)
+	HEAD(10, Z26, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAIL(Z3, Z0, Z1, Z2, Z6)
+	HEAD(11, Z27, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAIL(Z2, Z3, Z0, Z1, Z5)
+	HEADS(12, Z28, Z16, Z17, Z25, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAILS(Z16, Z30, Z1, Z2, Z3, Z0, Z4)
+	HEADS(13, Z29, Z17, Z18, Z26, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAILS(Z17, Z31, Z0, Z1, Z2, Z3, Z7)
+	HEADS(14, Z30, Z18, Z19, Z27, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAILS(Z18, Z16, Z3, Z0, Z1, Z2, Z6)
+	HEADS(15, Z31, Z19, Z20, Z28, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAILS(Z19, Z17, Z2, Z3, Z0, Z1, Z5)
+	HEADS(16, Z16, Z20, Z21, Z29, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAILS(Z20, Z18, Z1, Z2, Z3, Z0, Z4)
+	HEADS(17, Z17, Z21, Z22, Z30, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAILS(Z21, Z19, Z0, Z1, Z2, Z3, Z7)
+	HEADS(18, Z18, Z22, Z23, Z31, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAILS(Z22, Z20, Z3, Z0, Z1, Z2, Z6)
+	HEADS(19, Z19, Z23, Z24, Z16, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAILS(Z23, Z21, Z2, Z3, Z0, Z1, Z5)
+	HEADS(20, Z20, Z24, Z25, Z17, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAILS(Z24, Z22, Z1, Z2, Z3, Z0, Z4)
+	HEADS(21, Z21, Z25, Z26, Z18, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAILS(Z25, Z23, Z0, Z1, Z2, Z3, Z7)
+	HEADS(22, Z22, Z26, Z27, Z19, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAILS(Z26, Z24, Z3, Z0, Z1, Z2, Z6)
+	HEADS(23, Z23, Z27, Z28, Z20, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAILS(Z27, Z25, Z2, Z3, Z0, Z1, Z5)
+	HEADS(24, Z24, Z28, Z29, Z21, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAILS(Z28, Z26, Z1, Z2, Z3, Z0, Z4)
+	HEADS(25, Z25, Z29, Z30, Z22, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAILS(Z29, Z27, Z0, Z1, Z2, Z3, Z7)
+	HEADS(26, Z26, Z30, Z31, Z23, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAILS(Z30, Z28, Z3, Z0, Z1, Z2, Z6)
+	HEADS(27, Z27, Z31, Z16, Z24, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAILS(Z31, Z29, Z2, Z3, Z0, Z1, Z5)
+	HEADS(28, Z28, Z16, Z17, Z25, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAILS(Z16, Z30, Z1, Z2, Z3, Z0, Z4)
+	HEADS(29, Z29, Z17, Z18, Z26, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAILS(Z17, Z31, Z0, Z1, Z2, Z3, Z7)
+	HEADS(30, Z30, Z18, Z19, Z27, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAILS(Z18, Z16, Z3, Z0, Z1, Z2, Z6)
+	HEADS(31, Z31, Z19, Z20, Z28, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAILS(Z19, Z17, Z2, Z3, Z0, Z1, Z5)
+	HEADS(32, Z16, Z20, Z21, Z29, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAILS(Z20, Z18, Z1, Z2, Z3, Z0, Z4)
+	HEADS(33, Z17, Z21, Z22, Z30, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAILS(Z21, Z19, Z0, Z1, Z2, Z3, Z7)
+	HEADS(34, Z18, Z22, Z23, Z31, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAILS(Z22, Z20, Z3, Z0, Z1, Z2, Z6)
+	HEADS(35, Z19, Z23, Z24, Z16, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAILS(Z23, Z21, Z2, Z3, Z0, Z1, Z5)
+	HEADS(36, Z20, Z24, Z25, Z17, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAILS(Z24, Z22, Z1, Z2, Z3, Z0, Z4)
+	HEADS(37, Z21, Z25, Z26, Z18, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAILS(Z25, Z23, Z0, Z1, Z2, Z3, Z7)
+	HEADS(38, Z22, Z26, Z27, Z19, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAILS(Z26, Z24, Z3, Z0, Z1, Z2, Z6)
+	HEADS(39, Z23, Z27, Z28, Z20, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAILS(Z27, Z25, Z2, Z3, Z0, Z1, Z5)
+	HEADS(40, Z24, Z28, Z29, Z21, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAILS(Z28, Z26, Z1, Z2, Z3, Z0, Z4)
+	HEADS(41, Z25, Z29, Z30, Z22, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAILS(Z29, Z27, Z0, Z1, Z2, Z3, Z7)
+	HEADS(42, Z26, Z30, Z31, Z23, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAILS(Z30, Z28, Z3, Z0, Z1, Z2, Z6)
+	HEADS(43, Z27, Z31, Z16, Z24, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAILS(Z31, Z29, Z2, Z3, Z0, Z1, Z5)
+	HEADS(44, Z28, Z16, Z17, Z25, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAILS(Z16, Z30, Z1, Z2, Z3, Z0, Z4)
+	HEADS(45, Z29, Z17, Z18, Z26, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAILS(Z17, Z31, Z0, Z1, Z2, Z3, Z7)
+	HEADS(46, Z30, Z18, Z19, Z27, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAILS(Z18, Z16, Z3, Z0, Z1, Z2, Z6)
+	HEADS(47, Z31, Z19, Z20, Z28, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAILS(Z19, Z17, Z2, Z3, Z0, Z1, Z5)
+	HEADS(48, Z16, Z20, Z21, Z29, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAILS(Z20, Z18, Z1, Z2, Z3, Z0, Z4)
+	HEADS(49, Z17, Z21, Z22, Z30, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAILS(Z21, Z19, Z0, Z1, Z2, Z3, Z7)
+	HEADS(50, Z18, Z22, Z23, Z31, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAILS(Z22, Z20, Z3, Z0, Z1, Z2, Z6)
+	HEADS(51, Z19, Z23, Z24, Z16, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAILS(Z23, Z21, Z2, Z3, Z0, Z1, Z5)
+	HEADS(52, Z20, Z24, Z25, Z17, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAILS(Z24, Z22, Z1, Z2, Z3, Z0, Z4)
+	HEADS(53, Z21, Z25, Z26, Z18, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAILS(Z25, Z23, Z0, Z1, Z2, Z3, Z7)
+	HEADS(54, Z22, Z26, Z27, Z19, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAILS(Z26, Z24, Z3, Z0, Z1, Z2, Z6)
+	HEADS(55, Z23, Z27, Z28, Z20, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAILS(Z27, Z25, Z2, Z3, Z0, Z1, Z5)
+	HEADS(56, Z24, Z28, Z29, Z21, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAILS(Z28, Z26, Z1, Z2, Z3, Z0, Z4)
+	HEADS(57, Z25, Z29, Z30, Z22, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAILS(Z29, Z27, Z0, Z1, Z2, Z3, Z7)
+	HEADS(58, Z26, Z30, Z31, Z23, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAILS(Z30, Z28, Z3, Z0, Z1, Z2, Z6)
+	HEADS(59, Z27, Z31, Z16, Z24, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAILS(Z31, Z29, Z2, Z3, Z0, Z1, Z5)
+	HEAD(60, Z28, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	TAIL(Z1, Z2, Z3, Z0, Z4)
+	HEAD(61, Z29, Z3, Z0, Z1, Z2, Z7, Z4, Z5, Z6)
+	TAIL(Z0, Z1, Z2, Z3, Z7)
+	HEAD(62, Z30, Z2, Z3, Z0, Z1, Z6, Z7, Z4, Z5)
+	TAIL(Z3, Z0, Z1, Z2, Z6)
+	HEAD(63, Z31, Z1, Z2, Z3, Z0, Z5, Z6, Z7, Z4)
+	TAIL(Z2, Z3, Z0, Z1, Z5)
+	TAIL(Z1, Z2, Z3, Z0, Z4)
 	VPADDD (DI), Z0, Z0
 	VMOVDQU32 Z0, (DI)
 	VPADDD 64(DI), Z1, Z1
