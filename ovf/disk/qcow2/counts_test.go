@@ -10,6 +10,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/qcow2"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // dotted has a byte in every 64 KiB, so that every cluster counts and little is
@@ -27,9 +28,7 @@ func (dotted) ReadAt(p []byte, off int64) (int, error) {
 // TestManyBlocksOfCounts: an image of more than the 4 GiB that two blocks of
 // reference counts tell of.
 func TestManyBlocksOfCounts(t *testing.T) {
-	if os.Getenv("CIMIMOVE_E2E") != "1" {
-		t.Skip("writes 320 MiB; runs where CIMIMOVE_E2E is 1")
-	}
+	ovftest.Slow(t)
 	qemu := disktest.Tool(t, "qemu-img")
 	path := filepath.Join(t.TempDir(), "disk.qcow2")
 	f, err := os.Create(path)
