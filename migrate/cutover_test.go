@@ -276,6 +276,38 @@ func TestSourceResists(t *testing.T) {
 	}
 }
 
+// TestCopyThatRuns: a source is not started again beside its copy, which runs and
+// cannot be deleted.
+func TestCopyThatRuns(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.inProcess(), b.inProcess()
+	from, to := newPowered(src.Provider), newPowered(dst.Provider)
+	to.snapshots = true
+	refuse := false
+	src.Provider, dst.Provider = from, undeletable{to, &refuse}
+	e := newEngine(t, src, dst)
+	rep, err := move(t, e, migrate.Options{Source: src, Destination: dst, PowerOn: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range rep.Findings {
+		if f.ID == migrate.RuleStart {
+			t.Errorf("a System that runs: %+v", f)
+		}
+	}
+	refuse = true
+	_, err = e.Rollback(t.Context(), rep.Run)
+	if err == nil || !strings.Contains(err.Error(), "stays stopped") || from.running() {
+		t.Errorf("the source runs (%v) beside its copy: %v", from.running(), err)
+	}
+	refuse = false
+	if _, err = e.Rollback(t.Context(), rep.Run); err != nil || !from.running() || len(b.systems()) != 0 {
+		t.Errorf("%v: the source runs: %v; the destination holds %v", err, from.running(), b.systems())
+	}
+}
+
 // TestSourceRanAgain: a run is not gone on with when its machines were started
 // in between: what was copied is out of date (AC-01).
 func TestSourceRanAgain(t *testing.T) {

@@ -42,6 +42,9 @@ func (r *run) start(ctx context.Context) error {
 	if err != nil {
 		return at(StepStart, Destination, r.Name, err)
 	}
+	if s.State == cimi.StateStarted || s.State == cimi.StateStarting { // before the run was interrupted
+		return r.end(ctx, StepStart, journal.Ended, startNotes{Started: []string{in.System}})
+	}
 	if s.Operation(cimi.ActionStart) == nil {
 		r.findings = append(r.findings, ovf.Finding{ID: RuleStart, Severity: ovf.Warning, Object: r.Name, Message: "the destination offers no start of it"})
 		return r.end(ctx, StepStart, journal.Ended, startNotes{})

@@ -17,12 +17,14 @@ import (
 // needs nothing but the journal, and can be called again.
 func (r *run) undo(ctx context.Context) error {
 	var errs []error
+	left := false // something at the destination that can run
 	if st := r.steps[StepImport]; st != nil && st.State != journal.Undone && st.State != journal.Dropped {
 		var in importNotes
 		if err := r.notes(StepImport, &in); err != nil {
 			return err
 		}
 		if err := r.abandon(ctx, &in); err != nil {
+			left = true
 			errs = append(errs, at("", Destination, r.Name, err))
 		} else if err := r.forgetArrivals(ctx); err != nil {
 			errs = append(errs, at("", Destination, r.Name, err))
@@ -35,9 +37,14 @@ func (r *run) undo(ctx context.Context) error {
 	}
 	_ = r.leaveSnapshot(ctx)
 	if err := r.unmake(ctx, func(string, made) bool { return true }); err != nil {
+		left = true
 		errs = append(errs, err)
 	}
 	if st := r.steps[StepQuiesce]; st != nil && st.State != journal.Undone {
+		if left && r.copyMayRun() {
+			return errors.Join(append(errs, &Error{Side: Source, Object: r.System, Err: errors.New("stays stopped, as its copy may run and could not be removed"),
+				Advice: "stop or delete " + r.Name + " at the destination, then roll back again"})...)
+		}
 		var n quiesceNotes
 		var f finishNotes
 		if err := errors.Join(r.notes(StepQuiesce, &n), r.notes(StepFinish, &f)); err != nil {
@@ -56,6 +63,15 @@ func (r *run) undo(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// copyMayRun says whether the destination was asked to start what it holds.
+func (r *run) copyMayRun() bool {
+	if r.begun(StepStart) {
+		return r.PowerOn
+	}
+	var n startNotes
+	return r.notes(StepStart, &n) != nil || len(n.Started) > 0
 }
 
 // startAgain starts a machine that the run has stopped. One that is still
