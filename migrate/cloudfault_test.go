@@ -140,6 +140,7 @@ func TestOneProcessAtATime(t *testing.T) {
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
 	src, dst := a.inProcess(), b.remote()
+	src.Location = "here"
 	e := newEngine(t, src, dst)
 	var checked atomic.Bool
 	e.Journal.AfterWrite(func(what string) {
@@ -168,6 +169,15 @@ func TestOneProcessAtATime(t *testing.T) {
 		}
 		if _, err := second.Start(context.Background(), plan); !errors.Is(err, journal.ErrLocked) || strings.Contains(err.Error(), "\x1f") {
 			t.Errorf("second run of one System: %v", err)
+		}
+		named := src
+		named.Name = "@old"
+		if plan, err = migrate.NewPlan(context.Background(), migrate.Options{Source: named, Destination: dst, System: "shop", Name: "again"}); err != nil {
+			t.Error(err)
+			return
+		}
+		if _, err := second.Start(context.Background(), plan); !errors.Is(err, journal.ErrLocked) {
+			t.Errorf("second run of one System, whose cloud is called otherwise: %v", err)
 		}
 	})
 	if _, err := move(t, e, migrate.Options{Source: src, Destination: dst}); err != nil || !checked.Load() {

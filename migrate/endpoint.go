@@ -12,6 +12,9 @@ import (
 type Endpoint struct {
 	// Name is what the user called it; it goes to journal and reports.
 	Name string
+	// Location is the same whatever the user calls the cloud, so that two runs
+	// never move one System; empty where there is nothing but Name.
+	Location string
 	// URL of the Cloud Entry Point, empty for a cloud in this process.
 	URL      string
 	Provider cimi.Provider

@@ -14,8 +14,10 @@ import (
 // process that made it. It holds no secrets: of properties only the keys, as
 // nobody knows which values are passwords.
 type record struct {
-	Version      int               `json:"version"`
-	SystemID     string            `json:"systemId"`
+	Version  int    `json:"version"`
+	SystemID string `json:"systemId"`
+	// Location is that of the source; records of before have none.
+	Location     string            `json:"location,omitempty"`
 	System       string            `json:"system"`
 	Name         string            `json:"name"`
 	Via          Via               `json:"via"`
@@ -60,7 +62,7 @@ func (p *Plan) record() record {
 	if len(o.Hooks) > 0 {
 		doc = json.RawMessage(plain(p))
 	}
-	return record{Version: recordVersion, SystemID: p.ID, System: p.System, Name: p.Name, Via: p.Via, Verify: o.Verify,
+	return record{Version: recordVersion, SystemID: p.ID, Location: p.src.Location, System: p.System, Name: p.Name, Via: p.Via, Verify: o.Verify,
 		IfExists: o.IfExists, OnFailure: o.OnFailure, MAC: o.MAC, Nets: o.Nets, Storage: o.Storage, Controllers: o.Controllers,
 		PropertyKeys: slices.Sorted(maps.Keys(o.Properties)), Config: o.Configuration, PowerOn: o.PowerOn, Quiesce: o.Quiesce, SourceAfter: o.SourceAfter,
 		Stage: p.Stage, Relay: o.Relay, Before: p.before, Shape: p.shape, Findings: p.Findings, Bytes: p.Bytes, ParallelDisks: p.ParallelDisks, Chunk: p.Resume.ChunkBytes,

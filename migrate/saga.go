@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,7 +53,7 @@ func (e *Engine) StartItem(ctx context.Context, p *Plan, item *journal.Item) (*R
 	if p.Skip {
 		return e.skip(ctx, p, rec, item)
 	}
-	guard, err := e.Journal.Lock(systemLock(p.Source, p.ID))
+	guard, err := e.Journal.Lock(rec.systemLock(p.Source))
 	if errors.Is(err, journal.ErrLocked) {
 		err = journal.ErrLocked // the name of the lock is for no reader
 	}
@@ -70,7 +71,11 @@ func (e *Engine) StartItem(ctx context.Context, p *Plan, item *journal.Item) (*R
 	return r.drive(ctx)
 }
 
-func systemLock(source, id string) string { return "system\x1f" + source + "\x1f" + id }
+// systemLock is held by who moves the System; source is what the user calls its
+// cloud.
+func (r record) systemLock(source string) string {
+	return "system\x1f" + cmp.Or(r.Location, source) + "\x1f" + r.SystemID
+}
 
 func (e *Engine) skip(ctx context.Context, p *Plan, rec record, item *journal.Item) (*Report, error) {
 	id, err := e.Journal.Create(ctx, journal.Run{State: journal.Skipped, System: p.System, Source: p.Source, Destination: p.Destination,

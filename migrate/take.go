@@ -54,7 +54,7 @@ func (e *Engine) takeAny(ctx context.Context, id string) (*run, *journal.Run, er
 		rec.Relay = e.Relay
 	}
 	r := &run{record: rec, engine: e, id: id, steps: map[Step]*journal.Step{}}
-	if err := r.lock(systemLock(row.Source, rec.SystemID)); err != nil {
+	if err := r.lock(rec.systemLock(row.Source)); err != nil {
 		return nil, nil, err
 	}
 	ok := false

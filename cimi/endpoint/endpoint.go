@@ -42,6 +42,28 @@ type Endpoint struct {
 	Insecure bool
 }
 
+// Location is the same for one cloud whatever it is called: by a name, through a
+// link, with other options behind the question mark.
+func (e Endpoint) Location() string {
+	if e.Kind == Local {
+		dir, err := filepath.EvalSymlinks(e.Dir)
+		if err != nil { // it is not there yet
+			dir = e.Dir
+		}
+		return "local:" + dir
+	}
+	at, _, _ := strings.Cut(e.URL, "?")
+	if u, err := url.Parse(at); err == nil && u.Host != "" {
+		u.Host = strings.ToLower(u.Host)
+		at = u.String()
+	}
+	at = strings.TrimRight(at, "/")
+	if e.Kind == Libvirt {
+		return "libvirt:" + at
+	}
+	return at
+}
+
 // ErrUserInfo: credentials stood in a URL, where process lists and logs show them.
 var ErrUserInfo = errors.New("user name or password in a URL; use CIMIMOVE_SOURCE_USER and CIMIMOVE_SOURCE_PASSWORD (or CIMIMOVE_DESTINATION_…), --source-password-file, or a named endpoint (@name)")
 

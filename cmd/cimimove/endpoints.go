@@ -81,7 +81,7 @@ func (c *call) cloud(ctx context.Context, name string, side endpoint.Side) (migr
 	if err != nil {
 		return migrate.Endpoint{}, err
 	}
-	e := migrate.Endpoint{Name: o.Name, Provider: o.Provider, Limits: migrate.EndpointLimits{Bandwidth: o.Bandwidth, Transfers: o.Transfers, Disks: o.Disks},
+	e := migrate.Endpoint{Name: o.Name, Location: o.Location(), Provider: o.Provider, Limits: migrate.EndpointLimits{Bandwidth: o.Bandwidth, Transfers: o.Transfers, Disks: o.Disks},
 		Insecure: (o.Insecure || c.Bool("insecure")) && strings.HasPrefix(o.URL, "https:")}
 	switch {
 	case o.Kind == endpoint.CIMI:
