@@ -112,7 +112,7 @@ func withPage(cloud http.Handler, page http.Handler) http.Handler {
 		}
 		answer := &statusOnly{header: http.Header{}}
 		cloud.ServeHTTP(answer, ask)
-		if answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden {
+		if answer.status != http.StatusOK { // also where it could not be found out
 			if v := answer.header.Get("WWW-Authenticate"); v != "" {
 				w.Header().Set("WWW-Authenticate", v)
 			}
