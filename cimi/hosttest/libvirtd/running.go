@@ -62,10 +62,22 @@ func Halt(t testing.TB, domain, folder string) (halt func() (then func(syscall.S
 // Idle wants a domain that runs to have no job, checkpoint or snapshot.
 func Idle(t testing.TB, domain string) {
 	t.Helper()
+	NoJob(t, domain)
+	Clean(t, domain)
+}
+
+// NoJob wants a domain that runs to have no job.
+func NoJob(t testing.TB, domain string) {
+	t.Helper()
 	if out := Virsh(t, "domjobinfo", domain); !strings.Contains(out, "None") {
 		t.Errorf("domain %s has a job: %s", domain, out)
 	}
-	Clean(t, domain)
+}
+
+// Checkpoints are the names of those that a domain has.
+func Checkpoints(t testing.TB, domain string) []string {
+	t.Helper()
+	return strings.Fields(Virsh(t, "checkpoint-list", domain, "--name"))
 }
 
 // Clean wants a domain to have no checkpoint or snapshot.
