@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/cert"
@@ -202,6 +204,47 @@ func TestAC18ChunksAndCompressionWritten(t *testing.T) {
 					if f.ChunkSize > 0 || f.Compressed() {
 						t.Errorf("%+v", f)
 					}
+				}
+			})
+		}
+	}
+}
+
+// TestWideDescriptor: room that is left behind a descriptor in UTF-16 is filled
+// with white space in UTF-16.
+func TestWideDescriptor(t *testing.T) {
+	spec := ovftest.Spec{Files: []ovftest.File{{Href: "b.vmdk", Content: image(t, 2, 1<<20), Disk: true, Capacity: 1 << 20}}, NoManifest: true}
+	for name, order := range map[string]binary.ByteOrder{"little": binary.LittleEndian, "big": binary.BigEndian} {
+		for _, mark := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, mark), func(t *testing.T) {
+				encoding := map[string]string{"little": "UTF-16LE", "big": "UTF-16BE"}[name]
+				start := ""
+				if mark {
+					encoding, start = "UTF-16", "\ufeff"
+				}
+				text := start + strings.Replace(string(spec.Descriptor(t)), "UTF-8", encoding, 1)
+				var wide bytes.Buffer
+				if err := binary.Write(&wide, order, utf16.Encode([]rune(text))); err != nil {
+					t.Fatal(err)
+				}
+				dir := t.TempDir()
+				for name, b := range map[string][]byte{"app.ovf": wide.Bytes(), "b.vmdk": spec.Files[0].Content} {
+					if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				p, err := files.Open(t.Context(), dir, files.OpenOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer p.Close()
+				out := filepath.Join(t.TempDir(), "out.ova")
+				if _, err := convert.Package(t.Context(), p, out, convert.Options{DiskFormat: disk.QCOW2}); err != nil {
+					t.Fatal(err)
+				}
+				written := open(t, out)
+				if b := written.Envelope().Bytes(); len(b) <= wide.Len() || len(b)%2 != 0 {
+					t.Errorf("the descriptor has %d bytes, it had %d: nothing was padded", len(b), wide.Len())
 				}
 			})
 		}

@@ -101,7 +101,7 @@ func (b *block) sum() {
 }
 
 // padDescriptor fills a descriptor with blanks after </Envelope> to size
-// bytes, a line feed last; XML allows white space there.
+// bytes, a line feed last, in its own encoding; XML allows white space there.
 func padDescriptor(b []byte, size int64) ([]byte, error) {
 	n := size - int64(len(b))
 	if n < 0 {
@@ -110,9 +110,24 @@ func padDescriptor(b []byte, size int64) ([]byte, error) {
 	if n == 0 {
 		return b, nil
 	}
-	out := append(bytes.Clone(b), bytes.Repeat([]byte{' '}, int(n))...)
-	out[len(out)-1] = '\n'
-	return out, nil
+	blank, feed := []byte(" "), []byte("\n")
+	if wide, high := utf16(b); wide && high {
+		blank, feed = []byte("\x00 "), []byte("\x00\n")
+	} else if wide {
+		blank, feed = []byte(" \x00"), []byte("\n\x00")
+	}
+	if n%int64(len(blank)) != 0 {
+		return nil, fmt.Errorf("descriptor in UTF-16 has %d bytes, %d were reserved, expected an even number", len(b), size)
+	}
+	out := append(bytes.Clone(b), bytes.Repeat(blank, int(n)/len(blank)-1)...)
+	return append(out, feed...), nil
+}
+
+// utf16 tells from the first bytes whether a document has two bytes a character
+// (XML 1.0 appendix F), and whether the high one comes first.
+func utf16(b []byte) (wide, high bool) {
+	high = bytes.HasPrefix(b, []byte{0xFE, 0xFF}) || bytes.HasPrefix(b, []byte{0, '<'})
+	return high || bytes.HasPrefix(b, []byte{0xFF, 0xFE}) || bytes.HasPrefix(b, []byte{'<', 0}), high
 }
 
 // epoch is the time of members when nobody gives one, so that nothing depends on the clock.
