@@ -305,24 +305,36 @@ func (h *Host) settle(ctx context.Context, at site, e *ledger.Entry, m *machine)
 }
 
 // define defines a machine's domain: under the machine's name where that is
-// free, else with part of its id.
+// free, else with part of its id. Names are those of the whole libvirtd: another
+// client may take one between the look and the definition.
 func (h *Host) define(ctx context.Context, at site, m *machine) error {
 	return h.conn.call(ctx, func(l *lv.Libvirt) error {
-		name := domainName(m.Name)
 		id, err := domainUUID(m.ID)
 		if err != nil {
 			return err
 		}
-		if old, err := l.DomainLookupByUUID(id); err == nil {
-			name = old.Name
-		} else if _, err := l.DomainLookupByName(name); err == nil {
-			name += "-" + m.ID[:8]
-		}
-		b, err := at.domain(m, name)
-		if err != nil {
+		defineAs := func(name string) error {
+			b, err := at.domain(m, name)
+			if err == nil {
+				_, err = l.DomainDefineXML(string(b))
+			}
 			return err
 		}
-		_, err = l.DomainDefineXML(string(b))
+		taken := func(name string) bool {
+			d, err := l.DomainLookupByName(name)
+			return err == nil && d.UUID != id
+		}
+		if old, err := l.DomainLookupByUUID(id); err == nil {
+			return defineAs(old.Name)
+		}
+		name := domainName(m.Name)
+		other := name + "-" + m.ID[:8]
+		if taken(name) {
+			return defineAs(other)
+		}
+		if err = defineAs(name); err != nil && taken(name) {
+			err = defineAs(other)
+		}
 		return err
 	})
 }
