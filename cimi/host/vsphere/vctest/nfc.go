@@ -136,6 +136,13 @@ func (v *VCenter) At(bytes int64, f func()) {
 	v.at, v.when = v.taken+bytes, f
 }
 
+// AtSent calls f once, when that many more bytes of files have been sent.
+func (v *VCenter) AtSent(bytes int64, f func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.sentAt, v.whenSent = v.given+bytes, f
+}
+
 // counted counts what arrives.
 type counted struct {
 	io.Reader
@@ -206,7 +213,14 @@ func (s sending) Write(p []byte) (int, error) {
 	n, err := s.ResponseWriter.Write(p)
 	s.v.mu.Lock()
 	s.v.given += int64(n)
+	var f func()
+	if s.v.given >= s.v.sentAt {
+		f, s.v.whenSent = s.v.whenSent, nil
+	}
 	s.v.mu.Unlock()
+	if f != nil {
+		f()
+	}
 	return n, err
 }
 

@@ -94,6 +94,8 @@ type VCenter struct {
 	given     int64             // bytes of files that were sent
 	at        int64             // how many of them when is called after
 	when      func()
+	sentAt    int64 // of those that were given when whenSent is called
+	whenSent  func()
 	endNow    bool
 	silent    bool                                        // makes no descriptors
 	told      string                                      // the thumbprint that leases tell, where it is another one
