@@ -56,8 +56,8 @@ func format(img disk.Image, opts disk.EncodeOptions) (*blocks.Format, error) {
 		return nil, unsupported("", "a virtual size of %d bytes, above 16 TiB", size)
 	}
 	first := (writtenAlign + n*4 + writtenAlign - 1) &^ (writtenAlign - 1)
-	return &blocks.Format{Block: writtenBlock, First: first, Fixed: kind == kindFixed, Front: func(table []uint32) ([]byte, error) {
-		b := make([]byte, first)
+	return &blocks.Format{Block: writtenBlock, First: first, Fixed: kind == kindFixed, Front: func(table []uint32, put blocks.Put) error {
+		b := make([]byte, writtenAlign)
 		le := binary.LittleEndian
 		copy(b, text)
 		le.PutUint32(b[64:], signature)
@@ -71,22 +71,28 @@ func format(img disk.Image, opts disk.EncodeOptions) (*blocks.Format, error) {
 		le.PutUint32(b[atBlock:], writtenBlock)
 		le.PutUint32(b[atBlocks:], uint32(n))
 		used := uint32(0)
-		for i, k := range table {
-			if k == 0 {
-				le.PutUint32(b[writtenAlign+4*i:], entryFree)
-				continue
+		for _, k := range table {
+			if k != 0 {
+				used++
 			}
-			used++
-			le.PutUint32(b[writtenAlign+4*i:], k-1)
 		}
 		le.PutUint32(b[atUsed:], used)
 		for _, at := range []int{atID, atModified} {
 			id, err := uuid.NewRandom()
 			if err != nil {
-				return nil, err
+				return err
 			}
 			copy(b[at:], id[:])
 		}
-		return b, nil
+		if err := put(b, 0); err != nil {
+			return err
+		}
+		return blocks.PutTable(put, writtenAlign, int(n), 4, func(i int, b []byte) {
+			if table[i] == 0 {
+				le.PutUint32(b, entryFree)
+			} else {
+				le.PutUint32(b, table[i]-1)
+			}
+		})
 	}}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -152,8 +153,8 @@ func (w *written) format() *blocks.Format {
 		bitmap[i] = 0xff
 	}
 	f := &blocks.Format{Block: writtenBlock, First: first, Prefix: bitmap, Align: writtenAlign, Tail: w.footer()}
-	f.Front = func(table []uint32) ([]byte, error) {
-		b := make([]byte, first)
+	f.Front = func(table []uint32, put blocks.Put) error {
+		b := make([]byte, tableAt)
 		copy(b, f.Tail)
 		be := binary.BigEndian
 		h := b[footerLen : footerLen+headerLen]
@@ -164,15 +165,16 @@ func (w *written) format() *blocks.Format {
 		be.PutUint32(h[28:], uint32(n))
 		be.PutUint32(h[32:], writtenBlock)
 		be.PutUint32(h[36:], checksum(h, 36))
-		for i := int64(tableAt); i < first; i++ {
-			b[i] = 0xff
+		if err := put(b, 0); err != nil {
+			return err
 		}
-		for i, k := range table {
-			if k != 0 {
-				be.PutUint32(b[tableAt+4*i:], uint32((f.Content(k-1)-int64(len(bitmap)))/sector))
+		return blocks.PutTable(put, tableAt, int(first-tableAt)/4, 4, func(i int, b []byte) {
+			at := uint32(math.MaxUint32)
+			if i < len(table) && table[i] != 0 {
+				at = uint32((f.Content(table[i]-1) - int64(len(bitmap))) / sector)
 			}
-		}
-		return b, nil
+			be.PutUint32(b, at)
+		})
 	}
 	return f
 }

@@ -24,6 +24,9 @@ const (
 	metadataLen = mib
 	tableAt     = 3 * mib
 
+	// writtenItems is room for the values of all items of metadata.
+	writtenItems = 64
+
 	writtenSector = 512
 	// writtenPhysical is the sector size that guests are told the disk has
 	// inside, the usual one today.
@@ -72,26 +75,34 @@ func format(img disk.Image, opts disk.EncodeOptions) (*blocks.Format, error) {
 	entries := max(1, n+(n-1)/chunk)
 	tableLen := (entries*8 + mib - 1) &^ (mib - 1)
 	f := &blocks.Format{Block: meta.block, First: tableAt + tableLen, Fixed: fixed}
-	f.Front = func(table []uint32) ([]byte, error) {
-		b := make([]byte, f.First)
+	f.Front = func(table []uint32, put blocks.Put) error {
+		head := make([]byte, region2At+regionLen)
 		le := binary.LittleEndian
-		copy(b, signature)
+		copy(head, signature)
 		for i, u := range utf16.Encode([]rune(creator)) {
-			le.PutUint16(b[8+2*i:], u)
+			le.PutUint16(head[8+2*i:], u)
 		}
-		if err := putHeaders(b); err != nil {
-			return nil, err
+		if err := putHeaders(head); err != nil {
+			return err
 		}
-		putRegions(b, tableLen)
-		if err := meta.put(b[metadataAt:]); err != nil {
-			return nil, err
+		putRegions(head, tableLen)
+		if err := put(head, 0); err != nil {
+			return err
 		}
-		for i, k := range table {
-			if k != 0 {
-				le.PutUint64(b[tableAt+8*(int64(i)+int64(i)/chunk):], uint64(f.Content(k-1))|fullyPresent)
+		region := make([]byte, metadataTable+writtenItems)
+		if err := meta.put(region); err != nil {
+			return err
+		}
+		if err := put(region, metadataAt); err != nil {
+			return err
+		}
+		// The entry behind those of each chunk is its bitmap's, of which there is none.
+		return blocks.PutTable(put, tableAt, int(entries), 8, func(e int, b []byte) {
+			i := int64(e) - int64(e)/(chunk+1)
+			if int64(e)%(chunk+1) != chunk && i < n && table[i] != 0 {
+				le.PutUint64(b, uint64(f.Content(table[i]-1))|fullyPresent)
 			}
-		}
-		return b, nil
+		})
 	}
 	return f, nil
 }
@@ -151,7 +162,7 @@ func putRegions(b []byte, tableLen int64) {
 	}
 }
 
-// put writes the metadata region.
+// put writes the metadata region into b, of which the values take writtenItems.
 func (m *metadata) put(b []byte) error {
 	le := binary.LittleEndian
 	identity, err := newGUID()

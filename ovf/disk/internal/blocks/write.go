@@ -19,10 +19,34 @@ type Format struct {
 	// padding comes before the prefix.
 	Align int64
 	Fixed bool // every block is there
-	// Front is everything before First, for the table in which entry i is k+1
+	// Front puts what is before First, for the table in which entry i is k+1
 	// where block i is the k-th that is there, 0 where it is not.
-	Front func(table []uint32) ([]byte, error)
+	Front func(table []uint32, put Put) error
 	Tail  []byte
+}
+
+// Put takes bytes of a front, ascending, and keeps none of them. What is between
+// them is zeros.
+type Put = func(p []byte, off int64) error
+
+// PutTable puts n entries of width bytes each from off on, as entry fills them,
+// which gets zeros. It holds few of them at a time: a disk may have millions.
+func PutTable(put Put, off int64, n, width int, entry func(i int, b []byte)) error {
+	const piece = 8 << 10 // entries
+	room := make([]byte, min(n, piece)*width)
+	for i := 0; i < n; {
+		b := room[:min(n-i, piece)*width]
+		clear(b)
+		for at := 0; at < len(b); at += width {
+			entry(i, b[at:at+width])
+			i++
+		}
+		if err := put(b, off); err != nil {
+			return err
+		}
+		off += int64(len(b))
+	}
+	return nil
 }
 
 // stride is what a block takes, padding and prefix included.
@@ -69,15 +93,12 @@ func (f *Format) Write(ctx context.Context, img disk.Image, file disk.File, opts
 	if err != nil {
 		return res, err
 	}
-	front, err := f.Front(table)
-	if err != nil {
-		return res, err
-	}
 	res.StreamBytes = f.First + int64(used)*f.stride() + int64(len(f.Tail))
 	if err := file.Truncate(res.StreamBytes); err != nil {
 		return res, err
 	}
-	if err := disk.WriteData(file, front, 0); err != nil {
+	err = f.Front(table, func(p []byte, off int64) error { return disk.WriteData(file, p, off) })
+	if err != nil {
 		return res, err
 	}
 	if !disk.IsZero(f.Prefix) {
@@ -115,12 +136,12 @@ func (f *Format) Encode(ctx context.Context, img disk.Image, w io.Writer, opts d
 			}
 		}
 	}
-	front, err := f.Front(table)
-	if err != nil {
-		return res, err
-	}
 	out := &forward{w: w, zeros: make([]byte, 256<<10)}
-	if err := out.write(front, 0); err != nil {
+	err := f.Front(table, out.write)
+	if err == nil {
+		err = out.write(nil, f.First)
+	}
+	if err != nil {
 		return res, err
 	}
 	// Prefixes are written as the stream comes by them.
