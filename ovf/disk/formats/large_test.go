@@ -62,7 +62,7 @@ func largeSparse(t *testing.T, size int64) {
 	}
 
 	qemu := disktest.Tool(t, "qemu-img")
-	if os.Getenv("CIMIMOVE_E2E") == "1" { // qemu-img looks at each grain
+	if size < 1<<40 || os.Getenv("CIMIMOVE_E2E") == "1" { // qemu-img looks at each grain, of 2 TiB for minutes
 		disktest.Run(t, qemu, "check", "-f", "vmdk", image.Name())
 		disktest.Run(t, qemu, "compare", "-f", "raw", "-F", "vmdk", source, image.Name())
 	}

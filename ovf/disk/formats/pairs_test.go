@@ -238,6 +238,9 @@ func TestReadsWhatOracleWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for pattern, content := range disktest.Telling() {
+				if name == "vhd, fixed" && len(content) == 0 {
+					continue // qemu-img cannot end it: it opens no such disk
+				}
 				var args []string
 				if c.options != "" {
 					args = []string{"-o", c.options}

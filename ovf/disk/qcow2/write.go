@@ -126,7 +126,7 @@ func (w *writer) finish() error {
 		return err
 	}
 	be := binary.BigEndian
-	table := make([]byte, max(1, (len(w.l1)*8+writtenCluster-1)/writtenCluster)*writtenCluster)
+	table := make([]byte, (len(w.l1)*8+writtenCluster-1)/writtenCluster*writtenCluster) // none for a disk of nothing
 	for i, e := range w.l1 {
 		be.PutUint64(table[8*i:], e)
 	}
