@@ -129,6 +129,9 @@ func (e *editor) memory(h ovf.VirtualHardware, want int64, object string) error 
 	}
 	quantity, unit := inUnit(want-rest, items[0].AllocationUnits)
 	if unit != items[0].AllocationUnits {
+		if err := e.keepUnits(h, items[0]); err != nil {
+			return err
+		}
 		if err := e.setField(h, items[0], "AllocationUnits", unit); err != nil {
 			return err
 		}
@@ -136,19 +139,41 @@ func (e *editor) memory(h ovf.VirtualHardware, want int64, object string) error 
 	return e.setField(h, items[0], "VirtualQuantity", quantity)
 }
 
+// keepUnits has the range markers of a memory Item that count in its unit say so
+// themselves, before it gets another one (DSP0243 8.4: a marker overrides only
+// what it names).
+func (e *editor) keepUnits(h ovf.VirtualHardware, it ovf.Item) error {
+	unit := it.AllocationUnits
+	if unit == "" {
+		unit = megabytes
+	}
+	for _, x := range h.Items() {
+		if x.Bound == "" || x.InstanceID != it.InstanceID || x.AllocationUnits != "" || !x.In(e.config) {
+			continue
+		}
+		if err := setFieldOf(x.Node(), spaceOf(x), "AllocationUnits", []string{unit}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// megabytes is the unit of memory where none is given.
+const megabytes = "byte * 2^20"
+
 // inUnit expresses bytes in a unit where that is whole, else in MiB, else in
 // KiB, else in bytes.
 func inUnit(bytes int64, unit string) (quantity, of string) {
 	of = unit
 	if unit == "" {
-		unit = "byte * 2^20"
+		unit = megabytes
 	}
 	if one, err := ovf.Quantity("1", unit, "byte"); err == nil && one > 0 && bytes%one == 0 {
 		return strconv.FormatInt(bytes/one, 10), of
 	}
 	switch {
 	case bytes%(1<<20) == 0:
-		return strconv.FormatInt(bytes>>20, 10), "byte * 2^20"
+		return strconv.FormatInt(bytes>>20, 10), megabytes
 	case bytes%(1<<10) == 0:
 		return strconv.FormatInt(bytes>>10, 10), "byte * 2^10"
 	}

@@ -72,5 +72,5 @@ func (m *Machine) unitsOf(instance, config string) string {
 			return it.AllocationUnits
 		}
 	}
-	return "byte * 2^20"
+	return megabytes
 }

@@ -1,7 +1,10 @@
 package systemtemplate_test
 
 import (
+	"bytes"
 	"errors"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -158,6 +161,40 @@ func TestOtherConfigurations(t *testing.T) {
 			}
 			if is.CPUs != was.CPUs || is.MemoryBytes != was.MemoryBytes || is.Properties[1].Value != "fast" || is.NICs[0].MAC != "" || len(is.Attachments) != 2 {
 				t.Errorf("%s, while %s was edited: %d, %d, %v\n%s", c, config, is.CPUs, is.MemoryBytes, is.Properties, env.Bytes())
+			}
+		}
+	}
+}
+
+// TestMarkersWithoutUnits: a range marker that counts in its memory's unit keeps its
+// value when that unit changes, in the configuration that is edited and in others.
+func TestMarkersWithoutUnits(t *testing.T) {
+	b, err := os.ReadFile("testdata/deployment-options.ovf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	marker := regexp.MustCompile(`(<Item ovf:bound="m..">)\s*<rasd:AllocationUnits>[^<]*</rasd:AllocationUnits>`)
+	if b = marker.ReplaceAll(b, []byte("$1")); bytes.Count(b, []byte("AllocationUnits>")) == 0 {
+		t.Fatal("no memory has units")
+	}
+	before, err := ovf.Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, config := range []string{"small", "large", "huge"} {
+		st, _, err := systemtemplate.FromEnvelope(before, systemtemplate.Options{Configuration: config})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st.ComponentDescriptors[0].MachineTemplate.Value.MachineConfig.Value.Memory = cimi.Int(777)
+		env, _, err := systemtemplate.ToEnvelope(st, systemtemplate.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []string{"small", "large", "huge"} {
+			is, was := read(t, env, c).System.Machines()[0].MemoryRange, read(t, before, c).System.Machines()[0].MemoryRange
+			if (is == nil) != (was == nil) || was != nil && (*is.Max != *was.Max || c != config && *is.Min != *was.Min || *is.Min%1024 != 0) {
+				t.Errorf("%s, while %s was edited: %v, was %v\n%s", c, config, is, was, env.Bytes())
 			}
 		}
 	}
