@@ -60,17 +60,23 @@ func (e *exports) reserve(system string) *exported {
 	return x
 }
 
+// errForgotten: an export that was removed while it was being prepared.
+var errForgotten = errors.New("the export was forgotten while it was being prepared")
+
 // freeze makes the export ready.
 func (e *exports) freeze(ctx context.Context, x *exported, frozen host.Export) error {
 	state, err := frozen.State()
 	if err != nil {
 		return err
 	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.gone {
+		return errForgotten
+	}
 	if _, err := e.p.db.db.ExecContext(ctx, "INSERT INTO exports(id, system, state, used) VALUES (?,?,?,?)", x.id, x.system, state, time.Now().UnixNano()); err != nil {
 		return err
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	x.x, x.state, x.used = frozen, state, time.Now()
 	return nil
 }

@@ -305,3 +305,33 @@ func TestExportLive(t *testing.T) {
 		t.Errorf("an export that was deleted: %v", err)
 	}
 }
+
+// TestForgetWhileExported: an export that is forgotten while it is being prepared
+// is not there afterwards, nor its snapshot.
+func TestForgetWhileExported(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := open(t, dir, provider.Options{})
+	id := succeeded(t, p, hosttest.NewSample(t, "appliance", 1), nil)
+	for range 10 {
+		acc, err := p.Invoke(t.Context(), id, &cimi.Action{Action: cimi.RelExportLive})
+		if err != nil {
+			t.Fatal(err)
+		}
+		forget := &cimi.Action{Action: cimi.RelForget}
+		forget.Properties = map[string]string{cimi.ExportLocation: acc.Location}
+		if _, err := p.Invoke(t.Context(), "systems", forget); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, p, acc.Job) // it may have ended well just before
+		if c, err := p.Open(t.Context(), acc.Location); !cimi.IsNotFound(err) {
+			t.Errorf("it is there: %v", err)
+			if err == nil {
+				c.Close()
+			}
+		}
+		if entries, err := os.ReadDir(filepath.Join(dir, "snapshots")); err != nil && !os.IsNotExist(err) || len(entries) > 0 {
+			t.Errorf("%d snapshots are left: %v", len(entries), err)
+		}
+	}
+}
