@@ -59,7 +59,7 @@ func (r *run) export(ctx context.Context) error {
 	}
 	acc, err := exportSystem(ctx, r.src.Provider, r.SystemID, r.exportAction(), func(acc *cimi.Accepted) error {
 		// A snapshot that is made must be found by whoever goes on.
-		n.Job, n.Location = acc.Job, acc.Location
+		n.Job, n.Location, n.Live = acc.Job, acc.Location, r.Warm
 		return r.note(ctx, StepExport, n)
 	})
 	if err != nil {
@@ -112,11 +112,11 @@ func (r *run) openSource(ctx context.Context) error {
 		return err
 	}
 	content, err := r.open(ctx, r.src, want.Location)
-	got.Location, got.Job, got.Points, got.Held, got.Contents = want.Location, want.Job, want.Points, want.Held, want.Contents
+	got.Location, got.Job, got.Points, got.Held, got.Contents, got.Live = want.Location, want.Job, want.Points, want.Held, want.Contents, r.Warm
 	if cimi.IsNotFound(err) || r.Warm && cimi.IsConflict(err) {
 		acc, exportErr := exportSystem(ctx, r.src.Provider, r.SystemID, r.exportAction(), func(acc *cimi.Accepted) error {
 			n := want
-			n.Job, n.Location = acc.Job, acc.Location
+			n.Job, n.Location, n.Live, n.Left = acc.Job, acc.Location, r.Warm, false
 			return r.note(ctx, StepExport, n)
 		})
 		if cimi.IsNotFound(exportErr) {

@@ -100,6 +100,10 @@ type exportNotes struct {
 	// are known for as long as the export is there.
 	Points map[string]string `json:"points,omitempty"`
 	Held   bool              `json:"held,omitempty"`
+	// Live: it is a snapshot of machines that run, which the source keeps until it is
+	// Left.
+	Live bool `json:"live,omitempty"`
+	Left bool `json:"left,omitempty"`
 	// Images are where the disks are read, on the way by resources.
 	Images []imageNote `json:"images,omitempty"`
 	// Contents tell what the source's Volumes held, by id, when they began to be read.

@@ -1,9 +1,7 @@
 package migrate
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -35,7 +33,9 @@ func (r *run) undo(ctx context.Context) error {
 	if err := r.leaveStage(ctx); err != nil {
 		errs = append(errs, err)
 	}
-	_ = r.leaveSnapshot(ctx)
+	if err := r.leaveSnapshot(ctx); err != nil {
+		r.findings = append(r.findings, snapshotFinding(r.System, err))
+	}
 	if err := r.unmake(ctx, func(string, made) bool { return true }); err != nil {
 		left = true
 		errs = append(errs, err)
@@ -142,135 +142,4 @@ func (e *Engine) Rollback(ctx context.Context, id string) (*Report, error) {
 		return nil, err
 	}
 	return rep, r.set(ctx, journal.Change{State: journal.RolledBack, Report: rep.encode()})
-}
-
-// GCOptions: Run limits the work to one run; DryRun only lists.
-type GCOptions struct {
-	Run    string
-	DryRun bool
-}
-
-// Removed is something that gc took away, or would.
-type Removed struct {
-	Run    string `json:"run"`
-	System string `json:"system"`
-	What   string `json:"what"`
-}
-
-// GC removes what runs that failed have left at their destinations, and
-// nothing that the journal does not own. Interrupted runs can be resumed and
-// are left alone, unless one is named.
-func (e *Engine) GC(ctx context.Context, o GCOptions) ([]Removed, error) {
-	rows, err := e.Journal.Runs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	removed := []Removed{}
-	var errs []error
-	named := false
-	for _, row := range rows {
-		if o.Run != "" && row.ID != o.Run {
-			continue
-		}
-		named = true
-		if !row.State.Ended() && o.Run == "" && row.State != journal.Failed || e.Journal.Locked(row.ID) {
-			continue
-		}
-		steps, err := e.Journal.Steps(ctx, row.ID)
-		if err != nil {
-			return removed, err
-		}
-		left, remove := leftBehind(steps), e.rollback
-		if row.State.Ended() {
-			left, remove = leftOver(steps), e.clear // what was moved stays
-		}
-		if left == "" {
-			continue
-		}
-		if !o.DryRun {
-			if err := remove(ctx, row.ID); err != nil {
-				errs = append(errs, err)
-				continue
-			}
-		}
-		removed = append(removed, Removed{Run: row.ID, System: row.System, What: left})
-	}
-	if o.Run != "" && !named {
-		return removed, &Error{Class: ClassUsage, Object: o.Run, Err: journal.ErrNoRun}
-	}
-	return removed, errors.Join(errs...)
-}
-
-func (e *Engine) rollback(ctx context.Context, id string) error {
-	_, err := e.Rollback(ctx, id)
-	return err
-}
-
-// leftBehind says what the steps of a run may have left, empty for nothing.
-func leftBehind(steps []journal.Step) string {
-	for i := len(steps) - 1; i >= 0; i-- {
-		if s := steps[i]; Step(s.Name) == StepImport {
-			switch s.State {
-			case journal.Begun, journal.Ended:
-				return "System at the destination"
-			case journal.Broken:
-				return "What has arrived at the destination"
-			}
-			break
-		}
-	}
-	return cmp.Or(leftStaged(steps), leftMade(steps, false))
-}
-
-// leftOver says what the steps of a run that has ended well may have left of
-// what was only needed on the way.
-func leftOver(steps []journal.Step) string {
-	return cmp.Or(leftStaged(steps), leftMade(steps, true))
-}
-
-// SourceStopped tells whether a run has stopped machines at its source that
-// have not been started again.
-func (e *Engine) SourceStopped(ctx context.Context, id string) (bool, error) {
-	steps, err := e.Journal.Steps(ctx, id)
-	if err != nil {
-		return false, err
-	}
-	stopped := false
-	for _, s := range steps {
-		if Step(s.Name) != StepQuiesce {
-			continue
-		}
-		var n quiesceNotes
-		if len(s.Notes) > 0 {
-			if err := json.Unmarshal(s.Notes, &n); err != nil {
-				return false, fmt.Errorf("run %s: %w", id, err)
-			}
-		}
-		stopped = len(n.Stopped) > 0 && s.State != journal.Undone
-	}
-	return stopped, nil
-}
-
-// clear removes what a run that has ended well has left of what was only needed
-// on the way.
-func (e *Engine) clear(ctx context.Context, id string) error {
-	steps, err := e.Journal.Steps(ctx, id)
-	if err != nil {
-		return err
-	}
-	if leftStaged(steps) != "" {
-		if err := e.unstage(ctx, id); err != nil {
-			return err
-		}
-	}
-	if leftMade(steps, true) == "" {
-		return nil
-	}
-	r, _, err := e.takeAny(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer r.unlock()
-	defer r.closeEndpoints()
-	return r.unmake(ctx, func(_ string, m made) bool { return m.Temporary })
 }

@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -174,17 +175,40 @@ func (r *run) closeContent() {
 // It goes by itself, later, where that fails.
 func (r *run) leaveSnapshot(ctx context.Context) error {
 	var n exportNotes
-	if !r.Warm || r.notes(StepExport, &n) != nil || n.Location == "" {
+	if !r.Warm || r.notes(StepExport, &n) != nil || n.Location == "" || n.Left {
 		return nil
 	}
 	r.closeContent()
+	// One that is being made still would be there afterwards.
+	if err := stopJob(ctx, r.src.Provider, n.Job); err != nil {
+		return err
+	}
 	_, systems, err := systemsOf(ctx, r.src)
 	if err != nil {
 		return err
 	}
 	a := &cimi.Action{Action: cimi.RelForget, Common: cimi.Common{Properties: map[string]string{cimi.ExportLocation: n.Location}}}
-	_, err = r.src.Provider.Invoke(ctx, systems, a)
-	return err
+	if _, err := r.src.Provider.Invoke(ctx, systems, a); err != nil && !cimi.IsUnsupported(err) && !cimi.IsNotFound(err) {
+		return err
+	}
+	n.Left = true
+	return r.note(ctx, StepExport, n)
+}
+
+// leftSnapshot says whether the steps of a run have left a snapshot at its source,
+// empty for no.
+func leftSnapshot(steps []journal.Step) string {
+	for i := len(steps) - 1; i >= 0; i-- {
+		if Step(steps[i].Name) != StepExport {
+			continue
+		}
+		var n exportNotes
+		if len(steps[i].Notes) > 0 && json.Unmarshal(steps[i].Notes, &n) == nil && n.Live && n.Location != "" && !n.Left {
+			return "snapshot at the source"
+		}
+		break
+	}
+	return ""
 }
 
 // tidySnapshot leaves a snapshot that was still needed when the machines were at
@@ -197,9 +221,13 @@ func (r *run) tidySnapshot(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, tidyTimeout)
 	defer cancel()
 	if err := r.leaveSnapshot(limited); err != nil {
-		r.findings = append(r.findings, ovf.Finding{ID: RuleLeft, Severity: ovf.Warning, Object: r.System, Message: "its snapshot could not be removed at the source: " + err.Error(),
-			Hint: "the source's cloud removes it by itself when it has not been read for long"})
+		r.findings = append(r.findings, snapshotFinding(r.System, err))
 	}
+}
+
+func snapshotFinding(system string, err error) ovf.Finding {
+	return ovf.Finding{ID: RuleLeft, Severity: ovf.Warning, Object: system, Message: "its snapshot could not be removed at the source: " + err.Error(),
+		Hint: "cimimove gc tries again; the source's cloud removes it by itself when it has not been read for long"}
 }
 
 // unchanged refuses to go on when the configuration of the source is another

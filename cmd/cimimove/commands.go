@@ -102,7 +102,7 @@ func newApp(out, stderr io.Writer, do func(name string, a action) cli.ActionFunc
 			command("rollback", "RUN", "undo a run: nothing of it stays at the destination", "cimimove rollback 20261124-031500-a1b2", rollback, connectionFlags(), stateFlags(), reportFlags()),
 			command("report", "RUN | FILE", "what a run has proved; the signature of a report in a file", "cimimove report RUN --output json\ncimimove report report.json --key signer.pub.pem", report, stateFlags(),
 				[]cli.Flag{str("key", "", "PEM `FILE` of the public key, or certificate, of who signed")}, reportFlags()),
-			command("gc", "", "remove what failed runs have left at their destinations", "cimimove gc --dry-run", gc, connectionFlags(), stateFlags(), []cli.Flag{str("run", "", "this `RUN` only"), boolean("dry-run", "list, remove nothing")}),
+			command("gc", "", "remove what failed runs have left at their clouds", "cimimove gc --dry-run\ncimimove gc --run 20261124-031500-a1b2", gc, connectionFlags(), stateFlags(), []cli.Flag{str("run", "", "this `RUN` only, also when it could be resumed"), boolean("dry-run", "list, remove nothing")}),
 			command("serve", "ENDPOINT", "an endpoint as a CIMI cloud on the network", "cimimove serve local:cloud --listen 127.0.0.1:8780", serve, connectionFlags(), []cli.Flag{
 				str("listen", "127.0.0.1:8780", "`ADDRESS` to listen on"), str("tls-cert", "", "PEM `FILE` of the server's certificate"), str("tls-key", "", "PEM `FILE` of its key"),
 				str("users", "", "`FILE` of users, NAME:ROLE:PASSWORD a line"), str("base-url", "", "`URL` by which clients reach this server"),

@@ -1,0 +1,85 @@
+package migrate_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/cimimove/cimimove/cimi/hosttest"
+	"github.com/cimimove/cimimove/migrate"
+)
+
+// TestGCBeforeImport: gc of a run whose process died before its import was begun
+// removes the snapshot at the source. Without its name the run is left alone, as it
+// can be resumed.
+func TestGCBeforeImport(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"note export", "done export", "begin transfer"} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			a, b := newCloud(t), newCloud(t)
+			a.load(hosttest.NewSample(t, "shop", 1))
+			src, dst := a.remote(), b.remote()
+			state := t.TempDir()
+			if dead, where := runChild(t, state, src.URL, dst.URL, killed{via: migrate.ViaRelay, warm: true}, at); !dead {
+				t.Fatalf("not killed, %s", where)
+			}
+			e, run := interrupted(t, state, src, dst)
+			if removed, err := e.GC(t.Context(), migrate.GCOptions{}); err != nil || len(removed) != 0 {
+				t.Errorf("gc of everything took %v: %v", removed, err)
+			}
+			if n := a.snapshots(); n != 1 {
+				t.Fatalf("killed with %d snapshots", n)
+			}
+			collected(t, e, run, "snapshot")
+			if n := a.snapshots(); n != 0 || len(b.systems()) != 0 {
+				t.Errorf("%d snapshots are left, the destination holds %v", n, b.systems())
+			}
+		})
+	}
+}
+
+// TestGCStartsAgain: gc of a run that was interrupted before its import starts the
+// machines that it stopped.
+func TestGCStartsAgain(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"done quiesce", "done export", "begin transfer"} {
+		a, b := newCloud(t), newCloud(t)
+		a.load(hosttest.NewSample(t, "shop", 1))
+		src, dst := a.inProcess(), b.remote()
+		p := newPowered(src.Provider)
+		src.Provider = p
+		e := newEngine(t, src, dst)
+		ctx, stop := context.WithCancel(t.Context())
+		e.Journal.AfterWrite(func(what string) {
+			if what == at {
+				stop()
+			}
+		})
+		plan, err := migrate.NewPlan(t.Context(), migrate.Options{Source: src, Destination: dst, System: "shop"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rep, err := e.Start(ctx, plan)
+		wantClass(t, err, migrate.ClassInterrupt, "")
+		e.Journal.AfterWrite(nil)
+		collected(t, e, rep.Run, "stop of 2 machines")
+		if len(p.power.started) != 2 || !p.running() {
+			t.Errorf("%s: %+v", at, p.power)
+		}
+	}
+}
+
+// collected has gc take back one run that left something, and nothing more.
+func collected(t *testing.T, e *migrate.Engine, run, what string) {
+	t.Helper()
+	removed, err := e.GC(t.Context(), migrate.GCOptions{Run: run})
+	if err != nil || len(removed) != 1 || !strings.HasPrefix(removed[0].What, what) {
+		t.Errorf("gc took %v: %v", removed, err)
+	}
+	for _, o := range []migrate.GCOptions{{}, {Run: run}} {
+		if removed, err := e.GC(t.Context(), o); err != nil || len(removed) != 0 {
+			t.Errorf("again it took %v: %v", removed, err)
+		}
+	}
+}
