@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/cimimove/cimimove/ovf/beside"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/formats"
 )
@@ -171,7 +171,7 @@ func replace(name string, write func(*os.File) error) (err error) {
 	if target, err := filepath.EvalSymlinks(name); err == nil {
 		name = target
 	}
-	f, err := createBeside(name)
+	f, err := beside.File(filepath.Dir(name), filepath.Base(name))
 	if err != nil {
 		return err
 	}
@@ -191,17 +191,4 @@ func replace(name string, write func(*os.File) error) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), name)
-}
-
-// createBeside creates a file beside name, to be renamed to it, that others may
-// read as far as they may what the user creates.
-func createBeside(name string) (*os.File, error) {
-	for range 100 {
-		part := filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%08x.part", filepath.Base(name), rand.Uint32()))
-		f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-		if !errors.Is(err, os.ErrExist) {
-			return f, err
-		}
-	}
-	return nil, fmt.Errorf("%s: no name is free for a file beside it", name)
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/beside"
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/manifest"
 )
@@ -71,12 +72,12 @@ func certificateName(manifest string) string {
 
 // appear writes a small file that takes its name when it is complete.
 func appear(folder, name string, b []byte) error {
-	f, err := os.CreateTemp(folder, "."+name+".part-*")
+	f, err := beside.File(folder, name)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(b)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), filepath.Join(folder, name))
 	}
 	if err != nil {

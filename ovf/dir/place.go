@@ -131,7 +131,7 @@ func (p *placing) appear(temp string) error {
 			return err // it came while the package was written
 		}
 		to := filepath.Join(p.folder, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
 			return err
 		}
 		if err := os.Rename(filepath.Join(temp, filepath.FromSlash(name)), to); err != nil {

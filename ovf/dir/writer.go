@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/beside"
 	"github.com/cimimove/cimimove/ovf/manifest"
 )
 
@@ -82,18 +83,12 @@ func Create(target string, opts WriterOptions) (*Writer, error) {
 	if into != nil {
 		parent = target
 	}
-	temp, err := os.MkdirTemp(parent, "."+filepath.Base(opts.Descriptor)+".part-*")
+	temp, err := beside.Folder(parent, opts.Descriptor)
 	if err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(temp)
-	if err == nil {
-		err = os.Chmod(temp, 0o755)
-	}
 	if err != nil {
-		if root != nil {
-			root.Close()
-		}
 		os.Remove(temp)
 		return nil, err
 	}
@@ -130,11 +125,11 @@ func (w *Writer) Create(ctx context.Context, name string) (io.WriteCloser, error
 
 func (w *Writer) create(name string) (*os.File, error) {
 	if folder := path.Dir(name); folder != "." {
-		if err := w.root.MkdirAll(folder, 0o755); err != nil {
+		if err := w.root.MkdirAll(folder, 0o777); err != nil {
 			return nil, fmt.Errorf("%s: %w", w.target, err)
 		}
 	}
-	f, err := w.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := w.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", w.target, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+
+	"github.com/cimimove/cimimove/ovf/beside"
 )
 
 // fileSink is a temporary file beside its target.
@@ -15,15 +17,11 @@ type fileSink struct {
 }
 
 func createFile(target string) (*fileSink, error) {
-	f, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".part-*")
+	f, err := beside.File(filepath.Dir(target), filepath.Base(target))
 	if err != nil {
 		return nil, err
 	}
-	s := &fileSink{File: f, target: target}
-	if err := f.Chmod(0o644); err != nil {
-		return nil, errors.Join(err, s.Abort())
-	}
-	return s, nil
+	return &fileSink{File: f, target: target}, nil
 }
 
 // Commit makes the archive durable under its name.
