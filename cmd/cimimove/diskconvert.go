@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/dustin/go-humanize"
 
@@ -162,7 +163,19 @@ func (c *call) encodeInto(ctx context.Context, in, out string, to disk.Format, o
 		return disk.Result{}, usageError{err.Error()}
 	}
 	res, err := c.encode(ctx, in, f, to, opts)
+	if err == nil {
+		err = settled(f)
+	}
 	return res, errors.Join(err, f.Close())
+}
+
+// settled waits until a device has what was written: it tells of what failed then,
+// and never when it is closed. A pipe or a terminal has nothing to wait for.
+func settled(f interface{ Sync() error }) error {
+	if err := f.Sync(); !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
+		return err
+	}
+	return nil
 }
 
 // replace writes a file that appears under its name, complete, or not at all.
