@@ -6,11 +6,13 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/cert"
@@ -37,11 +39,14 @@ func (c *call) convertOptions() (convert.Options, error) {
 	default:
 		return o, usage("--file-compression is gzip or identity, not %q", s)
 	}
-	if c.IsSet("compress") {
+	if n := c.Int("compress"); c.IsSet("compress") {
+		if n < 0 || n > 9 {
+			return o, usage("--compress is a level from 0 to 9, not %d", n)
+		}
 		if o.DiskFormat == "" && o.Compression != compression.Gzip {
 			o.DiskFormat, o.Recompress = disk.VMDK, true
 		}
-		o.Level = compressionLevel(c.Int("compress"))
+		o.Level = compressionLevel(n)
 	}
 	if s := c.String("sha"); s == "none" {
 		o.NoManifest = true
@@ -67,6 +72,11 @@ func (c *call) convertOptions() (convert.Options, error) {
 		err = usage("--sign-key: a signature is of the manifest, and --sha none writes none")
 	}
 	return o, err
+}
+
+// packs tells whether anything is asked of how a package is written.
+func (c *call) packs() bool {
+	return slices.ContainsFunc(packingFlags(), func(f cli.Flag) bool { return c.IsSet(f.Names()[0]) })
 }
 
 // signer reads --sign-key and --sign-cert; nil where neither is given.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -197,7 +198,7 @@ func exportSystem(ctx context.Context, c *call) (result, error) {
 	}
 	defer e.Close()
 	doc := &transferred{System: e.System, ID: e.ID, Out: out, Findings: append([]ovf.Finding{}, e.Findings...)}
-	if out == "-" {
+	if out == "-" && !c.packs() {
 		if err := e.WriteOVA(ctx, c.out, nil); err != nil {
 			return result{}, err
 		}
@@ -208,11 +209,14 @@ func exportSystem(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	defer pkg.Close()
-	if opts.DiskFormat == "" {
+	if opts.DiskFormat == "" && out != "-" {
 		// What comes has stored grains; a file that can seek gets compressed ones.
 		opts.DiskFormat, opts.Recompress = disk.VMDK, true
 	}
 	written, err := c.write(ctx, pkg, out, opts)
+	if out == "-" {
+		return result{}, cmp.Or(err, printFindings(c.err, doc.Findings))
+	}
 	if w, ok := written.doc.(*conversion); ok {
 		doc.Findings = append(doc.Findings, w.Findings...)
 	}
