@@ -79,13 +79,20 @@ func (e *NameError) Unwrap() error { return e.Err }
 // ErrUnknownKind: neither a cloud's URL, nor local:DIR, nor a hypervisor, nor @name.
 var ErrUnknownKind = errors.New("not an endpoint: give the URL of a Cloud Entry Point, local:DIR, vsphere://…, libvirt:… or @name")
 
+// What else a name may lack.
+var (
+	ErrNoFolder = errors.New("needs a folder, such as local:cloud")
+	ErrNotURL   = errors.New("not a URL")
+	ErrNoHost   = errors.New("URL without a host")
+)
+
 // Parse reads an endpoint as cli.md writes it; @name is Config's business.
 func Parse(s string) (Endpoint, error) {
 	switch {
 	case strings.HasPrefix(s, "local:"):
 		dir := strings.TrimPrefix(s, "local:")
 		if dir == "" {
-			return Endpoint{}, &NameError{s, errors.New("local: needs a folder, such as local:cloud")}
+			return Endpoint{}, &NameError{s, ErrNoFolder}
 		}
 		abs, err := filepath.Abs(dir)
 		if err != nil {
@@ -116,13 +123,13 @@ func Parse(s string) (Endpoint, error) {
 func checkURL(s string) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil {
-		return "", &NameError{redact(s), errors.New("not a URL")}
+		return "", &NameError{redact(s), ErrNotURL}
 	}
 	if u.User != nil {
 		return "", &NameError{redact(s), ErrUserInfo}
 	}
 	if u.Host == "" {
-		return "", &NameError{s, errors.New("URL without a host")}
+		return "", &NameError{s, ErrNoHost}
 	}
 	return u.String(), nil
 }

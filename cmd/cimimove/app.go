@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/cimimove/cimimove/cimi/endpoint"
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/ovf"
 )
 
 // result is what a command found out: a document for json and yaml, the same
@@ -234,7 +236,28 @@ func failed(ctx context.Context, err error) *failure {
 	if errors.As(err, &m) {
 		f.Side, f.Object = string(m.Side), m.Object
 	}
+	if name, ok := faulty(err); ok && f.Side == "" {
+		f.Side, f.Object = string(migrate.PackageSide), name
+	}
 	return f
+}
+
+// faulty is the name of the package that an error finds wrong.
+func faulty(err error) (name string, ok bool) {
+	var (
+		descriptor *ovf.DescriptorError
+		integrity  *ovf.IntegrityError
+		missing    *ovf.MissingFileError
+	)
+	switch {
+	case errors.As(err, &integrity):
+		return integrity.Package, true
+	case errors.As(err, &missing):
+		return missing.Package, true
+	case errors.As(err, &descriptor):
+		return cmp.Or(descriptor.Package, descriptor.Object), true
+	}
+	return "", false
 }
 
 // explain writes the one line that a person reads, and the next command where there is one.

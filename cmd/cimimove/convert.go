@@ -116,7 +116,7 @@ func (c *call) write(ctx context.Context, pkg ovf.Package, out string, opts conv
 		}
 	}
 	if err != nil {
-		return result{}, uploading(out, cannotEdit(pkg, err))
+		return result{doc, nil}, uploading(out, cannotEdit(pkg, err))
 	}
 	return result{doc, doc.text}, nil
 }

@@ -60,7 +60,8 @@ func (c *call) endpointError(err error, side endpoint.Side, name string) error {
 	}
 	var config *endpoint.ConfigError
 	switch {
-	case errors.As(err, &config), errors.Is(err, endpoint.ErrUserInfo), errors.Is(err, endpoint.ErrUnknownKind), errors.Is(err, endpoint.ErrNotConfigured):
+	case errors.As(err, &config), errors.Is(err, endpoint.ErrUserInfo), errors.Is(err, endpoint.ErrUnknownKind), errors.Is(err, endpoint.ErrNotConfigured),
+		errors.Is(err, endpoint.ErrNoFolder), errors.Is(err, endpoint.ErrNotURL), errors.Is(err, endpoint.ErrNoHost):
 		return usageError{err.Error()}
 	}
 	var named *endpoint.NameError

@@ -69,6 +69,9 @@ func environment(ctx context.Context, c *call) (result, error) {
 		}
 		doc.Machines = append(doc.Machines, e)
 	}
+	if out == "-" {
+		return result{}, nil // the machine's document is the result
+	}
 	return result{doc, doc.text}, nil
 }
 
