@@ -65,6 +65,8 @@ func usage(format string, a ...any) error { return usageError{fmt.Sprintf(format
 
 // run is the whole program but for signals and exit.
 func run(ctx context.Context, args []string, in io.Reader, out, stderr io.Writer) int {
+	// Names are the words of whoever made a package or runs a cloud.
+	out, stderr = shown(out), shown(stderr)
 	said := &written{w: out}
 	out = said
 	p := printer{w: out, form: outputForm(args)}
@@ -262,7 +264,7 @@ func faulty(err error) (name string, ok bool) {
 
 // explain writes the one line that a person reads, and the next command where there is one.
 func explain(w io.Writer, f *failure, err error) {
-	fmt.Fprintf(w, "cimimove: %s\n", strings.TrimSpace(f.Message))
+	fmt.Fprintf(w, "cimimove: %s\n", strings.ReplaceAll(strings.TrimSpace(f.Message), "\n", "; "))
 	var h interface{ Hint() string }
 	if errors.As(err, &h) && h.Hint() != "" {
 		fmt.Fprintf(w, "  %s\n", h.Hint())
@@ -271,7 +273,7 @@ func explain(w io.Writer, f *failure, err error) {
 
 // terminal tells whether w is a terminal, and how wide it is.
 func terminal(w io.Writer) (width int, ok bool) {
-	f, isFile := w.(*os.File)
+	f, isFile := unwrapped(w).(*os.File)
 	if !isFile || !term.IsTerminal(int(f.Fd())) {
 		return 80, false
 	}

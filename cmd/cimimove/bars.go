@@ -93,7 +93,7 @@ func (p *barProgress) newBar(e, of migrate.Event) *shownBar {
 		bar.SetTemplate(barTemplate).Set(pb.Bytes, true)
 	}
 	// Static: it writes nothing of its own.
-	bar.Set(pb.Static, true).Set("name", fit(name, 28)).SetWidth(p.width)
+	bar.Set(pb.Static, true).Set("name", fit(oneLineOf(name), 28)).SetWidth(p.width)
 	return &shownBar{bar.Start(), of}
 }
 

@@ -213,7 +213,7 @@ func (c *call) watch(ctx context.Context, e *migrate.Engine) (result, error) {
 			return result{rep, rep.Text}, nil
 		}
 		if tty && !c.Bool("quiet") {
-			fmt.Fprint(c.err, "\x1b[H\x1b[2J")
+			fmt.Fprint(unwrapped(c.err), "\x1b[H\x1b[2J")
 			if err := rep.Text(c.err); err != nil {
 				return result{}, err
 			}

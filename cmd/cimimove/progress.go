@@ -36,7 +36,7 @@ func newProgress(mode string, quiet bool, w io.Writer) progress {
 	case mode == "none", quiet:
 		return noProgress{}
 	case mode == "tty", mode == "auto" && tty:
-		return &barProgress{w: w, width: width}
+		return &barProgress{w: unwrapped(w), width: width}
 	}
 	return &plainProgress{w: w, now: time.Now, last: time.Now()}
 }
