@@ -219,10 +219,7 @@ var errPackage = errors.New("is a package, not the image of a disk: it is what a
 
 // noPackage refuses a package, which an image of a machine with several disks is.
 func noPackage(r io.ReaderAt, size int64) error {
-	head := make([]byte, ova.HeaderSize)
-	if size < int64(len(head)) {
-		return nil
-	}
+	head := make([]byte, min(size, ova.HeaderSize))
 	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
 		return err
 	}
@@ -240,7 +237,7 @@ func (p *Provider) streamed(name string, f *fetch.File, src formats.Source) (*im
 		defer r.Close()
 		own := &growing{Sink: sink, d: d}
 		head := bufio.NewReaderSize(r, disk.HeaderSize)
-		if first, err := head.Peek(ova.HeaderSize); err == nil && ova.Begins(first) {
+		if first, _ := head.Peek(ova.HeaderSize); ova.Begins(first) { // what fails shows below
 			return fmt.Errorf("%s: imageLocation: %w", name, errPackage)
 		}
 		res, err := formats.Decode(ctx, head, src, f.Size(), own, disk.DecodeOptions{Name: name})

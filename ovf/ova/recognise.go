@@ -43,12 +43,18 @@ func recognise(name string, start []byte) error {
 	return &ovf.DescriptorError{Package: name, Offset: -1, Message: "not an OVA (a tar archive): " + what, Clause: "5.3"}
 }
 
-// HeaderSize is how many first bytes Begins wants to see.
-const HeaderSize = blockSize
+// HeaderSize is how many first bytes Begins wants to see: what PAX says of the
+// whole archive and of its first entry, or a long name of GNU's, two blocks each,
+// stand before the header of that.
+const HeaderSize = 5 * blockSize
 
 // Begins tells from the first bytes of a file whether it is an OVA: a tar whose
 // first entry is the descriptor (DSP0243 5.3). A raw disk may be any other tar.
 func Begins(header []byte) bool {
-	h, err := tar.NewReader(bytes.NewReader(header)).Next()
+	r := tar.NewReader(bytes.NewReader(header))
+	h, err := r.Next()
+	if err == nil && h.Typeflag == tar.TypeXGlobalHeader {
+		h, err = r.Next()
+	}
 	return err == nil && strings.EqualFold(path.Ext(h.Name), ".ovf")
 }
