@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -128,7 +129,7 @@ func invoke(ctx context.Context, c *call, act action) (result, error) {
 		return result{}, usage("%s takes %s; %d given (cimimove %s --help shows an example)",
 			c.Command.HelpName[strings.LastIndex(c.Command.HelpName, "cimimove ")+len("cimimove "):], orNothing(want), n, strings.TrimPrefix(c.Command.HelpName, "cimimove "))
 	}
-	if err := c.checkChoices(); err != nil {
+	if err := cmp.Or(c.checkChoices(), c.checkWritten()); err != nil {
 		return result{}, err
 	}
 	return act(ctx, c)
@@ -159,6 +160,26 @@ func (c *call) checkChoices() error {
 		if words := choices[name]; words != nil && c.IsSet(name) && !slices.Contains(words, c.String(name)) {
 			last := len(words) - 1
 			return usage("--%s is %s or %s, not %q", name, strings.Join(words[:last], ", "), words[last], c.String(name))
+		}
+	}
+	return nil
+}
+
+// writtenLast are the options that name a file which is written when all else is done.
+var writtenLast = []string{"report", "html", "save"}
+
+// checkWritten refuses a file that cannot be made before a night's work, not after it.
+func (c *call) checkWritten() error {
+	for _, name := range writtenLast {
+		file := c.String(name)
+		if file == "" {
+			continue
+		}
+		if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
+			return usage("--%s: %s: there is no folder %s", name, file, filepath.Dir(file))
+		}
+		if info, err := os.Stat(file); err == nil && info.IsDir() || strings.HasSuffix(file, "/") {
+			return usage("--%s: %s is a folder, not a file", name, file)
 		}
 	}
 	return nil

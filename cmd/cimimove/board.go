@@ -83,7 +83,7 @@ func writePage(file string, v *evacuate.Evacuation) (err error) {
 func replaceFile(file string, content []byte) (err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
 	if err != nil {
-		return usage("%s: %v", file, err)
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	defer os.Remove(tmp.Name())
 	_, err = tmp.Write(content)
