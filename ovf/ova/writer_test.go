@@ -68,6 +68,35 @@ func TestWriterSigns(t *testing.T) {
 	}
 }
 
+// TestWriterKeepsLinks: a name that is a link stays one, and the archive lies where
+// it leads.
+func TestWriterKeepsLinks(t *testing.T) {
+	folder := t.TempDir()
+	link, target := filepath.Join(folder, "link.ova"), filepath.Join(folder, "store", "app.ova")
+	if err := os.Mkdir(filepath.Dir(target), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(target, []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join("store", "app.ova"), link); err != nil {
+		t.Skip(err)
+	}
+	w, err := ova.Create(link, ova.WriterOptions{Descriptor: "app.ovf", DescriptorSize: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Finish(t.Context(), []byte("<Envelope/>")); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is %v, %v", info, err)
+	}
+	if b, err := os.ReadFile(target); err != nil || len(b) < 512 {
+		t.Errorf("where it leads there are %d bytes, %v", len(b), err)
+	}
+}
+
 // Whatever goes wrong, an archive that stood there stays, and nothing else does.
 func TestWriterFailsClean(t *testing.T) {
 	for name, fail := range map[string]func(t *testing.T, w *ova.Writer) error{
