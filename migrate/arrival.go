@@ -53,15 +53,13 @@ type followed struct {
 // failure is why the package could not be read to its end; nil where that is
 // not what went wrong.
 func failure(pkg ovf.Package) error {
-	var f *followed
-	switch p := pkg.(type) {
-	case *followed:
-		f = p
-	case *followedOpener:
-		f = p.followed
-	default:
-		return nil
+	if f, ok := pkg.(interface{ failure() error }); ok {
+		return f.failure()
 	}
+	return nil
+}
+
+func (f *followed) failure() error {
 	if err := f.failed.Load(); err != nil {
 		return *err
 	}
@@ -187,22 +185,26 @@ func (f *followedOpener) Members() []ovf.MemberInfo { return f.opener.Members() 
 func (f *followedOpener) Open(ctx context.Context, name string) (ovf.MemberFile, error) {
 	file, err := f.opener.Open(ctx, name)
 	if err != nil {
+		f.note(err)
 		return nil, err
 	}
+	c := &countedFile{MemberFile: file, note: f.note, told: func(int64) {}}
 	if disk, ok := f.disk(name); ok && file.Size() > 0 {
-		return &countedFile{MemberFile: file, told: func(done int64) { f.told(disk, name, done, file.Size()) }}, nil
+		c.told = func(done int64) { f.told(disk, name, done, file.Size()) }
 	}
-	return file, nil
+	return c, nil
 }
 
 type countedFile struct {
 	ovf.MemberFile
 	high atomic.Int64
 	told func(int64)
+	note func(error)
 }
 
 func (c *countedFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := c.MemberFile.ReadAt(p, off)
+	c.note(err)
 	for end := off + int64(n); ; {
 		high := c.high.Load()
 		if end <= high {
@@ -226,23 +228,28 @@ var _ ovf.Parallel = (*followedParallel)(nil)
 // Passing, Pass and Finish are the package's; what passes is counted.
 func (f *followedParallel) Passing() []ovf.MemberInfo { return f.parallel.Passing() }
 
-func (f *followedParallel) Finish(ctx context.Context) error { return f.parallel.Finish(ctx) }
+func (f *followedParallel) Finish(ctx context.Context) error {
+	err := f.parallel.Finish(ctx)
+	f.note(err)
+	return err
+}
 
 func (f *followedParallel) Pass(ctx context.Context, name string, from ovf.Passed) (ovf.Passage, error) {
 	p, err := f.parallel.Pass(ctx, name, from)
 	if err != nil {
+		f.note(err)
 		return nil, err
 	}
-	disk, ok := f.disk(name)
-	if !ok {
-		return p, nil
-	}
-	for _, m := range f.parallel.Passing() {
-		if m.Name == name && m.Size > 0 {
-			return countedPassage{p, &counted{r: p, n: from.Offset, told: func(done int64) { f.told(disk, m.Name, done, m.Size) }}}, nil
+	noted := &noting{r: p, note: f.note}
+	c := &counted{r: noted, n: from.Offset, told: func(int64) {}}
+	if disk, ok := f.disk(name); ok {
+		for _, m := range f.parallel.Passing() {
+			if m.Name == name && m.Size > 0 {
+				c.told = func(done int64) { f.told(disk, m.Name, done, m.Size) }
+			}
 		}
 	}
-	return p, nil
+	return countedPassage{p, c}, nil
 }
 
 type countedPassage struct {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cimimove/cimimove/cimi"
@@ -226,7 +227,9 @@ type oneImport struct {
 	feed   *feed
 	server *relay.Server
 	taken  relay.Taken
-	failed error // why the package could not be read to its end
+	// failed is why the package could not be read to its end, where it is not its
+	// reading that says so.
+	failed atomic.Pointer[error]
 }
 
 func (i *oneImport) run(ctx context.Context, a *cimi.Action) (*cimi.Job, string, error) {
@@ -309,17 +312,18 @@ func (i *oneImport) clean(ctx context.Context, acc *cimi.Accepted, cause error) 
 		cause = mask(cause, i.server.URL(), i.pkg.Name())
 	}
 	err := at(StepImport, Destination, i.dst.Name, cause)
-	if i.failed == nil {
-		i.failed = failure(i.pkg)
+	failed := failure(i.pkg)
+	if own := i.failed.Load(); own != nil {
+		failed = *own
 	}
-	if i.failed != nil {
-		cause = i.failed
+	if failed != nil {
+		cause = failed
 	}
 	switch class := ClassOf(cause); {
 	case class == ClassIntegrity:
 		err = &Error{Step: StepTransfer, Side: PackageSide, Object: i.pkg.Name(), Class: class, Err: cause,
 			Advice: "the package is damaged: fetch it again; nothing of it is in the cloud"}
-	case class == ClassInvalid, i.failed != nil:
+	case class == ClassInvalid, failed != nil:
 		err = at(StepTransfer, PackageSide, i.pkg.Name(), cause)
 	}
 	if interrupted {
@@ -362,9 +366,25 @@ func (i *oneImport) offer(ctx context.Context) (relay.Offer, error) {
 		}
 	}
 	return relay.Offer{Name: "package.ova", Size: -1, Stream: func(_ context.Context, w io.Writer) error {
-		i.failed = relay.WriteArchive(ctx, w, i.pkg, i.opts.Manifest)
-		return i.failed
+		out := &sink{Writer: w}
+		err := relay.WriteArchive(ctx, out, i.pkg, i.opts.Manifest)
+		if err != nil && !out.broken && ctx.Err() == nil {
+			i.failed.CompareAndSwap(nil, &err)
+		}
+		return err
 	}}, nil
+}
+
+// sink knows whether it was the writing that failed.
+type sink struct {
+	io.Writer
+	broken bool
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	n, err := s.Writer.Write(p)
+	s.broken = s.broken || err != nil
+	return n, err
 }
 
 // findingsOf reads what a Job noticed.

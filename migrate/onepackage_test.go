@@ -2,9 +2,15 @@ package migrate_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
+	"net/http"
 	"testing"
+	"testing/iotest"
+	"time"
 
+	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/host/vsphere/vctest"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
@@ -112,4 +118,103 @@ func TestImportPackageAttested(t *testing.T) {
 			t.Errorf("%s disk at a time: the digests were asked for %d times, want once before and once for each of two disks", name, n)
 		}
 	}
+}
+
+// TestImportUnreadable: a package that cannot be read is at fault, however its disks
+// are read, and not the cloud.
+func TestImportUnreadable(t *testing.T) {
+	t.Parallel()
+	s := hosttest.NewSample(t, "shop", 1)
+	for name, disks := range map[string]int{"one": 1, "several": 4} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			pkg := ovf.Package(unreadable{hosttest.Package(t, s.OVA(t)).(ovf.Parallel)})
+			_, err := migrate.ImportPackage(t.Context(), pkg, c.inProcess(), migrate.ImportOptions{ParallelDisks: disks})
+			var e *migrate.Error
+			if !errors.As(err, &e) || e.Side != migrate.PackageSide || !errors.Is(err, errUnreadable) {
+				t.Errorf("%v: %+v", err, e)
+			}
+			if got := c.systems(); len(got) != 0 {
+				t.Errorf("the cloud holds %v", got)
+			}
+		})
+	}
+}
+
+var errUnreadable = errors.New("input/output error")
+
+// unreadable is a package on a medium with a bad sector in each file.
+type unreadable struct{ ovf.Parallel }
+
+func (u unreadable) Next(ctx context.Context) (*ovf.Member, error) {
+	m, err := u.Parallel.Next(ctx)
+	if err == nil {
+		m.Reader = io.MultiReader(io.LimitReader(m.Reader, 1000), iotest.ErrReader(errUnreadable))
+	}
+	return m, err
+}
+
+func (u unreadable) Pass(ctx context.Context, name string, from ovf.Passed) (ovf.Passage, error) {
+	p, err := u.Parallel.Pass(ctx, name, from)
+	return badPassage{p, io.MultiReader(io.LimitReader(p, 1000), iotest.ErrReader(errUnreadable))}, err
+}
+
+type badPassage struct {
+	ovf.Passage
+	r io.Reader
+}
+
+func (b badPassage) Read(p []byte) (int, error) { return b.r.Read(p) }
+
+// TestImportHungUp: a cloud that stops reading a package, and fails, is at fault, and
+// not the package.
+func TestImportHungUp(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	s := hosttest.NewSample(t, "shop", 1)
+	d := c.remote()
+	left := make(chan struct{})
+	d.Provider = hungUp{d.Provider, left}
+	b := s.OVA(t)
+	half := len(b) / 2
+	in := io.MultiReader(bytes.NewReader(b[:half]), waits{left}, bytes.NewReader(b[half:]))
+	_, err := migrate.ImportPackage(t.Context(), hosttest.Stream(t, in), d, migrate.ImportOptions{})
+	var e *migrate.Error
+	if !errors.As(err, &e) || e.Side != migrate.Destination {
+		t.Errorf("%v: %+v", err, e)
+	}
+}
+
+// hungUp begins to fetch what it is to import, and does not get to the end.
+type hungUp struct {
+	cimi.Provider
+	left chan struct{}
+}
+
+func (h hungUp) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.Accepted, error) {
+	if a.Action != cimi.ActionImport {
+		return h.Provider.Invoke(ctx, id, a)
+	}
+	res, err := http.Get(a.Source)
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.ReadFull(res.Body, make([]byte, 1000))
+	if err = errors.Join(err, res.Body.Close()); err != nil {
+		return nil, err
+	}
+	close(h.left)
+	time.Sleep(100 * time.Millisecond) // until it is written to
+	own := *a
+	own.Source = "http://127.0.0.1:1/none.ova"
+	return h.Provider.Invoke(ctx, id, &own)
+}
+
+// waits has nothing to read, and says so when a channel is closed.
+type waits struct{ until chan struct{} }
+
+func (w waits) Read([]byte) (int, error) {
+	<-w.until
+	return 0, io.EOF
 }
