@@ -133,14 +133,16 @@ func (h *Host) parents(ctx context.Context, child lv.StorageVol, depth int) disk
 	}
 }
 
-// macOwner is the domain that has an address already, empty where none has.
-func (h *Host) macOwner(ctx context.Context, mac string) (owner string) {
+// macOwners are the domains that have an address each, by that address in lower case.
+func (h *Host) macOwners(ctx context.Context) map[string]string {
+	owners := map[string]string{}
 	// A finding is not worth an error: what cannot be read has no address.
 	_ = h.conn.call(ctx, func(l *lv.Libvirt) error {
 		all, _, err := l.ConnectListAllDomains(1, 0)
 		if err != nil {
 			return err
 		}
+		clear(owners)
 		for _, d := range all {
 			text, err := l.DomainGetXMLDesc(d, lv.DomainXMLInactive)
 			if err != nil {
@@ -151,13 +153,12 @@ func (h *Host) macOwner(ctx context.Context, mac string) (owner string) {
 				continue
 			}
 			for _, c := range x.Devices.Interfaces {
-				if c.MAC != nil && strings.EqualFold(c.MAC.Address, mac) {
-					owner = d.Name
-					return nil
+				if c.MAC != nil {
+					owners[strings.ToLower(c.MAC.Address)] = d.Name
 				}
 			}
 		}
 		return nil
 	})
-	return owner
+	return owners
 }

@@ -263,8 +263,12 @@ func (h *Host) check(ctx context.Context, at site, m *machine, finding func(ovf.
 	if _, err := at.domain(m, m.ID); err != nil {
 		return err
 	}
+	if finding == nil {
+		return nil
+	}
+	var owners map[string]string
 	for _, n := range m.NICs {
-		if name := networkName(m.system, n); !at.connects(name) && finding != nil {
+		if name := networkName(m.system, n); !at.connects(name) {
 			finding(ovf.Finding{ID: "LIBVIRT-NET-001", Severity: ovf.Warning, Object: "machine " + m.Name, Clause: "DSP0243 9.2",
 				Message: fmt.Sprintf("libvirt has no network %q: the card is not connected", name),
 				Hint:    "--net " + name + "=NETWORK, bridge:NAME or user; networks: " + strings.Join(sorted(at.Networks), ", ")})
@@ -272,7 +276,10 @@ func (h *Host) check(ctx context.Context, at site, m *machine, finding func(ovf.
 		if n.MAC == "" {
 			continue
 		}
-		if owner := h.macOwner(ctx, n.MAC); owner != "" && finding != nil {
+		if owners == nil {
+			owners = h.macOwners(ctx)
+		}
+		if owner := owners[strings.ToLower(n.MAC)]; owner != "" {
 			finding(ovf.Finding{ID: "LIBVIRT-MAC-001", Severity: ovf.Warning, Object: "machine " + m.Name, Clause: "DSP0243 8.3",
 				Message: fmt.Sprintf("address %s is taken by domain %s", n.MAC, owner), Hint: "--mac regenerate gives another"})
 		}
