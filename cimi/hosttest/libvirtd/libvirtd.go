@@ -4,11 +4,15 @@
 package libvirtd
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,19 +58,35 @@ func missing(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// Virsh runs a command of libvirt's own tool. A job that a process which was killed
-// had begun in a pool ends soon, and is waited for.
+// Virsh runs a command of libvirt's own tool, or several that a semicolon parts, all
+// of which must succeed. A job that a process which was killed had begun in a pool
+// ends soon, and is waited for.
 func Virsh(t testing.TB, args ...string) string {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		out, err := exec.Command("virsh", append([]string{"-q", "-c", "qemu:///system"}, args...)...).CombinedOutput()
+		out, err := virsh(args...)
 		switch {
 		case err == nil:
-			return string(out)
-		case !strings.Contains(string(out), "has asynchronous jobs running") || time.Now().After(deadline):
+			return out
+		case !strings.Contains(err.Error(), "has asynchronous jobs running") || time.Now().After(deadline):
 			t.Fatalf("virsh %v: %v\n%s", args, err, out)
 		}
 	}
+}
+
+var errRefused = errors.New("a command failed")
+
+// virsh gives its standard output, too where it fails. Of several commands it runs
+// all, and its exit code is that of the last: what it complains of tells.
+func virsh(args ...string) (string, error) {
+	cmd := exec.Command("virsh", append([]string{"-q", "-c", "qemu:///system"}, args...)...)
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil || strings.Contains(complaints.String(), "error: ") {
+		err = fmt.Errorf("%w: %s", cmp.Or(err, errRefused), strings.TrimSpace(complaints.String()))
+	}
+	return string(out), err
 }
 
 // Pool makes a pool of type dir for the test, and gives its name and folder. What
@@ -82,14 +102,15 @@ func Pool(t testing.TB) (name, dir string) {
 	}
 	name = filepath.Base(dir)
 	Virsh(t, "pool-create-as", name, "dir", "--target", dir)
-	before := map[string]bool{}
-	for _, id := range strings.Fields(Virsh(t, "list", "--all", "--uuid")) {
-		before[id] = true
-	}
 	t.Cleanup(func() {
-		for _, id := range append(Domains(t, name), diskless(t, before)...) {
-			exec.Command("virsh", "-q", "-c", "qemu:///system", "destroy", id).Run()                                                                                 // it may not run
-			exec.Command("virsh", "-q", "-c", "qemu:///system", "undefine", id, "--nvram", "--managed-save", "--snapshots-metadata", "--checkpoints-metadata").Run() // gone meanwhile, with another test
+		var end []string
+		for id, text := range descriptions(t) {
+			if liesIn(text, name) || diskless(text, dir) {
+				end = append(end, "destroy "+id, "undefine "+id+" --nvram --managed-save --snapshots-metadata --checkpoints-metadata")
+			}
+		}
+		if len(end) > 0 {
+			virsh(strings.Join(end, "; ")) // it may not run, and may be gone meanwhile, with another test
 		}
 		Virsh(t, "pool-destroy", name)
 		os.RemoveAll(dir)
@@ -97,42 +118,61 @@ func Pool(t testing.TB) (name, dir string) {
 	return name, dir
 }
 
-// diskless are the domains of ours without a disk that have come since: no pool
-// tells whose they are.
-func diskless(t testing.TB, before map[string]bool) (out []string) {
+// systemOf finds the System of ours that a domain is a machine of.
+var systemOf = regexp.MustCompile(`cimimove\.github\.io/libvirt/[^>]* system=['"]([0-9a-f]+)['"]`)
+
+// diskless tells a domain of ours without a disk whose System is recorded in the
+// folder of a pool: other tests have theirs at the same time.
+func diskless(description, dir string) bool {
+	of := systemOf.FindStringSubmatch(description)
+	if of == nil || strings.Contains(description, "<disk ") {
+		return false
+	}
+	records, err := filepath.Glob(filepath.Join(dir, "cimimove-"+of[1]+".*"))
+	return err == nil && len(records) > 0
+}
+
+// liesIn tells a domain that has a disk in a pool.
+func liesIn(description, pool string) bool {
+	return strings.Contains(description, fmt.Sprintf("pool='%s'", pool)) || strings.Contains(description, "/"+pool+"/")
+}
+
+var uuidOf = regexp.MustCompile(`<uuid>([^<]*)</uuid>`)
+
+// descriptions are those of all domains, by UUID. One call of virsh reads them all:
+// it takes as long to start as to read a hundred.
+func descriptions(t testing.TB) map[string]string {
 	t.Helper()
-	for _, id := range strings.Fields(Virsh(t, "list", "--all", "--uuid")) {
-		if before[id] {
-			continue
-		}
-		x, err := exec.Command("virsh", "-q", "-c", "qemu:///system", "dumpxml", "--inactive", id).Output()
-		if err == nil && strings.Contains(string(x), "cimimove.github.io/libvirt") && !strings.Contains(string(x), "<disk ") {
-			out = append(out, id)
+	ids := strings.Fields(Virsh(t, "list", "--all", "--uuid"))
+	out := make(map[string]string, len(ids))
+	if len(ids) == 0 {
+		return out
+	}
+	all, _ := virsh("dumpxml --inactive " + strings.Join(ids, "; dumpxml --inactive ")) // some may be gone meanwhile, with another test
+	for text := range strings.SplitAfterSeq(all, "</domain>\n") {
+		if of := uuidOf.FindStringSubmatch(text); of != nil {
+			out[of[1]] = text
 		}
 	}
 	return out
 }
 
-// Domains are the UUIDs of the domains that have a disk in a pool.
+// Domains are the UUIDs of the domains that have a disk in a pool, in their order.
 func Domains(t testing.TB, pool string) (out []string) {
 	t.Helper()
-	for _, id := range strings.Fields(Virsh(t, "list", "--all", "--uuid")) {
-		x, err := exec.Command("virsh", "-q", "-c", "qemu:///system", "dumpxml", "--inactive", id).Output()
-		if err != nil {
-			continue // gone meanwhile, with another test
-		}
-		if strings.Contains(string(x), fmt.Sprintf("pool='%s'", pool)) || strings.Contains(string(x), "/"+pool+"/") {
+	for id, text := range descriptions(t) {
+		if liesIn(text, pool) {
 			out = append(out, id)
 		}
 	}
+	slices.Sort(out)
 	return out
 }
 
 // Volumes are the names of what lies in a pool.
 func Volumes(t testing.TB, pool string) (out []string) {
 	t.Helper()
-	Virsh(t, "pool-refresh", pool)
-	for line := range strings.Lines(Virsh(t, "vol-list", pool)) {
+	for line := range strings.Lines(Virsh(t, "pool-refresh "+pool+"; vol-list "+pool)) {
 		if f := strings.Fields(line); len(f) > 0 {
 			out = append(out, f[0])
 		}
