@@ -17,7 +17,7 @@ import (
 // all workers together.
 func TestBandwidthOfWorkers(t *testing.T) {
 	t.Parallel()
-	db := pgtest.Start(t)
+	db := pgtest.Shared(t)
 	const limit, systems = 800 << 10, 6
 	for _, of := range []string{"runbook", "endpoint"} {
 		t.Run(of, func(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 // before a retry alike, and what they record is in order.
 func TestClocks(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Start(t).URL("night")
+	url := pgtest.Shared(t).URL("night")
 	src, dst := newCloud(t), newCloud(t)
 	src.Load(hosttest.NewSample(t, "one", 1).OVA(t))
 	src.Load(hosttest.NewSample(t, "two", 2).OVA(t))

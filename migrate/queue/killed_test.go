@@ -70,7 +70,7 @@ func child(url string) error {
 func TestKilledWorker(t *testing.T) {
 	ovftest.Slow(t)
 	t.Parallel()
-	db := pgtest.Start(t)
+	db := pgtest.Shared(t)
 	const size, chunk = 48 << 20, 1 << 20
 	for _, c := range []struct {
 		via, at string

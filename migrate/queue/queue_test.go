@@ -23,7 +23,7 @@ import (
 func TestWorkers(t *testing.T) {
 	ovftest.Slow(t)
 	t.Parallel()
-	db := pgtest.Start(t).URL("night")
+	db := pgtest.Shared(t).URL("night")
 	src, dst := newCloud(t), newCloud(t)
 	const systems = 8
 	text := "systems:\n"

@@ -21,7 +21,7 @@ import (
 func TestTransfersOfWorkers(t *testing.T) {
 	ovftest.Slow(t)
 	t.Parallel()
-	url := pgtest.Start(t).URL("transfers")
+	url := pgtest.Shared(t).URL("transfers")
 	src, dst := newCloud(t), newCloud(t)
 	const systems = 4
 	text := fmt.Sprintf("limits: {systems: %d}\nsystems:\n", systems)
@@ -70,7 +70,7 @@ func TestTransfersOfWorkers(t *testing.T) {
 // once, by who gets the place next.
 func TestTransferLosesItsPlace(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Start(t).URL("places")
+	url := pgtest.Shared(t).URL("places")
 	src, dst := newCloud(t), newCloud(t)
 	src.Load(hosttest.NewSample(t, "app", 1).OVA(t))
 	v := submit(t, url, src, dst, "", "retries: {count: 3, wait: 100ms}\nsystems: [{system: app, verify: digest}]\n")

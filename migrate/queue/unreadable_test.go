@@ -14,7 +14,7 @@ import (
 // does not hold up the others.
 func TestUnreadable(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Start(t).URL("night")
+	url := pgtest.Shared(t).URL("night")
 	src, dst := newCloud(t), newCloud(t)
 	src.Load(hosttest.NewSample(t, "one", 1).OVA(t))
 	e := member(t, url, journal.SharedOptions{})

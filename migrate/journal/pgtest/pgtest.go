@@ -5,6 +5,8 @@ package pgtest
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,9 +15,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Cluster is a running server, on a loopback port.
@@ -28,15 +34,60 @@ type Cluster struct {
 	cmd  *exec.Cmd
 }
 
+var shared struct {
+	mu    sync.Mutex
+	c     *Cluster
+	users int
+	end   func()
+}
+
+// Shared is a cluster that the tests which run at the same time have in common: to
+// make one takes seconds. Who stops it has one of its own.
+func Shared(t testing.TB) *Cluster {
+	t.Helper()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.c == nil {
+		shared.c, shared.end = start(t)
+	}
+	shared.users++
+	t.Cleanup(func() {
+		shared.mu.Lock()
+		defer shared.mu.Unlock()
+		if shared.users--; shared.users == 0 {
+			shared.end()
+			shared.c = nil
+		}
+	})
+	return &Cluster{t: t, bin: shared.c.bin, port: shared.c.port}
+}
+
 // Start makes a cluster and starts it; it ends with the test.
 func Start(t testing.TB) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, bin: programs(t)}
+	c, end := start(t)
+	t.Cleanup(end)
+	return c
+}
+
+// start makes one that runs until end is called.
+func start(t testing.TB) (c *Cluster, end func()) {
+	t.Helper()
+	c = &Cluster{t: t, bin: programs(t)}
 	dir, err := os.MkdirTemp("", "pgtest")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	end = func() {
+		c.Kill()
+		os.RemoveAll(dir)
+	}
+	running := false
+	defer func() {
+		if !running {
+			end()
+		}
+	}()
 	c.data = filepath.Join(dir, "data")
 	// The server refuses to run as root.
 	if os.Getuid() == 0 {
@@ -61,8 +112,8 @@ func Start(t testing.TB) *Cluster {
 	c.port = l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	c.Run()
-	t.Cleanup(c.Kill)
-	return c
+	running = true
+	return c, end
 }
 
 // programs finds the folder of the server's programs.
@@ -98,24 +149,34 @@ func (c *Cluster) command(name string, args ...string) *exec.Cmd {
 // Run starts the server and waits until it answers.
 func (c *Cluster) Run() {
 	c.t.Helper()
-	c.cmd = c.command("postgres", "-D", c.data, "-p", strconv.Itoa(c.port), "-c", "unix_socket_directories=", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200")
+	c.cmd = c.command("postgres", "-D", c.data, "-p", strconv.Itoa(c.port), "-c", "unix_socket_directories=", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=400",
+		"-c", "fsync=off") // a killed server loses nothing of what the system has taken
 	var log bytes.Buffer
 	c.cmd.Stderr = &log
 	if err := c.cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
-	var last []byte
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		out, err := c.command("psql", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port), "-U", "cimimove", "-c", "SELECT 1", "postgres").CombinedOutput()
+		err := c.query("SELECT 1")
 		if err == nil {
 			return
 		}
-		last = fmt.Appendf(out, "%v", err)
 		if time.Now().After(deadline) {
 			c.Kill()
-			c.t.Fatalf("the PostgreSQL server does not answer: %s\n%s", last, log.String())
+			c.t.Fatalf("the PostgreSQL server does not answer: %v\n%s", err, log.String())
 		}
 	}
+}
+
+// query runs a statement in the database that a cluster begins with.
+func (c *Cluster) query(statement string) error {
+	ctx := context.Background()
+	db, err := pgx.Connect(ctx, c.url("postgres"))
+	if err != nil {
+		return err
+	}
+	_, err = db.Exec(ctx, statement)
+	return errors.Join(err, db.Close(ctx))
 }
 
 // Kill ends the server and all its processes as a crash would.
@@ -128,11 +189,18 @@ func (c *Cluster) Kill() {
 	c.cmd = nil
 }
 
+var databases atomic.Int64
+
 // URL of a database that is made for the caller.
 func (c *Cluster) URL(database string) string {
 	c.t.Helper()
-	if out, err := c.command("createdb", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port), "-U", "cimimove", database).CombinedOutput(); err != nil {
-		c.t.Fatalf("createdb: %v\n%s", err, out)
+	name := fmt.Sprintf("%s_%d", database, databases.Add(1))
+	if err := c.query("CREATE DATABASE " + pgx.Identifier{name}.Sanitize()); err != nil {
+		c.t.Fatal(err)
 	}
+	return c.url(name)
+}
+
+func (c *Cluster) url(database string) string {
 	return fmt.Sprintf("postgres://cimimove@127.0.0.1:%d/%s?sslmode=disable", c.port, database)
 }
