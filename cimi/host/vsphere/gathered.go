@@ -21,8 +21,9 @@ type gathered struct {
 	err    error // why nothing more can be written
 }
 
-// gatheredMost is how many bytes wait at most while as many are on their way.
-const gatheredMost = 256 << 10
+// gatheredMost is how many bytes wait at most while as many are on their way: few,
+// as what encrypts, sends and takes them on one machine shares its cache.
+const gatheredMost = 32 << 10
 
 func gather(c net.Conn) *gathered {
 	g := &gathered{Conn: c}

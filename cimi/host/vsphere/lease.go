@@ -289,8 +289,7 @@ func (l *lease) client(u *types.HttpNfcLeaseDeviceUrl) (*http.Client, *url.URL, 
 		return nil, nil, err
 	}
 	t.MaxIdleConnsPerHost = 16
-	t.DialContext = gathering(t.DialContext)
-	t.WriteBufferSize, t.ReadBufferSize = 256<<10, 256<<10
+	blockwise(t)
 	c := &http.Client{Transport: t, Jar: l.h.conn.Client.Client.Jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	l.clients[key] = c
 	return c, at, nil

@@ -12,16 +12,18 @@ type queue struct {
 	full, free chan []byte
 	filling    []byte // by the writer
 	reading    []byte // by the reader: what is left of the block taken
-	taken      []byte // the block itself
+	held       []byte // the block itself
 
 	once   sync.Once
 	broken chan struct{} // closed by CloseWithError, or when the reader has gone
 	err    error
 }
 
+// Few and small blocks stay in the processor's cache on their way; what the network
+// is behind by waits in the socket.
 const (
-	queueBlock  = 256 << 10
-	queueBlocks = 8
+	queueBlock  = 64 << 10
+	queueBlocks = 4
 )
 
 func newQueue() *queue {
@@ -94,31 +96,44 @@ func (q *queue) CloseWithError(err error) {
 type source struct{ q *queue }
 
 func (s source) Read(p []byte) (int, error) {
+	b, err := s.block()
+	if err != nil {
+		return 0, err
+	}
+	n := copy(p, b)
+	s.taken(n)
+	return n, nil
+}
+
+// block is what is left of a block that was written, never nothing; it is the
+// reader's until the next call.
+func (s source) block() ([]byte, error) {
 	q := s.q
 	for len(q.reading) == 0 {
-		if q.taken != nil {
-			q.free <- q.taken[:0]
-			q.taken = nil
+		if q.held != nil {
+			q.free <- q.held[:0]
+			q.held = nil
 		}
 		select {
 		case <-q.broken:
-			return 0, q.err
+			return nil, q.err
 		default:
 		}
 		select {
 		case b, ok := <-q.full:
 			if !ok {
-				return 0, io.EOF
+				return nil, io.EOF
 			}
-			q.taken, q.reading = b, b
+			q.held, q.reading = b, b
 		case <-q.broken:
-			return 0, q.err
+			return nil, q.err
 		}
 	}
-	n := copy(p, q.reading)
-	q.reading = q.reading[n:]
-	return n, nil
+	return q.reading, nil
 }
+
+// taken says that the first n bytes of a block are read.
+func (s source) taken(n int) { s.q.reading = s.q.reading[n:] }
 
 func (s source) Close() error {
 	s.q.CloseWithError(io.ErrClosedPipe)
