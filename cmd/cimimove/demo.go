@@ -47,9 +47,9 @@ func demo(ctx context.Context, c *call) (r result, err error) {
 	}
 	var clouds [2]migrate.Endpoint
 	for i, name := range []string{"east", "west"} {
-		e, stop, err := c.demoCloud(ctx, filepath.Join(folder, name))
-		if err != nil {
-			return result{}, err
+		e, stop, failed := c.demoCloud(ctx, filepath.Join(folder, name))
+		if failed != nil {
+			return result{}, failed
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 		clouds[i] = e

@@ -126,7 +126,7 @@ func (c *call) environmentOf(ctx context.Context, pkg ovf.Package, vs ovf.Conten
 		if err := os.MkdirAll(out, 0o755); err != nil {
 			return e, err
 		}
-		out = filepath.Join(out, fileNameOf(vs.ID)+".iso")
+		out = filepath.Join(out, isoNames(pkg.Envelope().VirtualSystems())[vs.ID])
 	}
 	more, err := environmentFiles(ctx, pkg, vs)
 	if err != nil {
@@ -185,6 +185,21 @@ func environmentFiles(ctx context.Context, pkg ovf.Package, vs ovf.Content) ([]e
 		}
 	}
 	return out, nil
+}
+
+// isoNames are the names of machines' files, by id, no two alike: what no file
+// may be called can be all that tells two ids apart.
+func isoNames(all []ovf.Content) map[string]string {
+	out, taken := map[string]string{}, map[string]bool{}
+	for _, vs := range all {
+		name := fileNameOf(vs.ID)
+		for n := 2; taken[strings.ToLower(name)]; n++ {
+			name = fmt.Sprintf("%s-%d", fileNameOf(vs.ID), n)
+		}
+		taken[strings.ToLower(name)] = true
+		out[vs.ID] = name + ".iso"
+	}
+	return out
 }
 
 // fileNameOf is an id as a file name.
