@@ -21,8 +21,9 @@ const packageFormat = "application/ovf"
 // exportSystem asks a cloud to export a System, by one of its operations, and waits until the package's
 // layout is frozen and its bytes can be had from Location. begun, where it is not
 // nil, is told before that what is to be there.
-func exportSystem(ctx context.Context, p cimi.Provider, id, action string, begun func(*cimi.Accepted) error) (*cimi.Accepted, error) {
-	acc, err := p.Invoke(ctx, id, &cimi.Action{Action: action, Format: packageFormat})
+func exportSystem(ctx context.Context, p cimi.Provider, id string, a *cimi.Action, begun func(*cimi.Accepted) error) (*cimi.Accepted, error) {
+	a.Format = packageFormat
+	acc, err := p.Invoke(ctx, id, a)
 	if err != nil {
 		return nil, err
 	}

@@ -414,7 +414,7 @@ func ExportPackage(ctx context.Context, src Endpoint, system string) (*Exported,
 	if err != nil {
 		return nil, err
 	}
-	acc, err := exportSystem(ctx, src.Provider, s.ID, cimi.ActionExport, nil)
+	acc, err := exportSystem(ctx, src.Provider, s.ID, &cimi.Action{Action: cimi.ActionExport}, nil)
 	if err != nil {
 		return nil, at(StepExport, Source, s.Name, err)
 	}

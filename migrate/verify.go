@@ -150,7 +150,7 @@ func (v *verification) full(ctx context.Context) error {
 	if v.Via == ViaResources {
 		return v.byImages(ctx)
 	}
-	acc, err := exportSystem(ctx, v.dst.Provider, v.system, cimi.ActionExport, nil)
+	acc, err := exportSystem(ctx, v.dst.Provider, v.system, &cimi.Action{Action: cimi.ActionExport}, nil)
 	if err != nil {
 		return v.unprovable(err)
 	}

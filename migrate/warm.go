@@ -125,11 +125,15 @@ func ownHashRate() int64 {
 }
 
 // exportAction is how the source is asked for the package.
-func (r *run) exportAction() string {
-	if r.Warm {
-		return cimi.RelExportLive
+func (r *run) exportAction() *cimi.Action {
+	if !r.Warm {
+		return &cimi.Action{Action: cimi.ActionExport}
 	}
-	return cimi.ActionExport
+	a := &cimi.Action{Action: cimi.RelExportLive}
+	if !r.trusts() {
+		a.Properties = map[string]string{cimi.ExportUntracked: "true"}
+	}
+	return a
 }
 
 // beginAgain gives up what was copied from a snapshot that is no more: what

@@ -287,3 +287,36 @@ func TestWarmSaved(t *testing.T) {
 		t.Errorf("%s: %v", b2, err)
 	}
 }
+
+// TestWarmUntracked: the source is asked to keep track of what changes where its word
+// is believed, and not where all is hashed.
+func TestWarmUntracked(t *testing.T) {
+	t.Parallel()
+	for verify, want := range map[migrate.Verify]string{migrate.VerifyFull: "true", migrate.VerifyDigest: ""} {
+		a, b := newCloud(t), newCloud(t)
+		a.load(hosttest.NewSample(t, "shop", 1))
+		src, dst := a.inProcess(), b.remote()
+		var asked []string
+		src.Provider = overhears{src.Provider, func(a *cimi.Action) {
+			if a.Action == cimi.RelExportLive {
+				asked = append(asked, a.Properties[cimi.ExportUntracked])
+			}
+		}}
+		if _, err := move(t, newEngine(t, src, dst), migrate.Options{Source: src, Destination: dst, Warm: true, Verify: verify}); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(asked, []string{want}) {
+			t.Errorf("verify %s: the export is asked for with %q, want %q", verify, asked, want)
+		}
+	}
+}
+
+type overhears struct {
+	cimi.Provider
+	told func(*cimi.Action)
+}
+
+func (o overhears) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.Accepted, error) {
+	o.told(a)
+	return o.Provider.Invoke(ctx, id, a)
+}

@@ -129,6 +129,8 @@ type ExportOptions struct {
 	// Live exports machines that run as a snapshot shows them, where the host can;
 	// without it, and where it cannot, they are ErrBusy.
 	Live bool
+	// Untracked: nobody will ask what was written to the disks since a Live export.
+	Untracked bool
 	// Snapshot names what the host keeps for a Live export; the State has it, for
 	// FrozenSnapshot. Hosts set it for BuildExport.
 	Snapshot string

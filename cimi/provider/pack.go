@@ -117,7 +117,7 @@ func (p *Provider) exportSystem(ctx context.Context, s subject, a *cimi.Action) 
 
 // exportLive is the same of machines that may run (cimi.RelExportLive).
 func (p *Provider) exportLive(ctx context.Context, s subject, a *cimi.Action) (*cimi.Accepted, error) {
-	return p.exportAs(ctx, s, a, host.ExportOptions{Live: true})
+	return p.exportAs(ctx, s, a, host.ExportOptions{Live: true, Untracked: a.Properties[cimi.ExportUntracked] == "true"})
 }
 
 func (p *Provider) exportAs(ctx context.Context, s subject, a *cimi.Action, opts host.ExportOptions) (*cimi.Accepted, error) {

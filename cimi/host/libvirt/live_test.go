@@ -147,6 +147,23 @@ func TestLiveE2E(t *testing.T) {
 	}
 }
 
+// TestLiveUntrackedE2E: where nobody will ask what changes, no checkpoint is made.
+func TestLiveUntrackedE2E(t *testing.T) {
+	libvirtd.Need(t)
+	h := newHosts("&format=qcow2").Open(t).(*libvirt.Host)
+	s, domain := running(t, h, hosttest.Content(1, 8<<20))
+	for _, untracked := range []bool{true, false} {
+		x, _ := live(t, h, s.ID, host.ExportOptions{Untracked: untracked})
+		if has := libvirtd.Checkpoints(t, domain); (len(has) == 0) != untracked {
+			t.Errorf("untracked %v: checkpoints %v", untracked, has)
+		}
+		if err := errors.Join(x.Close(), h.Retain(context.Background(), nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	libvirtd.Idle(t, domain)
+}
+
 // TestLiveBrokenOffE2E: a Live export that ends in the middle, because it is
 // cancelled or its machine stops, leaves no job and no volume.
 func TestLiveBrokenOffE2E(t *testing.T) {

@@ -116,8 +116,10 @@ func (h *Host) copyFirst(ctx context.Context, id string, kept *ledger.Snapshot, 
 			return nil, err
 		}
 	}
-	if err := h.choose(ctx, all); err != nil {
-		return nil, err
+	if !opts.Untracked {
+		if err := h.choose(ctx, all); err != nil {
+			return nil, err
+		}
 	}
 	for _, c := range all {
 		kept.Places[c.d.ID] = c.to.String()
