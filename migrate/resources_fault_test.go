@@ -246,6 +246,39 @@ func TestResourcesFail(t *testing.T) {
 	}
 }
 
+// TestResourcesNameTaken: a System of the name that came to the destination while
+// images were made there is not doubled, and stays as it is; what was made goes.
+func TestResourcesNameTaken(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	var other string
+	between := func(p cimi.Provider) cimi.Provider {
+		f := &crooked{Provider: bare.Provider{Provider: p}}
+		f.create = func(_ context.Context, _ string, r cimi.Resource) (*cimi.Accepted, error) {
+			if hasURL(r) && other == "" {
+				other = b.load(hosttest.NewSample(t, "shop", 2))
+			}
+			return nil, nil
+		}
+		return f
+	}
+	plainly := func(p cimi.Provider) cimi.Provider { return &crooked{Provider: bare.Provider{Provider: p}} }
+	src, dst := a.bared(cimi.V2, plainly), b.bared(cimi.V2, between)
+	_, err := move(t, newEngine(t, src, dst), migrate.Options{Source: src, Destination: dst})
+	wantClass(t, err, migrate.ClassRefused, migrate.Destination)
+	if !errors.Is(err, migrate.ErrNameTaken) {
+		t.Errorf("got %v", err)
+	}
+	if got := b.systems(); len(got) != 1 {
+		t.Errorf("the destination holds %v", got)
+	}
+	if _, err := b.p.Get(t.Context(), other, cimi.ReadOptions{}); err != nil {
+		t.Errorf("the other System: %v", err)
+	}
+	checkNoImages(t, a, b)
+}
+
 // ignoring makes Volumes of a cloud that does not fetch their images.
 func ignoring(f *crooked) {
 	f.create = func(_ context.Context, _ string, r cimi.Resource) (*cimi.Accepted, error) {

@@ -191,6 +191,9 @@ func (t *transfer) assemble(ctx context.Context) error {
 	if err != nil {
 		return at(StepImport, Destination, t.dst.Name, err)
 	}
+	if err := t.stillFree(ctx, systems); err != nil {
+		return t.assembleFailed(ctx, err)
+	}
 	in := importNotes{Attempt: t.notes.Attempt, Name: t.Name, Before: t.Before}
 	if err := t.begin(ctx, StepImport, in, importUndo{DeleteSystemOf: t.id}); err != nil {
 		return err
