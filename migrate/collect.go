@@ -39,7 +39,13 @@ func (e *Engine) GC(ctx context.Context, o GCOptions) ([]Removed, error) {
 			continue
 		}
 		named = true
-		if !row.State.Ended() && o.Run == "" && row.State != journal.Failed || e.Journal.Locked(row.ID) {
+		if !row.State.Ended() && o.Run == "" && row.State != journal.Failed {
+			continue
+		}
+		if e.Journal.Locked(row.ID) {
+			if o.Run != "" {
+				return removed, &Error{Object: "run " + o.Run, Err: journal.ErrLocked, Advice: "see cimimove status; a run that goes on cleans up after itself"}
+			}
 			continue
 		}
 		steps, err := e.Journal.Steps(ctx, row.ID)

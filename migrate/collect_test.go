@@ -2,11 +2,13 @@ package migrate_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/migrate/journal"
 )
 
 // TestGCBeforeImport: gc of a run whose process died before its import was begun
@@ -36,6 +38,31 @@ func TestGCBeforeImport(t *testing.T) {
 				t.Errorf("%d snapshots are left, the destination holds %v", n, b.systems())
 			}
 		})
+	}
+}
+
+// TestGCLocked: of a run that another process works on gc takes nothing, and says so
+// to who names it.
+func TestGCLocked(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.remote(), b.remote()
+	e := newEngine(t, src, dst)
+	rep, err := move(t, e, migrate.Options{Source: src, Destination: dst})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock, err := e.Journal.Lock(rep.Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Unlock()
+	if _, err := e.GC(t.Context(), migrate.GCOptions{Run: rep.Run}); !errors.Is(err, journal.ErrLocked) || !strings.Contains(err.Error(), rep.Run) {
+		t.Errorf("gc of it: %v", err)
+	}
+	if removed, err := e.GC(t.Context(), migrate.GCOptions{}); err != nil || len(removed) != 0 {
+		t.Errorf("gc of everything: %v, %v", removed, err)
 	}
 }
 

@@ -14,23 +14,34 @@ type Survey struct {
 	rates once[Rate]
 }
 
-// once holds answers by name. Who asks for one that is being found out waits.
+// once holds answers by name. Who asks for one that is being found out waits, and
+// gets that; one that could not be had is looked for anew by who asks later.
 type once[T any] struct {
 	mu  sync.Mutex
-	all map[string]func() (T, error)
+	all map[string]*answer[T]
 }
+
+type answer[T any] struct{ get func() (T, error) }
 
 // get gives the answer known by a name, or finds it out.
 func (o *once[T]) get(name string, find func() (T, error)) (T, error) {
 	o.mu.Lock()
 	if o.all == nil {
-		o.all = map[string]func() (T, error){}
+		o.all = map[string]*answer[T]{}
 	}
-	f := o.all[name]
-	if f == nil {
-		f = sync.OnceValues(find)
-		o.all[name] = f
+	a := o.all[name]
+	if a == nil {
+		a = &answer[T]{sync.OnceValues(find)}
+		o.all[name] = a
 	}
 	o.mu.Unlock()
-	return f()
+	v, err := a.get()
+	if err != nil {
+		o.mu.Lock()
+		if o.all[name] == a {
+			delete(o.all, name)
+		}
+		o.mu.Unlock()
+	}
+	return v, err
 }
