@@ -7,7 +7,6 @@
 package formats
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"io"
@@ -114,7 +113,7 @@ func Decode(ctx context.Context, r io.Reader, src Source, size int64, sink disk.
 	if opts.Name == "" {
 		opts.Name = src.Name
 	}
-	br := bufio.NewReaderSize(r, 256<<10)
+	br := disk.NewBuffered(r, 256<<10)
 	w, f, err := atHand(ctx, br, src, size)
 	switch {
 	case err != nil:

@@ -1,7 +1,6 @@
 package formats
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -24,7 +23,7 @@ import (
 // decoder took.
 func Transcode(ctx context.Context, r io.Reader, src Source, size int64, w io.Writer, to disk.Format, opts disk.EncodeOptions) (disk.Result, error) {
 	out, file := regular(w)
-	br := bufio.NewReaderSize(r, 256<<10)
+	br := disk.NewBuffered(r, 256<<10)
 	img, _, err := atHand(ctx, br, src, size)
 	if err != nil {
 		return disk.Result{}, err

@@ -203,6 +203,36 @@ func TestReadErrorIsNotCorruption(t *testing.T) {
 	}
 }
 
+// once tells its error once, with the last bytes before it, and that it ends then.
+type once struct {
+	r   io.Reader
+	err error
+}
+
+func (o *once) Read(p []byte) (int, error) {
+	n, err := o.r.Read(p)
+	if err == nil && n < len(p) {
+		err, o.err = o.err, nil
+	}
+	return n, err
+}
+
+// TestReadErrorToldOnce: nor does it say so where the reader that failed says that
+// it ends when it is asked again.
+func TestReadErrorToldOnce(t *testing.T) {
+	image := small(t)
+	broken := errors.New("connection reset")
+	for n := 1; n < len(image); n += 4 << 10 {
+		for _, together := range []bool{false, true} {
+			r := &once{bytes.NewReader(image[:n]), broken}
+			_, err := vmdk.Decode(context.Background(), r, disktest.Discard{}, disk.DecodeOptions{Together: together})
+			if !errors.Is(err, broken) || errors.Is(err, disk.ErrCorrupt) {
+				t.Errorf("an error after %d bytes, together %v, gives %v", n, together, err)
+			}
+		}
+	}
+}
+
 type fullDisk struct{ disktest.Discard }
 
 var errFull = errors.New("no space left")

@@ -21,7 +21,7 @@ type stream struct {
 }
 
 func newStream(r io.Reader, name string) *stream {
-	return &stream{r: bufio.NewReaderSize(r, 256<<10), name: name}
+	return &stream{r: disk.NewBuffered(r, 256<<10), name: name}
 }
 
 // ended turns an end of file before n bytes for what into corruption.
