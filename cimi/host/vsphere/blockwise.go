@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"time"
 )
 
 // blockwise has t send the body of a request block by block, where it is a source,
@@ -17,11 +19,6 @@ func blockwise(t *http.Transport) {
 	t.ForceAttemptHTTP2 = false // its frames and windows are smaller
 	limit, config := t.TLSHandshakeTimeout, t.TLSClientConfig
 	t.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if limit > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, limit)
-			defer cancel()
-		}
 		own := &tls.Config{}
 		if config != nil {
 			own = config.Clone()
@@ -38,12 +35,27 @@ func blockwise(t *http.Transport) {
 			return nil, err
 		}
 		secure := tls.Client(c, own)
-		if err := secure.HandshakeContext(ctx); err != nil {
+		if err := shakeHands(ctx, secure, limit); err != nil {
 			c.Close()
 			return nil, err
 		}
 		return &blockConn{secure}, nil
 	}
+}
+
+// shakeHands is bounded by limit, where that is one; as in net/http, running out of
+// it is a failure of the network, which is tried again, not the end of ctx.
+func shakeHands(ctx context.Context, c *tls.Conn, limit time.Duration) error {
+	limited, cancel := ctx, func() {}
+	if limit > 0 {
+		limited, cancel = context.WithTimeout(ctx, limit)
+	}
+	defer cancel()
+	err := c.HandshakeContext(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return &net.OpError{Op: "TLS handshake", Net: "tcp", Addr: c.RemoteAddr(), Err: os.ErrDeadlineExceeded}
+	}
+	return err
 }
 
 // blockConn takes a source block by block.
