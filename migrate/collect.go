@@ -25,7 +25,7 @@ type Removed struct {
 
 // GC removes what runs that failed have left at their clouds, and nothing that the
 // journal does not own. Interrupted runs can be resumed and are left alone, unless
-// one is named: that is rolled back, whatever step it came to.
+// one is named: that is rolled back, where it has left anything.
 func (e *Engine) GC(ctx context.Context, o GCOptions) ([]Removed, error) {
 	rows, err := e.Journal.Runs(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func (e *Engine) GC(ctx context.Context, o GCOptions) ([]Removed, error) {
 		}
 		if e.Journal.Locked(row.ID) {
 			if o.Run != "" {
-				return removed, &Error{Object: "run " + o.Run, Err: journal.ErrLocked, Advice: "see cimimove status; a run that goes on cleans up after itself"}
+				return removed, &Error{Class: ClassRefused, Object: "run " + o.Run, Err: journal.ErrLocked, Advice: "see cimimove status; a run that goes on cleans up after itself"}
 			}
 			continue
 		}
@@ -63,7 +63,11 @@ func (e *Engine) GC(ctx context.Context, o GCOptions) ([]Removed, error) {
 			continue
 		}
 		if !o.DryRun {
-			if err := remove(ctx, row.ID); err != nil {
+			err := remove(ctx, row.ID)
+			if err == nil {
+				err = e.snapshotGone(ctx, row.ID, row.System)
+			}
+			if err != nil {
 				errs = append(errs, err)
 				continue
 			}
@@ -74,6 +78,17 @@ func (e *Engine) GC(ctx context.Context, o GCOptions) ([]Removed, error) {
 		return removed, &Error{Class: ClassUsage, Object: o.Run, Err: journal.ErrNoRun}
 	}
 	return removed, errors.Join(errs...)
+}
+
+// snapshotGone is an error where the source still has the snapshot of a run: who
+// rolls back goes on without that.
+func (e *Engine) snapshotGone(ctx context.Context, id, system string) error {
+	steps, err := e.Journal.Steps(ctx, id)
+	if err != nil || leftSnapshot(steps) == "" {
+		return err
+	}
+	return &Error{Class: ClassRemote, Side: Source, Object: system, Err: errors.New("its snapshot could not be removed"),
+		Advice: "cimimove gc tries again, as does the cloud itself when it has not been read for long"}
 }
 
 func (e *Engine) rollback(ctx context.Context, id string) error {

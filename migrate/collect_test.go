@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
@@ -41,6 +42,45 @@ func TestGCBeforeImport(t *testing.T) {
 	}
 }
 
+// holding is a cloud that keeps its snapshots until it is told otherwise.
+type holding struct {
+	cimi.Provider
+	refuse *bool
+}
+
+func (h holding) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.Accepted, error) {
+	if a.Action == cimi.RelForget && *h.refuse {
+		return nil, cimi.Errorf(500, "the storage is busy")
+	}
+	return h.Provider.Invoke(ctx, id, a)
+}
+
+// TestGCSnapshotStays: gc does not claim to have removed a snapshot that the source
+// has kept, and removes it when it is called again.
+func TestGCSnapshotStays(t *testing.T) {
+	t.Parallel()
+	a, b := newCloud(t), newCloud(t)
+	a.load(hosttest.NewSample(t, "shop", 1))
+	src, dst := a.remote(), b.remote()
+	state := t.TempDir()
+	if dead, where := runChild(t, state, src.URL, dst.URL, killed{via: migrate.ViaRelay, warm: true}, "done export"); !dead {
+		t.Fatalf("not killed, %s", where)
+	}
+	refuse := true
+	src.Provider = holding{src.Provider, &refuse}
+	e, run := interrupted(t, state, src, dst)
+	removed, err := e.GC(t.Context(), migrate.GCOptions{Run: run})
+	if err == nil || len(removed) != 0 || a.snapshots() != 1 {
+		t.Errorf("gc took %v (%v), %d snapshots are left", removed, err, a.snapshots())
+	}
+	wantClass(t, err, migrate.ClassRemote, migrate.Source)
+	refuse = false
+	collected(t, e, run, "snapshot")
+	if n := a.snapshots(); n != 0 {
+		t.Errorf("%d snapshots are left", n)
+	}
+}
+
 // TestGCLocked: of a run that another process works on gc takes nothing, and says so
 // to who names it.
 func TestGCLocked(t *testing.T) {
@@ -58,7 +98,7 @@ func TestGCLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Unlock()
-	if _, err := e.GC(t.Context(), migrate.GCOptions{Run: rep.Run}); !errors.Is(err, journal.ErrLocked) || !strings.Contains(err.Error(), rep.Run) {
+	if _, err := e.GC(t.Context(), migrate.GCOptions{Run: rep.Run}); !errors.Is(err, journal.ErrLocked) || migrate.ClassOf(err) != migrate.ClassRefused || !strings.Contains(err.Error(), rep.Run) {
 		t.Errorf("gc of it: %v", err)
 	}
 	if removed, err := e.GC(t.Context(), migrate.GCOptions{}); err != nil || len(removed) != 0 {

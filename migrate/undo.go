@@ -33,9 +33,13 @@ func (r *run) undo(ctx context.Context) error {
 	if err := r.leaveStage(ctx); err != nil {
 		errs = append(errs, err)
 	}
-	if err := r.leaveSnapshot(ctx); err != nil {
+	// A removal that takes long is not to keep what follows from its time: machines
+	// that are to run again.
+	limited, cancel := context.WithTimeout(ctx, cleanupTimeout/2)
+	if err := r.leaveSnapshot(limited); err != nil {
 		r.findings = append(r.findings, snapshotFinding(r.System, err))
 	}
+	cancel()
 	if err := r.unmake(ctx, func(string, made) bool { return true }); err != nil {
 		left = true
 		errs = append(errs, err)
