@@ -8,11 +8,12 @@ const (
 	// where machines that run are exported as a snapshot shows them: as after a
 	// power failure at that moment.
 	RelExportLive = ExtensionNamespace + "/exportLive"
-	// The property export.untracked true says that nobody will ask what changes
-	// after it (RelBlocks, changed): nothing needs to be kept track of for it.
 	// CapabilityLiveExport tells of it, in the metadata of the System.
 	CapabilityLiveExport = "LiveExport"
-	ExportUntracked      = "export.untracked"
+	// ExportUntracked is a property of it: true says that nobody will ask what
+	// changes afterwards (RelBlocks, changed), so that nothing needs to be kept
+	// track of.
+	ExportUntracked = "export.untracked"
 
 	// RelBlocks is an operation of a Volume whose machines are at rest: GET
 	// below its href reads the content as it is now, without changing anything.

@@ -62,8 +62,16 @@ func environment(ctx context.Context, c *call) (result, error) {
 	}
 	doc := &environments{Package: pkg.Name(), Machines: []environmentEntry{}}
 	opts := env.Options{Configuration: c.String("deployment-option"), Values: values, Platform: env.Platform{Kind: "cimimove", Version: build(), Locale: c.String("locale")}}
+	names := isoNames(pkg.Envelope().VirtualSystems())
 	for _, vs := range machines {
-		e, err := c.environmentOf(ctx, pkg, vs, opts, out, extension)
+		to := out
+		if out != "" && !single {
+			if err := os.MkdirAll(out, 0o755); err != nil {
+				return result{}, err
+			}
+			to, extension = filepath.Join(out, names[vs.ID]), ".iso"
+		}
+		e, err := c.environmentOf(ctx, pkg, vs, opts, to, extension)
 		if err != nil {
 			return result{}, err
 		}
@@ -122,11 +130,6 @@ func (c *call) environmentOf(ctx context.Context, pkg ovf.Package, vs ovf.Conten
 	case extension == ".xml":
 		e.Out = out
 		return e, replace(out, func(f *os.File) error { _, err := f.Write(document); return err })
-	case extension != ".iso":
-		if err := os.MkdirAll(out, 0o755); err != nil {
-			return e, err
-		}
-		out = filepath.Join(out, isoNames(pkg.Envelope().VirtualSystems())[vs.ID])
 	}
 	more, err := environmentFiles(ctx, pkg, vs)
 	if err != nil {
@@ -190,11 +193,14 @@ func environmentFiles(ctx context.Context, pkg ovf.Package, vs ovf.Content) ([]e
 // isoNames are the names of machines' files, by id, no two alike: what no file
 // may be called can be all that tells two ids apart.
 func isoNames(all []ovf.Content) map[string]string {
-	out, taken := map[string]string{}, map[string]bool{}
+	out, taken, next := map[string]string{}, map[string]bool{}, map[string]int{}
 	for _, vs := range all {
-		name := fileNameOf(vs.ID)
-		for n := 2; taken[strings.ToLower(name)]; n++ {
-			name = fmt.Sprintf("%s-%d", fileNameOf(vs.ID), n)
+		base := fileNameOf(vs.ID)
+		like := strings.ToLower(base)
+		name := base
+		for taken[strings.ToLower(name)] {
+			next[like]++
+			name = fmt.Sprintf("%s-%d", base, next[like]+1)
 		}
 		taken[strings.ToLower(name)] = true
 		out[vs.ID] = name + ".iso"
