@@ -57,10 +57,7 @@ func TestVisible(t *testing.T) {
 // TestTerminal: names of a package reach a terminal visibly, on both streams, and
 // files as they are.
 func TestTerminal(t *testing.T) {
-	script, err := exec.LookPath("script")
-	if err != nil {
-		t.Skip("script(1), which gives a program a terminal, is not installed")
-	}
+	script := program(t, "script") // gives a program a terminal
 	p, err := newTestPackage(filepath.Join("testdata", "descriptor"), "replace=<Name>web</Name>=><Name>"+hostile+"</Name>", "replace=ovf:capacity=\"2097152\"=>ovf:capacity=\""+hostile+"\"")
 	if err != nil {
 		t.Fatal(err)
