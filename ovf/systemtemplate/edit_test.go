@@ -2,7 +2,9 @@ package systemtemplate_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -168,6 +170,8 @@ func plain(t testing.TB, st *cimi.SystemTemplate) string {
 	return b.String()
 }
 
+func sum(b []byte) []byte { s := sha256.Sum256(b); return s[:] }
+
 // network ids follow their names: an edited name is the new id.
 func followNames(st *cimi.SystemTemplate) {
 	for _, d := range st.ComponentDescriptors {
@@ -190,9 +194,11 @@ func TestEditAndImport(t *testing.T) {
 			}
 		}
 	})
-	for i, path := range paths {
+	for _, path := range paths {
 		b := all[path]
-		if strings.Contains(path, "govmomi") && i%8 != 0 && os.Getenv("CIMIMOVE_SLOW") == "" {
+		// What is tried of a descriptor is told by itself, not by what else there is.
+		pick := int(binary.BigEndian.Uint32(sum(b)))
+		if strings.Contains(path, "govmomi") && pick%8 != 0 && os.Getenv("CIMIMOVE_SLOW") == "" {
 			continue
 		}
 		env, err := ovf.Parse(b)
@@ -212,12 +218,12 @@ func TestEditAndImport(t *testing.T) {
 		}
 		n := len(sites(st))
 		for k := range n {
-			if !strings.HasPrefix(path, "testdata") && k%15 != i%15 {
+			if !strings.HasPrefix(path, "testdata") && k%15 != pick%15 {
 				continue
 			}
 			st := fresh()
 			s := sites(st)[k]
-			r := rand.New(rand.NewPCG(uint64(i), uint64(k)))
+			r := rand.New(rand.NewPCG(uint64(pick), uint64(k)))
 			s.edit(r)
 			back, _, err := systemtemplate.ToEnvelope(st, systemtemplate.Options{})
 			if err != nil {

@@ -161,7 +161,7 @@ func (r *reader) machine(c ovf.Content, startup map[string]*Startup, quantity in
 	m.Hardware = h
 	if !ok {
 		r.findings.add(NoProcessor, object, "there is no VirtualHardwareSection")
-		m.CPUs = 1
+		m.CPUs, m.CPUArch, m.CPUSpeed = 1, m.Attributes.CPUArch, m.Attributes.CPUSpeed
 		return m, nil
 	}
 	r.hardwareFindings(m, object)
