@@ -60,7 +60,7 @@ func diskInfo(ctx context.Context, c *call) (result, error) {
 		sum := d.String()
 		doc.ContentDigest = &sum
 	case plainDigest:
-		d, err := disk.PlainDigest(ctx, img, img.Size(), follow)
+		d, err := disk.PlainDigest(ctx, img, img.Size(), 0, follow)
 		if err != nil {
 			return result{}, err
 		}

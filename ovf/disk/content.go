@@ -31,8 +31,9 @@ func ContentDigest(ctx context.Context, img Image, size int64, progress Progress
 }
 
 // PlainDigest is the SHA-256 of the first size bytes of img as they are, the
-// zeros of its holes included.
-func PlainDigest(ctx context.Context, img Image, size int64, progress Progress) ([sha256.Size]byte, error) {
+// zeros of its holes included. As many workers read img; 0 is for one per
+// processor, 1 is enough where reading is no work.
+func PlainDigest(ctx context.Context, img Image, size int64, workers int, progress Progress) ([sha256.Size]byte, error) {
 	var out [sha256.Size]byte
 	if size < 0 || size > img.Size() {
 		return out, fmt.Errorf("sha256 of %d bytes: the image has %d", size, img.Size())
@@ -50,7 +51,7 @@ func PlainDigest(ctx context.Context, img Image, size int64, progress Progress) 
 		}
 		return nil
 	}
-	err := eachBlock(ctx, img, size, 0, nil, nil, func(b *block) error {
+	err := eachBlock(ctx, img, size, workers, nil, nil, func(b *block) error {
 		if err := fill(b.index * BlockSize); err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@ func TestContentDigest(t *testing.T) {
 			if !slices.IsSorted(done) || len(done) == 0 || done[len(done)-1] != img.Size() {
 				t.Errorf("%s %s: progress is %v", name, how, done)
 			}
-			plain, err := disk.PlainDigest(ctx, img, img.Size(), nil)
+			plain, err := disk.PlainDigest(ctx, img, img.Size(), 0, nil)
 			if err != nil || plain != sha256.Sum256(content) {
 				t.Errorf("%s %s: sha256 is %x (%v)", name, how, plain, err)
 			}
@@ -182,7 +182,7 @@ func TestReadErrorsAreReturned(t *testing.T) {
 	ctx := context.Background()
 	img := broken{image(bytes.Repeat([]byte{1}, 9<<20))}
 	_, digest := disk.ContentDigest(ctx, img, img.Size(), nil)
-	_, plain := disk.PlainDigest(ctx, img, img.Size(), nil)
+	_, plain := disk.PlainDigest(ctx, img, img.Size(), 0, nil)
 	_, _, compare := disk.Compare(ctx, img, img)
 	_, copied := disk.Copy(ctx, img, &disktest.Memory{}, disk.EncodeOptions{})
 	for i, err := range []error{digest, plain, compare, copied} {

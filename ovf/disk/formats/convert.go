@@ -79,7 +79,7 @@ func fileDigest(ctx context.Context, out *os.File, res *disk.Result) error {
 	if err != nil {
 		return err
 	}
-	res.FileDigest, err = disk.PlainDigest(ctx, written, written.Size(), nil)
+	res.FileDigest, err = disk.PlainDigest(ctx, written, written.Size(), 1, nil)
 	return err
 }
 
