@@ -47,7 +47,7 @@ func SignFolder(ctx context.Context, pkg ovf.Package, folder string, opts Option
 		if _, err := io.Copy(h, reading{ctx, m.Reader}); err != nil {
 			return c.result, err
 		}
-		entries = append(entries, manifest.Entry{Name: m.Name, Algorithm: a, Digest: hex.EncodeToString(h.Sum(nil))})
+		entries = append(entries, manifest.NewEntry(m.Name, a, h))
 	}
 	name := manifestName(pkg.Descriptor())
 	if c.companions == nil {

@@ -3,7 +3,6 @@ package convert
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"io"
 	"os"
 	"path"
@@ -144,6 +143,6 @@ func (s *streamed) put(name string, r io.Reader, size int64) error {
 	if _, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(to, h)}, reading{s.ctx, r}, make([]byte, 1<<20)); err != nil {
 		return err
 	}
-	s.entries = append(s.entries, manifest.Entry{Name: name, Algorithm: s.algorithm, Digest: hex.EncodeToString(h.Sum(nil))})
+	s.entries = append(s.entries, manifest.NewEntry(name, s.algorithm, h))
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"slices"
 	"strings"
 
@@ -193,6 +194,19 @@ func (m *Manifest) Algorithms() []Algorithm {
 		}
 	}
 	return out
+}
+
+// NewEntry is the entry of a file whose bytes h, of algorithm a, has seen.
+func NewEntry(name string, a Algorithm, h hash.Hash) Entry {
+	return Entry{Name: name, Algorithm: a, Digest: hex.EncodeToString(h.Sum(nil))}
+}
+
+// OfPackage is the manifest of a package: its descriptor's entry, then those of
+// its files.
+func OfPackage(a Algorithm, name string, descriptor []byte, files []Entry) []byte {
+	h := a.New()
+	h.Write(descriptor)
+	return Format(append([]Entry{NewEntry(name, a, h)}, files...))
 }
 
 // Format writes entries as a manifest, each line SHA256(name)= hex and a line feed.

@@ -136,7 +136,7 @@ func (f *fileWriter) Close() error {
 	if f.w.err != nil {
 		return f.w.err
 	}
-	f.w.entries = append(f.w.entries, manifest.Entry{Name: f.name, Algorithm: f.w.opts.Algorithm, Digest: fmt.Sprintf("%x", f.h.Sum(nil))})
+	f.w.entries = append(f.w.entries, manifest.NewEntry(f.name, f.w.opts.Algorithm, f.h))
 	return nil
 }
 
@@ -188,9 +188,7 @@ func (w *folderWriter) companions(descriptor []byte) (mf, cert []byte, err error
 	if w.opts.NoManifest {
 		return nil, nil, nil
 	}
-	h := w.opts.Algorithm.New()
-	h.Write(descriptor)
-	mf = manifest.Format(append([]manifest.Entry{{Name: w.opts.Descriptor, Algorithm: w.opts.Algorithm, Digest: fmt.Sprintf("%x", h.Sum(nil))}}, w.entries...))
+	mf = manifest.OfPackage(w.opts.Algorithm, w.opts.Descriptor, descriptor, w.entries)
 	if c := w.opts.Certificate; c != nil {
 		cert, err = c.Sign(mf)
 	}

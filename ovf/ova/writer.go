@@ -285,7 +285,7 @@ func (m *memberWriter) Close() error {
 		return err
 	}
 	w.pos = m.start + padded(size)
-	w.entries = append(w.entries, manifest.Entry{Name: m.name, Algorithm: w.opts.Algorithm, Digest: fmt.Sprintf("%x", m.h.Sum(nil))})
+	w.entries = append(w.entries, manifest.NewEntry(m.name, w.opts.Algorithm, m.h))
 	return nil
 }
 
@@ -362,10 +362,7 @@ func (w *Writer) companionBytes(descriptor []byte) ([][]byte, error) {
 	case o.NoManifest:
 		return nil, nil
 	}
-	h := o.Algorithm.New()
-	h.Write(descriptor)
-	entries := []manifest.Entry{{Name: o.Descriptor, Algorithm: o.Algorithm, Digest: fmt.Sprintf("%x", h.Sum(nil))}}
-	mf := manifest.Format(append(entries, w.entries...))
+	mf := manifest.OfPackage(o.Algorithm, o.Descriptor, descriptor, w.entries)
 	if o.Certificate == nil {
 		return [][]byte{mf}, nil
 	}

@@ -154,7 +154,7 @@ func (s Spec) Members(t testing.TB) []Member {
 	for _, m := range append([]Member{descriptor}, files...) {
 		h := a.New()
 		h.Write(m.Content)
-		entries = append(entries, manifest.Entry{Name: m.Name, Algorithm: a, Digest: fmt.Sprintf("%x", h.Sum(nil))})
+		entries = append(entries, manifest.NewEntry(m.Name, a, h))
 	}
 	mf := Member{s.base() + ".mf", manifest.Format(entries)}
 	if s.Manifest != nil {
