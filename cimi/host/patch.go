@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
 )
 
@@ -57,6 +58,27 @@ func Proved(s *System) error {
 		if d.Unproved {
 			return fmt.Errorf("disk %s: %w", d.Name, ErrUnproved)
 		}
+	}
+	return nil
+}
+
+// CheckContent compares what img was read as with what a disk of that name, in
+// that file, is to have: behind want.Size nothing but zeros. Else it is an
+// IntegrityError.
+func CheckContent(ctx context.Context, name, file string, img disk.Image, now, want disk.Digest) error {
+	wrong := &ovf.IntegrityError{Package: "disk " + name, File: file, Algorithm: "content", Expected: want.String()}
+	if now.Sum != want.Sum {
+		wrong.Actual = now.String()
+		wrong.Reason = fmt.Sprintf("its content digest is %s, it was to be %s", now, want)
+		return wrong
+	}
+	off, err := disk.FirstData(ctx, img, want.Size)
+	if err != nil {
+		return err
+	}
+	if off >= 0 {
+		wrong.Reason = fmt.Sprintf("behind its %d bytes it is not zero, at %d", want.Size, off)
+		return wrong
 	}
 	return nil
 }

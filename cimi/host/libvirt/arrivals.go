@@ -41,10 +41,10 @@ func (h *Host) ImportChunk() int64 {
 
 // Forget removes what is kept under a key.
 func (h *Host) Forget(ctx context.Context, key string) error {
-	if !h.arrive(key) {
+	if !h.arriving.Take(key) {
 		return fmt.Errorf("what has arrived of %s: %w", key, host.ErrBusy)
 	}
-	defer h.arrives(key)
+	defer h.arriving.Give(key)
 	a, err := h.ledger.Arrival(ctx, key)
 	if errors.Is(err, host.ErrNotFound) {
 		return nil
@@ -102,34 +102,13 @@ func (h *Host) waiting(ctx context.Context) (map[place]bool, error) {
 	return out, nil
 }
 
-// arrive takes a key for one import; false while another has it.
-func (h *Host) arrive(key string) bool {
-	h.follow.Lock()
-	defer h.follow.Unlock()
-	if h.arriving[key] {
-		return false
-	}
-	if h.arriving == nil {
-		h.arriving = map[string]bool{}
-	}
-	h.arriving[key] = true
-	return true
-}
-
-// arrives gives a key back.
-func (h *Host) arrives(key string) {
-	h.follow.Lock()
-	defer h.follow.Unlock()
-	delete(h.arriving, key)
-}
-
 // arrivedBefore takes over what an import of the same key kept of the same
 // package; what is kept of another, or for too long, is removed: two are never
 // spliced. A disk that is taken over gets the id that its volume is named by,
 // which nobody has seen yet.
 func (h *Host) arrivedBefore(ctx context.Context, in *incoming, a *host.Arrival, key string) error {
 	identity := a.Identity()
-	if key == "" || identity == "" || !h.arrive(key) {
+	if key == "" || identity == "" || !h.arriving.Take(key) {
 		return nil
 	}
 	in.arrival = &ledger.Arrival{Key: key, Identity: identity, Disks: map[string]ledger.Arrived{}}

@@ -112,7 +112,7 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 		return nil, err
 	}
 	if in.arrival != nil {
-		defer h.arrives(opts.Resume)
+		defer h.arriving.Give(opts.Resume)
 	}
 	note := ledger.Note{}
 	for d := range s.AllDisks() {

@@ -83,7 +83,7 @@ type Host struct {
 	patch sync.Mutex // of parts of disks, and their proof
 
 	follow   sync.Mutex
-	arriving map[string]bool // keys of imports at work
+	arriving host.Claims // keys of imports at work
 
 	snapshots host.Uses  // those that are open
 	erasing   sync.Mutex // bitmaps

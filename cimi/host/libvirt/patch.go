@@ -8,7 +8,6 @@ import (
 	"github.com/cimimove/cimimove/cimi/host"
 	"github.com/cimimove/cimimove/cimi/host/ledger"
 	"github.com/cimimove/cimimove/cimi/host/libvirt/stream"
-	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
 )
 
@@ -122,21 +121,12 @@ func (h *Host) Prove(ctx context.Context, diskID string, want disk.Digest, progr
 		return err
 	}
 	defer img.Close()
-	wrong := &ovf.IntegrityError{Package: "disk " + d.Name, File: at.volume, Algorithm: "content", Expected: want.String()}
 	now, err := disk.ContentDigest(ctx, img, want.Size, progress)
 	if err != nil {
 		return err
 	}
-	if now.Sum != want.Sum {
-		wrong.Actual = now.String()
-		wrong.Reason = fmt.Sprintf("its content digest is %s, it was to be %s", now, want)
-		return wrong
-	}
-	if off, err := disk.FirstData(ctx, img, want.Size); err != nil {
+	if err := host.CheckContent(ctx, d.Name, at.volume, img, now, want); err != nil {
 		return err
-	} else if off >= 0 {
-		wrong.Reason = fmt.Sprintf("behind its %d bytes it is not zero, at %d", want.Size, off)
-		return wrong
 	}
 	h.write.Lock()
 	defer h.write.Unlock()

@@ -52,10 +52,10 @@ func (h *Host) ImportChunk() int64 {
 
 // Forget removes what is kept under a key.
 func (h *Host) Forget(ctx context.Context, key string) error {
-	if !h.arrive(key) {
+	if !h.arriving.Take(key) {
 		return fmt.Errorf("what has arrived of %s: %w", key, host.ErrBusy)
 	}
-	defer h.arrives(key)
+	defer h.arriving.Give(key)
 	return h.dropArrivals(ctx, "key = ?", key)
 }
 
@@ -91,32 +91,11 @@ func forgetArrival(ctx context.Context, tx *sql.Tx, key string) error {
 	return err
 }
 
-// arrive takes a key for one import; false while another has it.
-func (h *Host) arrive(key string) bool {
-	h.follow.Lock()
-	defer h.follow.Unlock()
-	if h.arriving[key] {
-		return false
-	}
-	if h.arriving == nil {
-		h.arriving = map[string]bool{}
-	}
-	h.arriving[key] = true
-	return true
-}
-
-// arrives gives a key back.
-func (h *Host) arrives(key string) {
-	h.follow.Lock()
-	defer h.follow.Unlock()
-	delete(h.arriving, key)
-}
-
 // arrivedBefore takes over what an import of the same key kept of the same
 // package; what it kept of another is removed: two are never spliced.
 func (h *Host) arrivedBefore(ctx context.Context, in *incoming, a *host.Arrival, key string) error {
 	identity := a.Identity()
-	if key == "" || identity == "" || !h.arrive(key) {
+	if key == "" || identity == "" || !h.arriving.Take(key) {
 		return nil
 	}
 	in.key, in.identity, in.arrived = key, identity, map[string]host.Kept{}

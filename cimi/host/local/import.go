@@ -39,7 +39,7 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 	if err := h.arrivedBefore(ctx, in, arrival, opts.Resume); err != nil {
 		return nil, errors.Join(err, h.removeUnowned(context.WithoutCancel(ctx), paths...))
 	}
-	defer h.arrives(in.key)
+	defer h.arriving.Give(in.key)
 	defer func() {
 		in.close()
 		if err != nil {

@@ -44,7 +44,7 @@ type Host struct {
 	version int64    // counts changes
 	changes []string // ids of the Systems of the last changes
 	// arriving are the keys of imports at work.
-	arriving map[string]bool
+	arriving host.Claims
 
 	snapshots host.Uses // those that are open
 	patching  patching

@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/cimimove/cimimove/cimi/host"
-	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
 )
 
@@ -178,7 +177,6 @@ func (h *Host) ProveKnown(ctx context.Context, diskID string, want disk.Digest, 
 		return err
 	}
 	defer img.Close()
-	wrong := &ovf.IntegrityError{Package: "disk " + d.Name, File: filepath.Join(h.dir, diskPath(d)), Algorithm: "content", Expected: want.String()}
 	now, err := disk.Digest{}, error(nil)
 	if known.Sum != nil && known.Version == img.Version() {
 		now, err = disk.ContentDigestWith(ctx, img, want.Size, known.Sum, progress)
@@ -188,16 +186,8 @@ func (h *Host) ProveKnown(ctx context.Context, diskID string, want disk.Digest, 
 	if err != nil {
 		return err
 	}
-	if now.Sum != want.Sum {
-		wrong.Actual = now.String()
-		wrong.Reason = fmt.Sprintf("its content digest is %s, it was to be %s", now, want)
-		return wrong
-	}
-	if off, err := disk.FirstData(ctx, img, want.Size); err != nil {
+	if err := host.CheckContent(ctx, d.Name, filepath.Join(h.dir, diskPath(d)), img, now, want); err != nil {
 		return err
-	} else if off >= 0 {
-		wrong.Reason = fmt.Sprintf("behind its %d bytes it is not zero, at %d", want.Size, off)
-		return wrong
 	}
 	blank := now.Sum == disk.NewDigester(want.Size, nil).Sum().Sum
 	read := diskPath(d)
