@@ -45,19 +45,9 @@ const sumsAtOnce = 32
 
 // ReadAt gives bytes of the sums from off.
 func (s *UnitSums) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, fmt.Errorf("sums at %d: before the first", off)
-	}
-	size := s.Size()
-	if off >= size {
-		return 0, io.EOF
-	}
-	var eof error
-	if int64(len(p)) > size-off {
-		p, eof = p[:size-off], io.EOF
-	}
+	p, atEnd := Within("sums", p, off, s.Size())
 	if len(p) == 0 {
-		return 0, eof
+		return 0, atEnd
 	}
 	each := BlockSize / s.unit // units in a block
 	first, last := off/s.length, (off+int64(len(p))-1)/s.length
@@ -79,7 +69,7 @@ func (s *UnitSums) ReadAt(p []byte, off int64) (int, error) {
 	if err := g.Wait(); err != nil {
 		return 0, err
 	}
-	return len(p), eof
+	return len(p), atEnd
 }
 
 // sum gives those of the units of one block from from to before to.

@@ -108,17 +108,7 @@ func (m *Image) Close() error {
 }
 
 func (m *Image) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, fmt.Errorf("qcow2: read at negative offset %d", off)
-	}
-	size := m.Size()
-	if off >= size {
-		return 0, io.EOF
-	}
-	var atEnd error
-	if int64(len(p)) > size-off {
-		p, atEnd = p[:size-off], io.EOF
-	}
+	p, atEnd := disk.Within("qcow2", p, off, m.Size())
 	for done := 0; done < len(p); {
 		n, err := m.readRun(p[done:], off+int64(done))
 		if err != nil {

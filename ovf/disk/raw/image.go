@@ -64,22 +64,13 @@ func (m *Image) Info() disk.Info {
 func (m *Image) Close() error { return nil }
 
 func (m *Image) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, fmt.Errorf("raw: read at negative offset %d", off)
-	}
-	if off >= m.size {
-		return 0, io.EOF
-	}
-	short := int64(len(p)) > m.size-off
-	if short {
-		p = p[:m.size-off]
+	p, atEnd := disk.Within("raw", p, off, m.size)
+	if len(p) == 0 {
+		return 0, atEnd
 	}
 	n, err := m.r.ReadAt(p, off)
 	if n == len(p) {
-		err = nil
-		if short {
-			err = io.EOF
-		}
+		err = atEnd
 	}
 	return n, err
 }

@@ -178,12 +178,9 @@ type patched struct {
 }
 
 func (p *patched) ReadAt(b []byte, off int64) (int, error) {
-	if off >= p.size {
-		return 0, io.EOF
-	}
-	var atEnd error
-	if int64(len(b)) > p.size-off {
-		b, atEnd = b[:p.size-off], io.EOF
+	b, atEnd := disk.Within("vhdx", b, off, p.size)
+	if len(b) == 0 {
+		return 0, atEnd
 	}
 	have := max(0, min(int64(len(b)), p.length-off))
 	clear(b[have:])

@@ -140,17 +140,7 @@ func (m *Image) Close() error {
 }
 
 func (m *Image) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, fmt.Errorf("vmdk: read at negative offset %d", off)
-	}
-	size := m.Size()
-	if off >= size {
-		return 0, io.EOF
-	}
-	var atEnd error
-	if int64(len(p)) > size-off {
-		p, atEnd = p[:size-off], io.EOF
-	}
+	p, atEnd := disk.Within("vmdk", p, off, m.Size())
 	done := 0
 	gs := m.h.grainBytes()
 	for done < len(p) {

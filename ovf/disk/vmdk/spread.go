@@ -186,9 +186,7 @@ func (m *Spread) Close() error {
 }
 
 func (m *Spread) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, fmt.Errorf("vmdk: read at negative offset %d", off)
-	}
+	p, atEnd := disk.Within("vmdk", p, off, m.size)
 	done := 0
 	for _, e := range m.pieces {
 		pos := off + int64(done)
@@ -203,10 +201,7 @@ func (m *Spread) ReadAt(p []byte, off int64) (int, error) {
 		}
 		done += len(part)
 	}
-	if done < len(p) {
-		return done, io.EOF
-	}
-	return done, nil
+	return done, atEnd
 }
 
 // Extents are those of the files, one after the other.

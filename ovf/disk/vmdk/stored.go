@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"sort"
 
 	"github.com/cimimove/cimimove/ovf/disk"
@@ -176,21 +175,15 @@ func (l *Layout) Open(img disk.Image) (*StoredImage, error) {
 }
 
 func (s *StoredImage) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, fmt.Errorf("vmdk: read at negative offset %d", off)
-	}
-	done := 0
-	for done < len(p) {
-		if off >= s.length {
-			return done, io.EOF
-		}
-		n, err := s.readPart(p[done:], off)
-		done, off = done+n, off+int64(n)
+	p, atEnd := disk.Within("vmdk", p, off, s.length)
+	for done := 0; done < len(p); {
+		n, err := s.readPart(p[done:], off+int64(done))
+		done += n
 		if err != nil {
 			return done, err
 		}
 	}
-	return done, nil
+	return len(p), atEnd
 }
 
 // readPart reads what one part of the image holds at off, at least a byte.

@@ -55,16 +55,7 @@ func (m *Image) Allocated() int64 {
 }
 
 func (m *Image) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, fmt.Errorf("%s: read at negative offset %d", m.Label, off)
-	}
-	if off >= m.Bytes {
-		return 0, io.EOF
-	}
-	var atEnd error
-	if int64(len(p)) > m.Bytes-off {
-		p, atEnd = p[:m.Bytes-off], io.EOF
-	}
+	p, atEnd := disk.Within(m.Label, p, off, m.Bytes)
 	for done := 0; done < len(p); {
 		i, skip := (off+int64(done))/m.Block, (off+int64(done))%m.Block
 		part := p[done:min(int64(len(p)), int64(done)+m.Block-skip)]
