@@ -149,14 +149,17 @@ func list(names []string) string {
 func (p *Plan) facts() map[string]string {
 	f := map[string]string{"system": p.ID, "name": p.Name, "way": string(p.Via), "skip": fmt.Sprint(p.Skip),
 		"Systems of that name": strings.Join(p.before, ", ")}
+	// A cloud may have several of one name, in any order.
+	named := map[string][]string{}
+	note := func(name, fact string) { named[name] = append(named[name], fact) }
 	for _, m := range p.Machines {
-		f["machine "+m.Name] = plain(m)
+		note("machine "+m.Name, plain(m))
 	}
 	for _, d := range p.shape.Disks {
-		f["disk "+d.Name] = plain(d)
+		note("disk "+d.Name, plain(d))
 	}
 	for _, n := range p.Networks {
-		f["network "+n.Name] = plain(n)
+		note("network "+n.Name, plain(n))
 	}
 	if p.env != nil {
 		sum := sha256.Sum256(p.env.Bytes())
@@ -164,8 +167,12 @@ func (p *Plan) facts() map[string]string {
 	}
 	for _, x := range p.Findings {
 		if x.Severity != ovf.Info && x.ID != RuleSpace {
-			f["finding "+x.ID+" "+x.Object] = string(x.Severity)
+			note("finding "+x.ID+" "+x.Object, string(x.Severity))
 		}
+	}
+	for name, facts := range named {
+		slices.Sort(facts)
+		f[name] = strings.Join(facts, ", ")
 	}
 	return f
 }
