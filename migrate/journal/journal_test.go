@@ -68,6 +68,10 @@ func testRunAndSteps(t *testing.T, j *Journal) {
 	if err != nil || r.State != Verified || string(r.Plan) != `{"x":1}` || r.System != "shop" {
 		t.Errorf("%+v: %v", r, err)
 	}
+	all, err := j.Runs(ctx)
+	if err != nil || len(all) != 1 || all[0].ID != id || all[0].State != Verified || all[0].Plan != nil || all[0].Report != nil {
+		t.Errorf("%+v: %v", all, err)
+	}
 	items, err := j.Items(ctx, "b", -1)
 	if err != nil || len(items) != 1 || items[0].Run != id {
 		t.Errorf("%+v: %v", items, err)

@@ -126,9 +126,13 @@ func (j *Journal) Run(ctx context.Context, id string) (*Run, error) {
 	return r, err
 }
 
-// Runs lists all runs, oldest first.
+// briefColumns are runColumns without what is long: thousands of runs may be kept.
+const briefColumns = `id, created, updated, state, system, source, destination, via, NULL, NULL, error, done, total`
+
+// Runs lists all runs, oldest first, without their plans and reports, which Run
+// reads.
 func (j *Journal) Runs(ctx context.Context) ([]*Run, error) {
-	rows, err := j.query(ctx, `SELECT `+runColumns+` FROM run ORDER BY id`)
+	rows, err := j.query(ctx, `SELECT `+briefColumns+` FROM run ORDER BY id`)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
