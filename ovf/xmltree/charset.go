@@ -45,6 +45,10 @@ func detect(b []byte) (charset, error) {
 	switch name {
 	case "utf-8", "utf8":
 		return charset{name: "utf-8"}, nil
+	case "utf-16", "utf-16le", "utf-16be", "unicode":
+		// The declaration was read as ASCII, so it is wrong: XenCenter saves the
+		// string of a .NET writer, which says utf-16 of itself, as UTF-8.
+		return charset{name: "utf-8"}, nil
 	case "us-ascii", "ascii":
 		return charset{name: "us-ascii"}, nil
 	case "iso-8859-1", "iso8859-1", "latin1":
