@@ -165,7 +165,8 @@ type Drive struct {
 	// not. A CD's ISO is a File without a Disk.
 	Disk Disk
 	File File
-	// Controller is the zero value where Parent is absent or leads nowhere.
+	// Controller is the zero value where Parent is absent or leads nowhere, but
+	// for the Bus of oVirt's disks.
 	Controller Controller
 	// Unit is AddressOnParent, -1 when absent or no number.
 	Unit int
@@ -205,6 +206,9 @@ func (h VirtualHardware) Drives(configuration string) []Drive {
 			if d.Disk, d.File = h.env.Resolve(r); d.Disk.Exists() || d.File.Exists() {
 				break
 			}
+		}
+		if !d.Controller.Exists() {
+			d.Controller.Bus = d.Disk.ovirtBus()
 		}
 		out = append(out, d)
 	}

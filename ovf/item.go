@@ -119,13 +119,13 @@ func (it *Item) read() {
 	it.AllocationUnits = it.Field("AllocationUnits")
 	it.VirtualQuantity, it.Reservation, it.Limit, it.Weight = it.number("VirtualQuantity"), it.number("Reservation"), it.number("Limit"), it.number("Weight")
 	it.Parent, it.AddressOnParent, it.Address = it.Field("Parent"), it.Field("AddressOnParent"), it.Field("Address")
-	if it.Address == "" {
-		it.Address = it.Field("MACAddress") // oVirt
-	}
 	it.Connection, it.HostResource = it.Fields("Connection"), it.Fields("HostResource")
 	it.AutomaticAllocation = true
 	if b, ok := parseBool(it.Field("AutomaticAllocation")); ok {
 		it.AutomaticAllocation = b
+	}
+	if it.ResourceType == ResourceEthernet {
+		it.readOVirtCard()
 	}
 }
 

@@ -160,8 +160,8 @@ func (e *editor) nic(b *Machine, x, y *NIC) error {
 	// A template shows no address of a card without endpoint.
 	if y.MAC != x.MAC && (y.MAC != "" || len(y.Endpoints) > 0) {
 		name := "Address"
-		if x.Item.FieldNode(name) == nil && x.Item.FieldNode("MACAddress") != nil {
-			name = "MACAddress" // oVirt
+		if x.Item.FieldNode("MACAddress") != nil {
+			name = "MACAddress" // oVirt, where Address is that of the bus
 		}
 		if err := e.setField(b.Hardware, x.Item, name, some(y.MAC)...); err != nil {
 			return err

@@ -320,3 +320,25 @@ func TestCardWithoutNetwork(t *testing.T) {
 		t.Errorf("%q\n%s", got, out.Bytes())
 	}
 }
+
+// TestOVirtAddressOfCard: a changed MAC address goes where oVirt reads it, and
+// the address on the bus stays.
+func TestOVirtAddressOfCard(t *testing.T) {
+	const slot = "<rasd:Address>{type=pci, slot=0x03}</rasd:Address>"
+	env, err := ovf.Parse([]byte(`<ovf:Envelope xmlns:ovf="` + ovf.NSOVirt + `" xmlns:rasd="` + ovf.NSRASD + `" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><References/>` +
+		`<Content ovf:id="v" xsi:type="ovf:VirtualSystem_Type"><Name>m</Name><Section xsi:type="ovf:VirtualHardwareSection_Type"><Info/>` +
+		`<Item><rasd:InstanceId>1</rasd:InstanceId><rasd:ResourceType>10</rasd:ResourceType><rasd:Connection>lan</rasd:Connection>` +
+		`<rasd:MACAddress>00:1a:4a:00:00:01</rasd:MACAddress>` + slot + `</Item></Section></Content></ovf:Envelope>`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := read(t, env, "")
+	want.System.Machines()[0].NICs[0].MAC = "00:1a:4a:00:00:02"
+	out, _, err := systemtemplate.Rewrite(env, want, systemtemplate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(out.Bytes()); !strings.Contains(got, slot) || !strings.Contains(got, "<rasd:MACAddress>00:1a:4a:00:00:02<") {
+		t.Error(got)
+	}
+}

@@ -88,7 +88,7 @@ func (c capabilities) devices() []string {
 }
 
 // cardModels are QEMU's names for ResourceSubTypes.
-var cardModels = []struct{ sub, model string }{{"e1000e", "e1000e"}, {"e1000", "e1000"}, {"vmxnet3", "vmxnet3"}, {"pcnet", "pcnet"}, {"virtio", "virtio"}}
+var cardModels = []struct{ sub, model string }{{"e1000e", "e1000e"}, {"e1000", "e1000"}, {"vmxnet3", "vmxnet3"}, {"pcnet", "pcnet"}, {"rtl8139", "rtl8139"}, {"virtio", "virtio"}}
 
 // card connects a card: to a bridge ("bridge:br0"), a network of libvirt's, or,
 // where it has none of that name, to nothing.

@@ -1,0 +1,38 @@
+package ovf
+
+import "strings"
+
+// oVirt writes the engine's own words into Items: what a guest sees of a device
+// stands in elements and attributes of its own, or as the number of a Java enum.
+
+// ovirtCards are the models of network cards by oVirt's numbers; the first is
+// two cards in one, of which the guest that has a driver takes VirtIO.
+var ovirtCards = map[string]string{"0": "virtio", "1": "rtl8139", "2": "e1000", "3": "virtio", "4": "spapr-vlan", "5": "pci-passthrough", "6": "e1000e"}
+
+// ovirtBuses are the buses of disks by oVirt's disk-interface.
+var ovirtBuses = map[string]string{"ide": "ide", "sata": "sata", "virtio": "virtio", "virtio_scsi": "scsi", "spapr_vscsi": "scsi"}
+
+// readOVirtCard reads the MAC address and the model of a network card. Address
+// is where the card is plugged in ("{type=pci, slot=0x03, …}") once it has run.
+func (it *Item) readOVirtCard() {
+	if mac := it.Field("MACAddress"); mac != "" {
+		it.Address = mac
+	} else if strings.HasPrefix(it.Address, "{") {
+		it.Address = ""
+	}
+	if it.env == nil || it.env.version != VOVirt {
+		return
+	}
+	if model, ok := ovirtCards[it.ResourceSubType]; ok {
+		it.ResourceSubType = model
+	}
+}
+
+// ovirtBus is the bus that oVirt gives a disk, whose controllers have no Items;
+// empty when it says none.
+func (d Disk) ovirtBus() string {
+	if d.env == nil || d.node == nil || d.env.version != VOVirt {
+		return ""
+	}
+	return ovirtBuses[strings.ToLower(d.env.attrOr(d.node, "disk-interface", ""))]
+}

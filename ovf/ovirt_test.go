@@ -1,0 +1,50 @@
+package ovf_test
+
+import (
+	"testing"
+
+	"github.com/cimimove/cimimove/ovf"
+)
+
+// ovirtMachine is a machine as oVirt's engine describes one that has run.
+const ovirtMachine = `<ovf:Envelope xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1/" xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+<References><File ovf:href="g/a" ovf:id="a"/><File ovf:href="g/b" ovf:id="b"/><File ovf:href="g/c" ovf:id="c"/></References>
+<Section xsi:type="ovf:DiskSection_Type"><Info>i</Info>
+<Disk ovf:diskId="a" ovf:size="1" ovf:fileRef="g/a" ovf:volume-format="COW" ovf:disk-interface="IDE"/>
+<Disk ovf:diskId="b" ovf:size="1" ovf:fileRef="g/b" ovf:volume-format="RAW" ovf:disk-interface="VirtIO_SCSI"/>
+<Disk ovf:diskId="c" ovf:size="1" ovf:fileRef="g/c" ovf:volume-format="RAW"/>
+</Section>
+<Content ovf:id="out" xsi:type="ovf:VirtualSystem_Type"><Name>m</Name>
+<Section xsi:type="ovf:VirtualHardwareSection_Type"><Info>i</Info>
+<Item><rasd:InstanceId>a</rasd:InstanceId><rasd:ResourceType>17</rasd:ResourceType><rasd:HostResource>g/a</rasd:HostResource><rasd:Parent>0</rasd:Parent></Item>
+<Item><rasd:InstanceId>b</rasd:InstanceId><rasd:ResourceType>17</rasd:ResourceType><rasd:HostResource>g/b</rasd:HostResource><rasd:Parent>0</rasd:Parent></Item>
+<Item><rasd:InstanceId>c</rasd:InstanceId><rasd:ResourceType>17</rasd:ResourceType><rasd:HostResource>g/c</rasd:HostResource></Item>
+<Item><rasd:InstanceId>n1</rasd:InstanceId><rasd:ResourceType>10</rasd:ResourceType><rasd:ResourceSubType>2</rasd:ResourceSubType><rasd:Connection>lan</rasd:Connection><rasd:MACAddress>00:1a:4a:00:00:01</rasd:MACAddress><rasd:Address>{type=pci, slot=0x03, bus=0x00, domain=0x0000, function=0x0}</rasd:Address></Item>
+<Item><rasd:InstanceId>n2</rasd:InstanceId><rasd:ResourceType>10</rasd:ResourceType><rasd:ResourceSubType>3</rasd:ResourceSubType><rasd:Connection>lan</rasd:Connection><rasd:Address>{type=pci, slot=0x04, bus=0x00, domain=0x0000, function=0x0}</rasd:Address></Item>
+</Section></Content></ovf:Envelope>`
+
+// TestOVirtDevices: the MAC address is not the address on the bus, cards and
+// disks are of the kind that their guest has drivers for.
+func TestOVirtDevices(t *testing.T) {
+	e, err := ovf.Parse([]byte(ovirtMachine))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var h ovf.VirtualHardware
+	for c := range e.Contents() {
+		if hw := c.Hardware(); len(hw) > 0 {
+			h = hw[0]
+		}
+	}
+	nics := h.NICs("")
+	if len(nics) != 2 || nics[0].Address != "00:1a:4a:00:00:01" || nics[0].ResourceSubType != "e1000" || nics[1].Address != "" || nics[1].ResourceSubType != "virtio" {
+		t.Errorf("cards: %+v", nics)
+	}
+	var buses []string
+	for _, d := range h.Disks("") {
+		buses = append(buses, d.Disk.ID+" "+d.Controller.String())
+	}
+	if want := []string{"a ide0", "b scsi0", "c "}; len(buses) != 3 || buses[0] != want[0] || buses[1] != want[1] || buses[2] != want[2] {
+		t.Errorf("disks on %q, expected %q", buses, want)
+	}
+}
