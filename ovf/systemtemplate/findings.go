@@ -22,6 +22,7 @@ const (
 	DiskUnattached     = "MAP-DISK-004"
 	DiskLocation       = "MAP-DISK-005"
 	CapacityUnknown    = "MAP-DISK-006"
+	DiskUndescribed    = "MAP-DISK-007"
 	MACUnmapped        = "MAP-NET-001"
 	NetworkUnmapped    = "MAP-NET-002"
 	StartOrder         = "MAP-START-001"
@@ -62,6 +63,7 @@ var ruleTable = []Rule{
 	{DiskUnattached, ovf.Info, ovf.Info, "a disk that no machine uses becomes a volume by itself", "DSP0263 Annex A"},
 	{DiskLocation, ovf.Info, ovf.Warning, "the location of a disk in the guest", "DSP0263 5.14.3"},
 	{CapacityUnknown, ovf.Warning, ovf.Warning, "the capacity of a disk is unknown", "DSP0243 9.1"},
+	{DiskUndescribed, ovf.Warning, ovf.Warning, "a hard disk names no Disk of the package: the machine is made without it", "DSP0243 8.3"},
 	{MACUnmapped, ovf.Info, ovf.Warning, "a MAC address", "DSP0263 5.16.11"},
 	{NetworkUnmapped, ovf.Info, ovf.Warning, "addresses or services of a network", "DSP0243 9.2"},
 	{StartOrder, ovf.Info, ovf.Warning, "the order of start and stop", "DSP0243 9.7"},

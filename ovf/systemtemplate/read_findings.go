@@ -78,6 +78,10 @@ func (r *reader) hardwareFindings(m *Machine, object string) {
 	for _, d := range m.Hardware.Disks(r.config) {
 		if d.Disk.Exists() {
 			mapped[d.InstanceID] = true
+		} else if d.Class == "disk" {
+			// vCloud Director describes machines so when it is asked for one
+			// that is not downloaded.
+			r.findings.add(DiskUndescribed, object, "%s", or(d.ElementName, "item "+d.InstanceID))
 		}
 	}
 	var devices, controls []string

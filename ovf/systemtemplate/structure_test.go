@@ -342,3 +342,27 @@ func TestOVirtAddressOfCard(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestDiskUndescribed: a hard disk that leads to no Disk is no silent loss.
+func TestDiskUndescribed(t *testing.T) {
+	env, err := ovf.Parse([]byte(`<Envelope xmlns="` + ovf.NS1 + `" xmlns:ovf="` + ovf.NS1 + `" xmlns:rasd="` + ovf.NSRASD + `"><References/><VirtualSystem ovf:id="v"><Info/><VirtualHardwareSection><Info/>` +
+		`<Item><rasd:ElementName>Hard disk 1</rasd:ElementName><rasd:HostResource/><rasd:InstanceID>1</rasd:InstanceID><rasd:ResourceType>17</rasd:ResourceType></Item>` +
+		`<Item><rasd:ElementName>CD</rasd:ElementName><rasd:HostResource/><rasd:InstanceID>2</rasd:InstanceID><rasd:ResourceType>15</rasd:ResourceType></Item>` +
+		`</VirtualHardwareSection></VirtualSystem></Envelope>`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, findings, err := systemtemplate.FromEnvelope(env, systemtemplate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range findings {
+		if f.ID == systemtemplate.DiskUndescribed {
+			got = append(got, string(f.Severity)+" "+f.Message)
+		}
+	}
+	if len(got) != 1 || !strings.HasPrefix(got[0], "warning") || !strings.Contains(got[0], "Hard disk 1") {
+		t.Errorf("%q", got)
+	}
+}
