@@ -23,7 +23,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -34,6 +33,9 @@ import (
 const (
 	maxBytes        = 1 << 20
 	maxCertificates = 32
+	// maxCMS holds maxCertificates of usual size; what reads CMS takes time by
+	// the square of its length.
+	maxCMS = 64 << 10
 )
 
 // Signature is a parsed certificate file.
@@ -45,8 +47,21 @@ type Signature struct {
 	CMS       []byte              // a detached CMS signature of the manifest too, in DER; nil: none
 }
 
-// line is SHA256(app.mf)= hex; some producers wrap the hex.
-var line = regexp.MustCompile(`^\s*([A-Za-z0-9 -]+?)\s*\(([^()\r\n]*(?:\([^()\r\n]*\)[^()\r\n]*)*)\)\s*=\s*([0-9A-Fa-f\s]+)`)
+// parseLine reads SHA256(app.mf)= hex, all there is before the certificates;
+// some producers wrap the hex. The name may hold parentheses.
+func parseLine(head string) (algorithm, name, digits string, ok bool) {
+	head = strings.Trim(head, " \t\r\n\ufeff")
+	open, equals := strings.IndexByte(head, '('), strings.LastIndexByte(head, '=')
+	if open <= 0 || equals < open {
+		return "", "", "", false
+	}
+	end := strings.LastIndexByte(head[:equals], ')')
+	if end < open || strings.TrimSpace(head[end+1:equals]) != "" || strings.ContainsAny(head[:end], "\r\n") {
+		return "", "", "", false
+	}
+	digits = strings.Join(strings.Fields(head[equals+1:]), "")
+	return strings.TrimSpace(head[:open]), head[open+1 : end], digits, digits != ""
+}
 
 // Parse reads a certificate file.
 func Parse(b []byte) (*Signature, error) {
@@ -57,16 +72,15 @@ func Parse(b []byte) (*Signature, error) {
 		return nil, fail(nil, "has %d bytes, the limit is %d", len(b), maxBytes)
 	}
 	head, _, found := bytes.Cut(b, []byte("-----BEGIN"))
-	m := line.FindSubmatch(head)
-	if !found || m == nil || len(bytes.TrimSpace(head)) > len(bytes.TrimSpace(m[0])) {
+	algorithm, name, digits, ok := parseLine(string(head))
+	if !found || !ok {
 		return nil, fail(nil, "is not a line SHA256(name.mf)= hex and a PEM certificate")
 	}
-	s := &Signature{Manifest: string(m[2])}
+	s := &Signature{Manifest: name}
 	var known bool
-	if s.Algorithm, known = manifest.ParseAlgorithm(string(m[1])); !known {
-		return nil, fail(nil, "algorithm %q is not known", m[1])
+	if s.Algorithm, known = manifest.ParseAlgorithm(algorithm); !known {
+		return nil, fail(nil, "algorithm %.40q is not known", algorithm)
 	}
-	digits := strings.Join(strings.Fields(string(m[3])), "")
 	var err error
 	if s.Value, err = hex.DecodeString(digits); err != nil {
 		return nil, fail(err, "signature of %d hex digits", len(digits))
@@ -89,6 +103,9 @@ func Parse(b []byte) (*Signature, error) {
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
+			return nil, fail(err, "certificate %d", len(s.Chain)+1)
+		}
+		if err := tooLong(c); err != nil {
 			return nil, fail(err, "certificate %d", len(s.Chain)+1)
 		}
 		s.Chain = append(s.Chain, c)

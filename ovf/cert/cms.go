@@ -12,9 +12,17 @@ import (
 // signingTime is the signed attribute of a detached CMS signature of the
 // manifest, made by the same certificate.
 func signingTime(der, mf []byte, signer *x509.Certificate) (time.Time, error) {
+	if len(der) > maxCMS {
+		return time.Time{}, fmt.Errorf("the CMS signature has %d bytes, the limit is %d", len(der), maxCMS)
+	}
 	p, err := pkcs7.Parse(der)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("the CMS signature: %w", err)
+	}
+	for _, c := range p.Certificates {
+		if err := tooLong(c); err != nil {
+			return time.Time{}, fmt.Errorf("the CMS signature: %w", err)
+		}
 	}
 	p.Content = mf
 	var late *pkcs7.SigningTimeNotValidError

@@ -45,6 +45,7 @@ const (
 	RuleName      = "OVF-SIG-006" // the signature names another manifest
 	RuleWeak      = "OVF-SIG-007" // the signature is made by means that are broken or nearly so
 	RuleTime      = "OVF-SIG-008" // the certificate was not valid when it signed, or the proof of when is wrong
+	RuleUsage     = "OVF-SIG-009" // the certificate is not one to sign with
 )
 
 const clause = "DSP0243 5.1"
@@ -130,6 +131,12 @@ func (j *judgement) judge(d Demand, s *Signature, r Result) {
 	if r.Expired {
 		j.add(RuleExpired, refuse(strict && !d.AllowExpired), "--allow-expired lets it pass",
 			integrity("the certificate of %s is valid from %s to %s only", r.Signer, r.NotBefore.Format(time.DateOnly), r.NotAfter.Format(time.DateOnly)))
+	}
+	switch signer := s.Chain[0]; {
+	case forbidsSigning(signer):
+		j.add(RuleUsage, refuse(strict), "", integrity("the certificate of %s forbids to sign with it (key usage)", r.Signer))
+	case forOtherPurposes(signer):
+		j.add(RuleUsage, ovf.Warning, "", integrity("the certificate of %s was given for other purposes than signing (extended key usage)", r.Signer))
 	}
 	if valid, known := r.ValidAtSigning(); known && !valid {
 		j.add(RuleTime, refuse(strict), "", integrity("the certificate of %s was not valid when it signed, %s", r.Signer, r.SignedAt.Format(time.RFC3339)))

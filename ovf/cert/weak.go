@@ -11,6 +11,18 @@ import (
 // leastRSA is the length of RSA keys, in bits, below which a signature proves little.
 const leastRSA = 2048
 
+// mostRSA is the length of RSA keys, in bits, above which nobody is known to
+// sign: checking a signature of one takes time by more than its square, minutes
+// for what fits in a file.
+const mostRSA = 16384
+
+func tooLong(c *x509.Certificate) error {
+	if k, ok := c.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() > mostRSA {
+		return fmt.Errorf("its RSA key has %d bits, the limit is %d", k.N.BitLen(), mostRSA)
+	}
+	return nil
+}
+
 // weakness says what is known to be breakable about how a signature was made.
 func weakness(s *Signature) string {
 	if s.Algorithm == manifest.SHA1 {
