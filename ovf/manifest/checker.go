@@ -111,6 +111,9 @@ func (c *Checker) Finish() error {
 	if c.manifest == nil {
 		return c.NoManifest()
 	}
+	if err := c.finishWholes(); err != nil {
+		return err
+	}
 	for _, e := range c.manifest.Entries {
 		if c.matched[e.Name] {
 			continue
@@ -130,6 +133,28 @@ func (c *Checker) Finish() error {
 		}
 		return &ovf.IntegrityError{Package: c.pkg, File: e.Name, Algorithm: string(e.Algorithm), Expected: e.Digest,
 			Reason: "the manifest lists it, and the package does not hold it"}
+	}
+	return nil
+}
+
+// finishWholes compares what chunks without lines of their own rely on, also
+// where a file has the name of the whole.
+func (c *Checker) finishWholes() error {
+	for _, base := range slices.Sorted(maps.Keys(c.whole)) {
+		w := c.whole[base]
+		if !w.relied {
+			continue
+		}
+		for _, e := range c.entries(base) {
+			if !w.complete() {
+				return &ovf.IntegrityError{Package: c.pkg, File: e.Name, Algorithm: string(e.Algorithm), Expected: e.Digest,
+					Reason: "its chunks did not come in order and complete, and the manifest lists the whole alone"}
+			}
+			if err := c.compareEntry(e, w.digests()); err != nil {
+				return err
+			}
+			c.matched[e.Name] = true
+		}
 	}
 	return nil
 }
@@ -204,8 +229,9 @@ func (c *Checker) compare(name string, d digests) error {
 	if len(entries) > 0 || name == c.manifestName {
 		return nil
 	}
-	if base, _, chunk := cutChunk(name); chunk && len(c.entries(base)) > 0 {
-		return nil // proved by the entry for the whole
+	if base, _, chunk := cutChunk(name); chunk && len(c.entries(base)) > 0 && c.whole[base] != nil {
+		c.whole[base].relied = true // on the entry for the whole; see finishWholes
+		return nil
 	}
 	if c.policy == Require {
 		return &ovf.IntegrityError{Package: c.pkg, File: name, Reason: "the manifest does not list it, and a manifest of every file is required"}

@@ -218,6 +218,27 @@ func TestCheckerChunks(t *testing.T) {
 	}
 }
 
+// Chunks that only the line of the whole proves are not proved by a file that
+// has the name of the whole.
+func TestChunksBesideTheWhole(t *testing.T) {
+	mf := Format([]Entry{entry(SHA256, "my%20d", "alpha")})
+	for _, last := range []bool{false, true} {
+		if _, err := check(Require, mf, last, "my d.000000000", "al", "my d.000000001", "pha"); err != nil {
+			t.Errorf("last=%v: %v", last, err)
+		}
+		var i *ovf.IntegrityError
+		for name, files := range map[string][]string{
+			"a file of that name":   {"my d", "alpha", "my d.000000000", "EV", "my d.000000001", "IL!"},
+			"in another order":      {"my d", "alpha", "my d.000000001", "pha", "my d.000000000", "al"},
+			"the first one missing": {"my d", "alpha", "my d.000000001", "alpha"},
+		} {
+			if _, err := check(Require, mf, last, files...); !errors.As(err, &i) || i.File != "my%20d" {
+				t.Errorf("last=%v: %s: %v", last, name, err)
+			}
+		}
+	}
+}
+
 // End-of-file is withheld until size and digest match.
 func TestReaderWithholdsEOF(t *testing.T) {
 	mf := Format([]Entry{entry(SHA256, "a", "alpha")})

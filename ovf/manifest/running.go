@@ -90,6 +90,7 @@ type whole struct {
 	hashes map[Algorithm]hash.Hash
 	next   int
 	broken bool // a chunk came out of order
+	relied bool // a chunk has no line of its own
 }
 
 func (w *whole) complete() bool   { return w.next > 0 && !w.broken }
