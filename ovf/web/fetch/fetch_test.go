@@ -317,6 +317,29 @@ func TestLyingServers(t *testing.T) {
 	}
 }
 
+// A connection that always breaks before the first bytes asked for are all
+// there is gone on with like any other.
+func TestFirstBytesBreakOff(t *testing.T) {
+	content := ovftest.Noise(1, 1<<20)
+	s := serve(t, &server{content: content, cut: func(int64) int { return 50_000 }})
+	if b, err := readAll(t, s.URL, quick); err != nil || !bytes.Equal(b, content) {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+	if over := s.sent.Load() - int64(len(content)); over > 50_000 {
+		t.Errorf("%d bytes too many", over)
+	}
+	for name, noRange := range map[string]bool{"hangs up": false, "a small file": true} {
+		s := serve(t, &server{content: content[:1000], noRange: true, cut: func(int64) int { return 500 }})
+		if !noRange {
+			s.before = func(int64, http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }
+		}
+		var e *TransferError
+		if _, err := readAll(t, s.URL, quick); !errors.As(err, &e) || e.Attempts != 3 {
+			t.Errorf("%s: %v, want a TransferError", name, err)
+		}
+	}
+}
+
 // Without Range a broken transfer cannot be resumed, and says so.
 func TestNoRangeDrops(t *testing.T) {
 	s := serve(t, &server{content: ovftest.Noise(1, 1<<20), noRange: true, cut: func(int64) int { return 300_000 }})

@@ -91,6 +91,9 @@ func Open(ctx context.Context, rawURL string, opts Options) (*File, error) {
 			return nil, err
 		}
 		if err := a.again(ctx, 0, err); err != nil {
+			if ctx.Err() == nil && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+				return nil, &TransferError{URL: f.shown, Size: f.id.Size, Attempts: a.n, Err: err}
+			}
 			return nil, a.last(err)
 		}
 	}
@@ -153,7 +156,8 @@ func (f *File) probe(ctx context.Context) error {
 			return fmt.Errorf("GET %s: asked for the beginning, the answer has Content-Range %q: %w", f.shown, resp.Header.Get("Content-Range"), ErrRefused)
 		}
 		f.id.Size = size
-		if f.first, err = readSlowly(g, resp.Body, min(end+1, f.opts.ReadFirst)); err != nil {
+		// Where it breaks off a Reader goes on.
+		if f.first, err = readSlowly(g, resp.Body, min(end+1, f.opts.ReadFirst)); err != nil && (len(f.first) == 0 || ctx.Err() != nil) {
 			return g.explain(err)
 		}
 		f.ranges = true
@@ -164,7 +168,7 @@ func (f *File) probe(ctx context.Context) error {
 	return NewStatusError(resp)
 }
 
-// readSlowly reads n bytes, as long as some come.
+// readSlowly reads n bytes, as long as some come; what came before an error too.
 func readSlowly(g *stallGuard, r io.Reader, n int64) ([]byte, error) {
 	var b bytes.Buffer
 	buf := make([]byte, 32<<10)
@@ -176,7 +180,7 @@ func readSlowly(g *stallGuard, r io.Reader, n int64) ([]byte, error) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil && int64(b.Len()) < n {
-			return nil, err
+			return b.Bytes(), err
 		}
 	}
 	return b.Bytes(), nil
