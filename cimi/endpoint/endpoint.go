@@ -136,16 +136,19 @@ func checkURL(s string) (string, error) {
 
 // redact removes user-info from what may be shown.
 func redact(s string) string {
-	scheme, rest, ok := strings.Cut(s, "://")
+	colon := "://"
+	scheme, rest, ok := strings.Cut(s, colon)
 	if !ok {
-		return s
+		colon = ":"
+		if scheme, rest, ok = strings.Cut(s, colon); !ok {
+			return s
+		}
 	}
-	host, path, slash := strings.Cut(rest, "/")
-	if i := strings.LastIndex(host, "@"); i >= 0 {
-		host = host[i+1:]
+	// A password may hold any sign, slashes too: where a name and : come before
+	// the last @, all of that may be one.
+	first, _, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndex(rest, "@"); at >= 0 && (strings.ContainsAny(rest[:at], ":?#") || at < len(first)) {
+		rest = rest[at+1:]
 	}
-	if slash {
-		host += "/" + path
-	}
-	return scheme + "://" + host
+	return scheme + colon + rest
 }

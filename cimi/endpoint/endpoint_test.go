@@ -3,6 +3,7 @@ package endpoint_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cimimove/cimimove/cimi/endpoint"
@@ -34,6 +35,30 @@ func TestLocation(t *testing.T) {
 		e, err := endpoint.Parse(name)
 		if err != nil || e.Location() != want {
 			t.Errorf("%s: %s, want %s (%v)", name, e.Location(), want, err)
+		}
+	}
+}
+
+// TestNoPasswordIsShown: what cannot be read as an endpoint is shown without
+// what may be a password, whatever signs that holds.
+func TestNoPasswordIsShown(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"https://user:s3cret@h/cimi", "https://user:s3cret/more@h/cimi", "https://user:a@b/s3cret@h/cimi",
+		"https://user:s3cret?@h/cimi", "https://user:s3cret#@h/cimi", "https://user:s3cret%zz@h/", "https://user:s3cret@", "https://user:s3cret/x@",
+		"https:user:s3cret@h/cimi", "https:/user:s3cret@h/cimi", "ftp://user:s3cret/more@h/cimi", "ftp:user:s3cret@h",
+		"vsphere://user:s3cret/more@vc/DC0", "vsphere://user:s3cret@vc/DC0", "vsphere:user:s3cret@vc/DC0",
+		"libvirt:qemu+ssh://user:s3cret/more@h/system", "libvirt:qemu+ssh://user:s3cret@h/system",
+	} {
+		if e, err := endpoint.Parse(name); err == nil {
+			t.Errorf("%s is taken as %s", name, e.Location())
+		} else if strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "more") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, want := range map[string]string{"ftp://h/a@b": "ftp://h/a@b", "ftp://h:21/a": "ftp://h:21/a", "ftp:x": "ftp:x"} {
+		if _, err := endpoint.Parse(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want one that names %s", name, err, want)
 		}
 	}
 }
