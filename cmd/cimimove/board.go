@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,20 +14,27 @@ import (
 	"github.com/cimimove/cimimove/migrate/evacuate"
 )
 
+// leastToken is the length, in bytes, of tokens that are hard to guess.
+const leastToken = 12
+
 // pageToken is what allows requests from the web page: from a file or the
 // environment, never an argument.
 func (c *call) pageToken() (string, error) {
 	file := c.String("page-token-file")
 	if file == "" {
-		return os.Getenv("CIMIMOVE_PAGE_TOKEN"), nil
+		token := os.Getenv("CIMIMOVE_PAGE_TOKEN")
+		if token != "" && len(token) < leastToken {
+			return "", usage("CIMIMOVE_PAGE_TOKEN holds less than %d characters, which can be guessed", leastToken)
+		}
+		return token, nil
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return "", usage("--page-token-file: %v", err)
 	}
 	token := strings.TrimSpace(string(b))
-	if len(token) < 12 {
-		return "", usage("--page-token-file: %s holds less than 12 characters, which can be guessed", file)
+	if len(token) < leastToken {
+		return "", usage("--page-token-file: %s holds less than %d characters, which can be guessed", file, leastToken)
 	}
 	return token, nil
 }
@@ -80,17 +86,21 @@ func writePage(file string, v *evacuate.Evacuation) (err error) {
 }
 
 // replaceFile writes file whole or not at all.
-func replaceFile(file string, content []byte) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(content)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+func replaceFile(file string, content []byte) error {
+	return replace(file, func(f *os.File) error { _, err := f.Write(content); return err })
+}
+
+// replacePrivate is replaceFile for what its owner alone may read.
+func replacePrivate(file string, content []byte) error {
+	return replace(file, func(f *os.File) error {
+		if info, err := f.Stat(); err != nil || info.Mode().IsRegular() {
+			if err := errors.Join(err, f.Chmod(0o600)); err != nil {
+				return err
+			}
+		}
+		_, err := f.Write(content)
 		return err
-	}
-	return os.Rename(tmp.Name(), file)
+	})
 }
 
 // pagePath is where a served cloud's page is.

@@ -179,10 +179,17 @@ func settled(f interface{ Sync() error }) error {
 }
 
 // replace writes a file that appears under its name, complete, or not at all.
-// A name that is a link stays one.
+// A name that is a link stays one; into a device or a pipe it is written as it is.
 func replace(name string, write func(*os.File) error) (err error) {
-	if target, err := filepath.EvalSymlinks(name); err == nil {
-		name = target
+	if special(name) {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
+	if name, err = beside.Place(name); err != nil {
+		return err
 	}
 	f, err := beside.File(filepath.Dir(name), filepath.Base(name))
 	if err != nil {

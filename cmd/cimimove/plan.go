@@ -116,7 +116,7 @@ func savePlan(file string, p *migrate.Plan) error {
 	if err := p.Save(&b); err != nil {
 		return err
 	}
-	return replaceFile(file, b.Bytes())
+	return replacePrivate(file, b.Bytes())
 }
 
 func planText(w io.Writer, p *migrate.Plan) error {

@@ -17,8 +17,9 @@ type fileSink struct {
 }
 
 func createFile(target string) (*fileSink, error) {
-	if at, err := filepath.EvalSymlinks(target); err == nil {
-		target = at // a name that is a link stays one
+	target, err := beside.Place(target)
+	if err != nil {
+		return nil, err
 	}
 	f, err := beside.File(filepath.Dir(target), filepath.Base(target))
 	if err != nil {
