@@ -2,6 +2,8 @@ package server
 
 import (
 	"net/http"
+	"path"
+	"strings"
 
 	"github.com/cimimove/cimimove/cimi"
 )
@@ -14,6 +16,18 @@ func isRecord(typeName string) bool {
 		return true
 	}
 	return false
+}
+
+// isDiskContent: exports, packages of templates, images and blocks of volumes
+// are what machines have on their disks, which only an export gives away.
+// Descriptors are not.
+func isDiskContent(id string) bool {
+	kind, _, _ := strings.Cut(id, "/")
+	switch path.Base(id) {
+	case "content", "package":
+		return true
+	}
+	return kind == "exports" || kind == "volumes"
 }
 
 // mayChange refuses an operator the change of a record.

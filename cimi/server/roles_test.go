@@ -32,4 +32,10 @@ func TestRoles(t *testing.T) {
 	}
 	c.Want(as("o", "DELETE", id, ""), 200)
 	c.Want(as("r", "GET", "/reach/aHR0cDovLzE5Mi4wLjIuMS8", ""), 403, "may not import")
+	for _, content := range []string{"/exports/none.ova", "/volumes/none/blocks/sums/4096", "/volumeImages/none/content", "/machineImages/none/content", "/systemTemplates/none/package", "/cimi/1/machineImages/none/content"} {
+		c.Want(as("r", "GET", content, ""), 403, "may not export")
+		c.Want(as("r", "HEAD", content, ""), 403)
+		c.Want(as("o", "GET", content, ""), 404)
+	}
+	c.Want(as("r", "GET", "/systems/none/descriptor", ""), 404)
 }

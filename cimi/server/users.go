@@ -16,7 +16,7 @@ import (
 type Role string
 
 const (
-	Reader        Role = "reader"        // read
+	Reader        Role = "reader"        // read resources and descriptors; not the content of disks, in whatever form
 	Operator      Role = "operator"      // read and change, but for records: Jobs, Events, ResourceMetadata
 	Administrator Role = "administrator" // everything
 )

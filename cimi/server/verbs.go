@@ -347,8 +347,8 @@ func (q *request) open(id string, notFound error) error {
 	if q.user.Role == Reader && strings.HasPrefix(id, "reach/") {
 		return cimi.Errorf(http.StatusForbidden, "user %s may not import, so neither ask what an import reaches", q.user.Name)
 	}
-	if q.user.Role == Reader && strings.HasPrefix(id, "volumes/") {
-		return cimi.Errorf(http.StatusForbidden, "user %s may not export, so neither read a disk", q.user.Name)
+	if q.user.Role == Reader && isDiskContent(id) {
+		return cimi.Errorf(http.StatusForbidden, "user %s may not export, so neither read what disks hold", q.user.Name)
 	}
 	c, err := q.p.Open(q.Context(), id)
 	if err != nil {
