@@ -68,7 +68,7 @@ func (c *call) endpointError(err error, side endpoint.Side, name string) error {
 	if errors.As(err, &named) {
 		err = named.Err
 	}
-	e := &migrate.Error{Step: migrate.StepDiscover, Side: migrate.Side(side), Object: name, Err: err}
+	e := &migrate.Error{Step: migrate.StepDiscover, Side: migrate.Side(side), Object: shownName(name), Err: err}
 	if errors.Is(err, local.ErrInUse) {
 		e.Class, e.Advice = migrate.ClassRefused, "wait until it ends, or use the URL when that process is cimimove serve: one that serves a folder lets many use it"
 	}

@@ -129,7 +129,16 @@ func (c *call) openPackage(ctx context.Context, name string) (ovf.Package, error
 	if errors.As(err, &status) && (status.StatusCode == http.StatusNotFound || status.StatusCode == http.StatusGone) {
 		return nil, usageError{err.Error()} // as a file that is not there
 	}
-	return nil, &migrate.Error{Step: migrate.StepDiscover, Side: migrate.PackageSide, Object: name, Err: err}
+	return nil, &migrate.Error{Step: migrate.StepDiscover, Side: migrate.PackageSide, Object: shownName(name), Err: err}
+}
+
+// shownName is the name of a package as it is told: the query of a URL may be a
+// signature, which is a secret.
+func shownName(name string) string {
+	if ovf.RemoteHref(name) {
+		return fetch.Redact(name)
+	}
+	return name
 }
 
 // connection is how servers of packages are reached: what --ca-file and its

@@ -32,7 +32,7 @@ func sign(ctx context.Context, c *call) (result, error) {
 	case signer == nil:
 		return result{}, usage("sign needs --sign-key and --sign-cert")
 	case out == "" && (name == "-" || strings.Contains(name, "://")):
-		return result{}, usage("%s cannot be signed in its place; name OUT", name)
+		return result{}, usage("%s cannot be signed in its place; name OUT", shownName(name))
 	}
 	opts := convert.Options{Signer: signer}
 	if s := c.String("sha"); s != "" {
@@ -52,7 +52,7 @@ func sign(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	defer pkg.Close()
-	doc := &signing{Package: name, Out: out, Signer: signer.Chain[0].Subject.String(), Findings: []ovf.Finding{}}
+	doc := &signing{Package: shownName(name), Out: out, Signer: signer.Chain[0].Subject.String(), Findings: []ovf.Finding{}}
 	var res *convert.Result
 	switch {
 	case out == "-":

@@ -22,13 +22,13 @@ type verdict struct {
 
 func validatePackage(ctx context.Context, c *call) (result, error) {
 	name := c.Args().First()
-	doc := &verdict{Package: name, Findings: []ovf.Finding{}}
+	doc := &verdict{Package: shownName(name), Findings: []ovf.Finding{}}
 	demand, err := c.demand()
 	if err != nil {
 		return result{}, err
 	}
 	opts := check.Options{Signature: demand, Progress: func(disk string, done, total int64) {
-		c.show.event(migrate.Event{System: name, Disk: disk, Phase: "validate", Done: done, Total: total})
+		c.show.event(migrate.Event{System: shownName(name), Disk: disk, Phase: "validate", Done: done, Total: total})
 	}}
 	for _, s := range c.StringSlice("for") {
 		if !slices.Contains(validate.Targets(), validate.Target(s)) {
@@ -39,7 +39,7 @@ func validatePackage(ctx context.Context, c *call) (result, error) {
 	pkg, err := c.openPackage(ctx, name)
 	if err != nil {
 		if migrate.ClassOf(err) == migrate.ClassInvalid {
-			doc.Findings = append(doc.Findings, ovf.Finding{ID: check.RulePackage, Severity: ovf.Error, Object: name, Message: errors.Unwrap(err).Error()})
+			doc.Findings = append(doc.Findings, ovf.Finding{ID: check.RulePackage, Severity: ovf.Error, Object: shownName(name), Message: errors.Unwrap(err).Error()})
 			return result{doc, nil}, err
 		}
 		return result{}, err

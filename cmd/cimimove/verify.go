@@ -37,11 +37,11 @@ func verify(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	name := c.Args().First()
-	doc := &verification{Package: name, Findings: []ovf.Finding{}, Signature: signatureOf(false, nil), Digests: digestsSummary{Algorithms: []string{}}}
+	doc := &verification{Package: shownName(name), Findings: []ovf.Finding{}, Signature: signatureOf(false, nil), Digests: digestsSummary{Algorithms: []string{}}}
 	pkg, err := c.openPackage(ctx, name)
 	if err != nil {
 		if migrate.ClassOf(err) == migrate.ClassInvalid {
-			doc.Findings = append(doc.Findings, ovf.Finding{ID: check.RulePackage, Severity: ovf.Error, Object: name, Message: err.Error()})
+			doc.Findings = append(doc.Findings, ovf.Finding{ID: check.RulePackage, Severity: ovf.Error, Object: shownName(name), Message: err.Error()})
 			return result{doc, nil}, err
 		}
 		return result{}, err

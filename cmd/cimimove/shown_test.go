@@ -1,0 +1,49 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestNoQueryIsShown: the query of a package's or a cloud's URL may be a
+// signature, so no command tells it, whether it succeeds or not.
+func TestNoQueryIsShown(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("XDG_STATE_HOME", dir)
+	p, err := newTestPackage("testdata/descriptor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "a.ova")
+	if err := p.write(file); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/a.ova":
+			w.Write(b)
+		case "/bad.ova":
+			w.Write([]byte("<html>"))
+		default:
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	defer srv.Close()
+	for _, name := range []string{"/a.ova", "/bad.ova", "/none.ova"} {
+		url := srv.URL + name + "?sig=s3cret"
+		for _, args := range [][]string{{"inspect", url}, {"validate", url}, {"validate", url, "--output", "json"}, {"verify", url}, {"verify", url, "--output", "json"},
+			{"convert", url, filepath.Join(dir, "out.ova")}, {"sign", url}, {"import", url, "local:" + filepath.Join(dir, "cloud"), "--output", "json"}, {"ls", srv.URL + "/cloud?sig=s3cret"}} {
+			if _, stdout, stderr := invoked(args...); strings.Contains(stdout+stderr, "s3cret") {
+				t.Errorf("%s %s: %s%s", args[0], name, stdout, stderr)
+			}
+		}
+	}
+}
