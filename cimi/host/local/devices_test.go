@@ -27,6 +27,7 @@ func TestDevicesAreKept(t *testing.T) {
 		as               string // in Capabilities
 	}{
 		{ovf.Item{ResourceType: ovf.ResourceIDE}, "E1000", "ide", "", "e1000", "ide"},
+		{ovf.Item{ResourceType: ovf.ResourceIDE}, "rtl8139", "ide", "", "rtl8139", "ide"},
 		{ovf.Item{ResourceType: ovf.ResourceOther, ResourceSubType: "vmware.sata.ahci"}, "E1000e", "sata", "", "e1000e", "sata"},
 		{ovf.Item{ResourceType: ovf.ResourceOther, ResourceSubType: "AHCI"}, "VmxNet3", "sata", "", "vmxnet3", "vmxnet3"},
 		{ovf.Item{ResourceType: ovf.ResourceOther, ResourceSubType: "vmware.nvme.controller"}, "PCNet32", "nvme", "", "pcnet", "nvme"},

@@ -180,7 +180,7 @@ func (r *Runner) configure(ctx context.Context, s *host.System, m *host.Machine)
 }
 
 // devices are those of packages that configure gives a machine as they are.
-var devices = []string{"ide", "sata", "nvme", "usb", "scsi virtualscsi", "scsi pvscsi", "scsi sas", "e1000", "vmxnet3", "pcnet"}
+var devices = []string{"ide", "sata", "nvme", "usb", "scsi virtualscsi", "scsi pvscsi", "scsi sas", "e1000", "vmxnet3", "pcnet", "rtl8139"}
 
 // busOf is QEMU's bus for a controller.
 func busOf(controller string) string {
@@ -203,7 +203,7 @@ func scsiModel(sub string) string {
 }
 
 func cardModel(sub string) string {
-	for _, k := range []string{"e1000e", "e1000", "vmxnet3", "pcnet"} {
+	for _, k := range []string{"e1000e", "e1000", "vmxnet3", "pcnet", "rtl8139"} {
 		if strings.Contains(strings.ToLower(sub), k) {
 			return k
 		}
