@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 
 	"github.com/cimimove/cimimove/ovf"
@@ -38,8 +39,8 @@ const DiskSize = 3<<20 + 512
 func NewSample(t testing.TB, name string, seed byte) *Sample {
 	t.Helper()
 	s := &Sample{Name: name, Disks: map[string][]byte{}, Digests: map[string]string{}}
-	s.add(t, "disk1", "disk1.vmdk", pattern(seed, 0, 1<<20, 2<<20+4096))
-	s.add(t, "disk2", "disk2.vmdk", pattern(seed+1, 64<<10, DiskSize-4096))
+	s.add(t, "disk1", "disk1.vmdk", seed, 0, 1<<20, 2<<20+4096)
+	s.add(t, "disk2", "disk2.vmdk", seed+1, 64<<10, DiskSize-4096)
 	readme := []byte("Read me first.\n")
 	s.files = append(s.files, ova.LayoutFile{Name: "readme.txt", Size: int64(len(readme)), Content: bytes.NewReader(readme)})
 	s.Descriptor = fmt.Appendf(nil, descriptor, s.files[0].Size, s.files[1].Size, len(readme), DiskSize, name)
@@ -61,19 +62,42 @@ func pattern(seed byte, at ...int) []byte {
 	return b
 }
 
-func (s *Sample) add(t testing.TB, id, file string, content []byte) {
+func (s *Sample) add(t testing.TB, id, file string, seed byte, at ...int) {
 	t.Helper()
+	key := fmt.Sprint(seed, at)
+	made, ok := sampleDisks.Load(key)
+	if !ok {
+		d, err := newSampleDisk(pattern(seed, at...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, _ = sampleDisks.LoadOrStore(key, d)
+	}
+	d := made.(*sampleDisk)
+	s.Disks[id], s.Digests[id] = bytes.Clone(d.content), d.digest
+	s.files = append(s.files, ova.LayoutFile{Name: file, Size: int64(len(d.stored)), Content: bytes.NewReader(d.stored)})
+}
+
+// sampleDisks keeps what was made for other tests of the process, by seed and places:
+// to encode it anew for each would be a tenth of all that they do.
+var sampleDisks sync.Map
+
+type sampleDisk struct {
+	content, stored []byte
+	digest          string
+}
+
+func newSampleDisk(content []byte) (*sampleDisk, error) {
 	img := raw.New(bytes.NewReader(content), int64(len(content)))
 	var out bytes.Buffer
 	if _, err := vmdk.Encode(context.Background(), img, &out, vmdk.EncodeOptions{}); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	d, err := disk.ContentDigest(context.Background(), img, img.Size(), nil)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	s.Disks[id], s.Digests[id] = content, d.String()
-	s.files = append(s.files, ova.LayoutFile{Name: file, Size: int64(out.Len()), Content: bytes.NewReader(out.Bytes())})
+	return &sampleDisk{content, out.Bytes(), d.String()}, nil
 }
 
 // OVA is the sample as an archive.
