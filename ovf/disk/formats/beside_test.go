@@ -39,7 +39,7 @@ func openFile(t *testing.T, path string, src formats.Source) (disk.Image, error)
 func TestSpread(t *testing.T) {
 	ovftest.Slow(t)
 	qemu := disktest.Tool(t, "qemu-img")
-	content := disktest.Patterns()["several tables"]
+	content := disktest.SeveralTables()
 	for _, subformat := range []string{"monolithicFlat", "twoGbMaxExtentFlat", "twoGbMaxExtentSparse"} {
 		dir := t.TempDir()
 		in, path := filepath.Join(dir, "in.raw"), filepath.Join(dir, "disk.vmdk")
