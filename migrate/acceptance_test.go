@@ -173,6 +173,7 @@ func TestAC11Insecure(t *testing.T) {
 // TestDirectPassesNothing: of what goes directly less than 0.1 % passes through
 // us, on a disk that is large enough to tell.
 func TestDirectPassesNothing(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	const data = 96 << 20
 	a, b := newCloud(t), newCloud(t)

@@ -111,6 +111,7 @@ func TestResumeByChunk(t *testing.T) {
 // TestResumeByChunkRefusesAnother: the source is another now; what has arrived
 // is removed with the run.
 func TestResumeByChunkRefusesAnother(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b, e, c, run := brokenOff(t, "over HTTP")
 	c.broken.Store(0)
@@ -128,6 +129,7 @@ func TestResumeByChunkRefusesAnother(t *testing.T) {
 // TestRollbackForgets: rollback of a run that broke off leaves nothing of what
 // had arrived.
 func TestRollbackForgets(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, by := range []string{"rollback", "gc"} {
 		_, b, e, _, run := brokenOff(t, "over HTTP")

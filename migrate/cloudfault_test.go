@@ -11,10 +11,12 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestVerifyLess: what was not verified is not called verified (AC-31).
 func TestVerifyLess(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -47,6 +49,7 @@ func (d deaf) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.Acce
 // TestAnswerLost: an import of which neither Job nor System is known is found
 // by its mark, so that there are never two (AC-33).
 func TestAnswerLost(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
@@ -120,6 +123,7 @@ func (c *onceContent) ReadAt(p []byte, off int64) (int, error) {
 // TestSourceWithoutRange: one sequential pass, and another for the digests
 // (AC-08).
 func TestSourceWithoutRange(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)

@@ -10,12 +10,14 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestGCBeforeImport: gc of a run whose process died before its import was begun
 // removes the snapshot at the source. Without its name the run is left alone, as it
 // can be resumed.
 func TestGCBeforeImport(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, at := range []string{"note export", "done export", "begin transfer"} {
 		t.Run(at, func(t *testing.T) {
@@ -58,6 +60,7 @@ func (h holding) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi.A
 // TestGCSnapshotStays: gc does not claim to have removed a snapshot that the source
 // has kept, and removes it when it is called again.
 func TestGCSnapshotStays(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -84,6 +87,7 @@ func TestGCSnapshotStays(t *testing.T) {
 // TestGCLocked: of a run that another process works on gc takes nothing, and says so
 // to who names it.
 func TestGCLocked(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -109,6 +113,7 @@ func TestGCLocked(t *testing.T) {
 // TestGCStartsAgain: gc of a run that was interrupted before its import starts the
 // machines that it stopped.
 func TestGCStartsAgain(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, at := range []string{"done quiesce", "done export", "begin transfer"} {
 		a, b := newCloud(t), newCloud(t)

@@ -227,6 +227,7 @@ func TestSourceAfter(t *testing.T) {
 
 // TestSourceDeletedWithoutProof: nothing is deleted that was not verified.
 func TestSourceDeletedWithoutProof(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -257,6 +258,7 @@ func (u undeletable) Delete(ctx context.Context, id string) (*cimi.Accepted, err
 // TestSourceResists: a source that cannot be deleted is said so, and resume
 // tries again without sending anything twice.
 func TestSourceResists(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -279,6 +281,7 @@ func TestSourceResists(t *testing.T) {
 // TestCopyThatRuns: a source is not started again beside its copy, which runs and
 // cannot be deleted.
 func TestCopyThatRuns(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -350,6 +353,7 @@ func TestSourceRanAgain(t *testing.T) {
 // TestSourceRanAgainAfterTransfer: nor when they were started after all of it
 // was copied: nothing is started, or kept, whose source went on.
 func TestSourceRanAgainAfterTransfer(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, at := range []string{"done transfer", "done verify"} {
 		t.Run(at, func(t *testing.T) {
@@ -391,6 +395,7 @@ func TestSourceRanAgainAfterTransfer(t *testing.T) {
 // TestSourceGoneAfterTransfer: the copy of a source that was deleted when all of
 // it was copied stays, as it may be all that is left.
 func TestSourceGoneAfterTransfer(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, c := range []struct {
 		at   string
@@ -473,6 +478,7 @@ func TestStoppingIsStartedAgain(t *testing.T) {
 // TestSwitchedOffTakesTime: a machine that is switched off, as it did not stop in
 // time, has more than that time for it.
 func TestSwitchedOffTakesTime(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))

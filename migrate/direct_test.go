@@ -10,6 +10,7 @@ import (
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // metered counts the bytes that are read of a cloud's exports.
@@ -74,6 +75,7 @@ func TestDirect(t *testing.T) {
 
 // TestDirectNot: what keeps auto from it, and what --via direct refuses.
 func TestDirectNot(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
@@ -127,6 +129,7 @@ func (m muted) List(ctx context.Context, id string, o cimi.ListOptions) (*cimi.C
 // TestDirectWithLogin: asked for, the source's credentials go to the
 // destination's import, and nowhere else (AC-38).
 func TestDirectWithLogin(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
@@ -178,6 +181,7 @@ func (h half) List(ctx context.Context, id string, o cimi.ListOptions) (*cimi.Co
 // TestDirectHalfProved: a move of which only some disks can be proved is not
 // verified.
 func TestDirectHalfProved(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))

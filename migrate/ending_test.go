@@ -18,6 +18,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/server"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // lingering is a host that needs long to write down the last of what it has got:
@@ -70,6 +71,7 @@ func ending(t *testing.T, long time.Duration, half bool) *cloud {
 // write down the last of them, longer than bytes may stand still; one that takes
 // no more of what it has not got yet may not.
 func TestDestinationEnds(t *testing.T) {
+	ovftest.Slow(t)
 	for _, half := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := unserved(t), ending(t, 20*time.Minute, half)
@@ -95,6 +97,7 @@ func TestDestinationEnds(t *testing.T) {
 // TestDestinationEndsOverHTTP: the same of one that fetches from us, by a
 // migration and by an import.
 func TestDestinationEndsOverHTTP(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), ending(t, 7*time.Second, false)

@@ -15,6 +15,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // faulty is a cloud whose exports can be made to go wrong.
@@ -128,6 +129,7 @@ func TestSourceDrops(t *testing.T) {
 
 // TestDestinationCorrupted: verification reads the destination anew.
 func TestDestinationCorrupted(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, policy := range []migrate.OnFailure{migrate.FailureRollback, migrate.FailureKeep} {
 		t.Run(string(policy), func(t *testing.T) {
@@ -233,6 +235,7 @@ func TestSourceChanged(t *testing.T) {
 // TestInterrupt: the first signal stops the work, leaves nothing listed at the
 // destination and keeps the state (AC-32); rollback works from the journal alone.
 func TestInterrupt(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)

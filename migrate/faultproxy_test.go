@@ -175,6 +175,7 @@ func TestFaultsThatStay(t *testing.T) {
 // TestFlippedTowardsDestination: a bit that flips between us and the
 // destination is not imported either.
 func TestFlippedTowardsDestination(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.loadLarge(16<<20, 6<<20)
@@ -196,6 +197,7 @@ func TestFlippedTowardsDestination(t *testing.T) {
 // TestAC05TokenEnds: a token that ends in the middle of a disk is renewed once,
 // and the transfer goes on at the same byte.
 func TestAC05TokenEnds(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, via := range []migrate.Via{migrate.ViaRelay, migrate.ViaStage} {
 		renewed := 0
@@ -231,6 +233,7 @@ func (h fullHost) Import(ctx context.Context, pkg ovf.Package, _ host.ImportOpti
 // TestDestinationFull: a destination whose disk is full half way refuses, is
 // named, and holds nothing.
 func TestDestinationFull(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, via := range packageWays {
 		a := newCloud(t)
@@ -269,6 +272,7 @@ func TestDestinationFull(t *testing.T) {
 // TestAC02SideAndPlace: an error of the line names the side, the file, the
 // offset and the attempts.
 func TestAC02SideAndPlace(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	_, err := faultRun{migrate.ViaStage, faultproxy.Truncated, -1}.run(t, client.Options{})
 	var e *migrate.Error

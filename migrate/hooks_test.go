@@ -16,6 +16,7 @@ import (
 	"github.com/cimimove/cimimove/migrate/hook"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestHooks: hooks run around every step, in order, with the plan.
@@ -66,6 +67,7 @@ func TestHooks(t *testing.T) {
 // TestHookFails: a hook that fails ends the migration and everything is as it
 // was, unless it may fail; then the report says so.
 func TestHookFails(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, may := range []bool{false, true} {
 		a, b := newCloud(t), newCloud(t)
@@ -88,6 +90,7 @@ func TestHookFails(t *testing.T) {
 // TestHookOnce: a hook that ended is not run again by resume, and a run is not
 // resumed without its hooks, which are not in the journal.
 func TestHookOnce(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -126,6 +129,7 @@ func TestHookOnce(t *testing.T) {
 // TestHookExample runs the example that converts guests in place, with a
 // program of that name that only says what it was asked.
 func TestHookExample(t *testing.T) {
+	ovftest.Slow(t)
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("no sh")
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // halting tells of every read of what a cloud offers, too.
@@ -37,6 +38,7 @@ func (c haltingContent) ReadAt(p []byte, off int64) (int, error) {
 // what it offers, ends the run as interrupted, whatever the work says of it, and
 // it goes on from there.
 func TestInterruptedAnywhere(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))

@@ -17,10 +17,12 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/metrics"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestBandwidth: what is read from either cloud keeps to the limit (AC-10).
 func TestBandwidth(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -70,6 +72,7 @@ func TestTransfersWithin(t *testing.T) {
 // TestTransfersPerEndpoint: no more transfers at a time than an endpoint
 // allows, and who waits says for what (AC-10, AC-03).
 func TestTransfersPerEndpoint(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	src, dst := a.inProcess(), b.inProcess()

@@ -17,6 +17,7 @@ import (
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/cert"
 	"github.com/cimimove/cimimove/ovf/manifest"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestImportPackage takes a package in, from a file that can seek and from a
@@ -99,6 +100,7 @@ func TestImportExists(t *testing.T) {
 // TestImportPackageAttested: a package is wrapped more than once on its way to a
 // vCenter, which is asked all the same for the digests of what has arrived.
 func TestImportPackageAttested(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	v := vctest.New(t, vctest.Options{})
 	c := &vCloud{cloud: &cloud{t: t, dir: t.TempDir()}, v: v, disk: "thin"}

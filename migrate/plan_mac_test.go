@@ -7,12 +7,14 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestMACIsTaken: an address that is kept, and that something on the network of
 // the destination has already, refuses the plan unless its rule is allowed;
 // elsewhere at the destination it is told of. With packages and by resources.
 func TestMACIsTaken(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -75,6 +77,7 @@ func nestedSystem(t *testing.T) []byte {
 // TestResourcesNested: by resources, Systems within a System arrive where they
 // were, over HTTP and in either dialect.
 func TestResourcesNested(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for name, v := range map[string][2]cimi.Version{"2.0": {cimi.V2, cimi.V2}, "1.x": {cimi.V1, cimi.V1}, "1.x to 2.0": {cimi.V1, cimi.V2}} {
 		t.Run(name, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // configured is the sample with properties, a licence, EFI and a Windows guest
@@ -259,6 +260,7 @@ func TestPlanWritesNothing(t *testing.T) {
 // TestSavedPlan: a saved plan is carried out as long as the clouds are as they
 // were, and refused when they are not.
 func TestSavedPlan(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	id := a.load(configured(t, "shop"))
@@ -348,6 +350,7 @@ func TestEstimate(t *testing.T) {
 // TestReportListsConfiguration: the report has both values of every attribute
 // that was compared (AC-31).
 func TestReportListsConfiguration(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))

@@ -249,6 +249,7 @@ func TestResourcesFail(t *testing.T) {
 // TestResourcesNameTaken: a System of the name that came to the destination while
 // images were made there is not doubled, and stays as it is; what was made goes.
 func TestResourcesNameTaken(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))

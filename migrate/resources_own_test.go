@@ -69,6 +69,7 @@ func (c *cloud) ownDisks() (names []string) {
 // TestResourcesOwnDisk: a machine's own disk, which is no Volume, comes along in
 // an image of the machine, and is the machine's own again, beside its Volumes.
 func TestResourcesOwnDisk(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for name, c := range map[string]struct {
 		version cimi.Version
@@ -257,6 +258,7 @@ func (u uncapturing) Invoke(ctx context.Context, id string, a *cimi.Action) (*ci
 // machine, the plan refuses and says what helps: to leave the disk, or a
 // snapshot, which is read instead and told of.
 func TestResourcesOwnDiskUncaptured(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	machine, digest := a.vault(a.empty("shop"))
@@ -294,6 +296,7 @@ func TestResourcesOwnDiskUncaptured(t *testing.T) {
 // TestResourcesOwnDiskByOperation: a cloud that makes images of machines by
 // their operation alone is asked by that.
 func TestResourcesOwnDiskByOperation(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	_, digest := a.vault(a.empty("shop"))
@@ -451,6 +454,7 @@ func TestResourcesOwnDiskFails(t *testing.T) {
 // only, without ranges, is read so, and the destination fetches them so. Of a
 // package nothing can be read by itself then.
 func TestResourcesInOneGo(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for name, volumes := range map[string][]string{"disks": nil, "package": {"ledger"}} {
 		t.Run(name, func(t *testing.T) {

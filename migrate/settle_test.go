@@ -10,6 +10,7 @@ import (
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // unfinished shows Systems and Volumes as a cloud does that is still making
@@ -44,6 +45,7 @@ func (p unfinished) List(ctx context.Context, id string, o cimi.ListOptions) (*c
 // TestNotOurs: a System of the run's name that another client is just making is
 // not taken for the run's own: it is neither deleted nor called moved.
 func TestNotOurs(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -92,6 +94,7 @@ func TestNotOurs(t *testing.T) {
 // TestPartNotOurs: nor is a part that another client is just making, where the
 // destination makes no Systems.
 func TestPartNotOurs(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.vault(a.empty("shop"), "ledger")

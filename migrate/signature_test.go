@@ -17,6 +17,7 @@ import (
 
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 func pemKeys(t *testing.T, key crypto.Signer) (private, public []byte) {
@@ -35,6 +36,7 @@ func pemKeys(t *testing.T, key crypto.Signer) (private, public []byte) {
 // TestSignedReport: what a key has signed is told from what was changed since,
 // however the document is written.
 func TestSignedReport(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop &lt;&amp;&gt; 1", 1))

@@ -6,11 +6,13 @@ import (
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestWhatRunsIsNotDeleted: a source that was exported as it ran, or that somebody
 // has started since, is not deleted: what it has written since is nowhere else.
 func TestWhatRunsIsNotDeleted(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	system := a.load(hosttest.NewSample(t, "shop", 1))

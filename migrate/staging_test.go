@@ -13,6 +13,7 @@ import (
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/ovf/object/s3test"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestStage: the package waits in a folder or an object store, and nothing of
@@ -62,6 +63,7 @@ func TestStage(t *testing.T) {
 // TestStageInHalves: the second half needs the source no more, and may run any
 // time later.
 func TestStageInHalves(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	s := hosttest.NewSample(t, "shop", 1)
 	a, b := newCloud(t), newCloud(t)
@@ -99,6 +101,7 @@ func TestStageInHalves(t *testing.T) {
 // TestStageDamaged: what happened to the package while it waited is found, and
 // nothing of it is imported.
 func TestStageDamaged(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for name, damage := range map[string]func(string) error{
 		"flipped":   func(file string) error { return flip(file, 200_000) },
@@ -153,6 +156,7 @@ func flip(file string, off int64) error {
 
 // TestStageUndone: rollback and gc remove what waits, and nothing else.
 func TestStageUndone(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -210,6 +214,7 @@ func TestStagePlanned(t *testing.T) {
 // TestStagedNameTaken: a System of the name that came to the destination while
 // the package waited is not doubled; it stays as it is.
 func TestStagedNameTaken(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))

@@ -9,12 +9,14 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestOneOfSeveralOfAName: of imports and migrations to one cloud that want the
 // same name at the same time, the cloud takes one; the others are refused, and
 // take away nothing of it.
 func TestOneOfSeveralOfAName(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, way := range []string{"import in process", "import over HTTP", "migrate"} {
 		t.Run(way, func(t *testing.T) {

@@ -12,12 +12,14 @@ import (
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/server"
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestWarmBytes: of a disk one hundredth changes after the copy, a part of it
 // scattered; less than three hundredths pass then, counted on the wire, both
 // ways and on both sides together. TestWarmBytesE2E does so with 4 GiB.
 func TestWarmBytes(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	warmBytes(t, 256<<20)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestWarm: what is written after the copy, to one that had content and to one
@@ -105,6 +106,7 @@ func TestWarm(t *testing.T) {
 
 // TestWarmRefused: the plan says which side cannot.
 func TestWarmRefused(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -179,6 +181,7 @@ func (l lacking) List(ctx context.Context, id string, o cimi.ListOptions) (*cimi
 // is another by then is refused: nothing stays at the destination, and the
 // machines run again.
 func TestWarmSourceChanged(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for name, change := range map[string]func(p cimi.Provider) error{
 		"a disk has grown": func(p cimi.Provider) error {
@@ -240,6 +243,7 @@ func (f forgetful) Invoke(ctx context.Context, id string, a *cimi.Action) (*cimi
 // TestWarmUnproved: a destination that has not written what was sent is never
 // started on it, and both clouds are as they were.
 func TestWarmUnproved(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	s := hosttest.NewSample(t, "shop", 1)
@@ -258,6 +262,7 @@ func TestWarmUnproved(t *testing.T) {
 
 // TestWarmSaved: a plan that was saved is as warm as it was.
 func TestWarmSaved(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t), newCloud(t)
 	a.load(hosttest.NewSample(t, "shop", 1))
@@ -291,6 +296,7 @@ func TestWarmSaved(t *testing.T) {
 // TestWarmUntracked: the source is asked to keep track of what changes where its word
 // is believed, and not where all is hashed.
 func TestWarmUntracked(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for verify, want := range map[migrate.Verify]string{migrate.VerifyFull: "true", migrate.VerifyDigest: ""} {
 		a, b := newCloud(t), newCloud(t)

@@ -170,6 +170,7 @@ func TestWarmTrackedInDoubt(t *testing.T) {
 // changed, and the report says that it was; a run that is verified in full is not
 // deceived. What was written to the copy meanwhile is found either way.
 func TestWarmTrackedNotTold(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, verify := range []migrate.Verify{migrate.VerifyDigest, migrate.VerifyFull} {
 		a, b := newVCloud(t, "thick"), newCloud(t)

@@ -199,6 +199,7 @@ func TestWarmFromVSphere(t *testing.T) {
 // TestWarmFromVSphereFails: a copy that breaks off leaves no snapshot and no
 // lease, and the machines run.
 func TestWarmFromVSphereFails(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newVCloud(t, "thin"), newCloud(t)
 	a.v.NFC(func(method, file string) int {

@@ -8,12 +8,14 @@ import (
 
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestSourceRanInBetween: a source that was at rest whenever somebody looked, but
 // ran, and wrote, after its disks had passed: the run does not end well, and the
 // destination holds nothing of it.
 func TestSourceRanInBetween(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, c := range []struct {
 		via migrate.Via

@@ -13,12 +13,14 @@ import (
 	"github.com/cimimove/cimimove/cimi/provider"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestProveChangedOnly: of a disk whose sums were read, only what was written
 // since is read again where that is enough; everything is where it is not asked
 // for, was not read before, or the disk was written to by somebody else.
 func TestProveChangedOnly(t *testing.T) {
+	ovftest.Slow(t)
 	for _, c := range []struct {
 		name               string
 		sums, only, others bool

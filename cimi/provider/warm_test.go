@@ -20,6 +20,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/server"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestDelta: blocks of a Volume are read and replaced, in process and over
@@ -309,6 +310,7 @@ func TestExportLive(t *testing.T) {
 // TestForgetWhileExported: an export that is forgotten while it is being prepared
 // is not there afterwards, nor its snapshot.
 func TestForgetWhileExported(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	dir := t.TempDir()
 	p := open(t, dir, provider.Options{})

@@ -20,6 +20,7 @@ import (
 
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/runbook"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestEvacuation: a runbook goes on after an item fails, and run again it
@@ -304,6 +305,7 @@ func TestPlan(t *testing.T) {
 // TestWindowCloses: what is under way when the window closes is interrupted,
 // nothing of it is cut over outside, and the next window ends it.
 func TestWindowCloses(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t, "one"), newCloud(t)
 	e := newEngine(t)

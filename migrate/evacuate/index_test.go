@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestPlanAsksLittle: each System more costs the same few requests, whether it
 // is called by its name or its id or is not there, and none of them lists all
 // Systems.
 func TestPlanAsksLittle(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	src, dst := newCloud(t), newCloud(t)
 	const most = 24

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/migrate"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // hiding is a cloud that leaves Systems out of what a filter selects, as one does
@@ -30,6 +31,7 @@ func (h hiding) List(ctx context.Context, id string, o cimi.ListOptions) (*cimi.
 // does not list it any more, and keeps its name, though what stood before it in the
 // list is gone.
 func TestSelectedStays(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	a, b := newCloud(t, "ant", "bee", "cow"), newCloud(t)
 	e := newEngine(t)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cimimove/cimimove/migrate/journal/pgtest"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 func openShared(t *testing.T, url string, beat time.Duration) *Journal {
@@ -23,6 +24,7 @@ func openShared(t *testing.T, url string, beat time.Duration) *Journal {
 // TestShared: the journal in PostgreSQL keeps the same promises, and leases
 // take the place of locks.
 func TestShared(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	c := pgtest.Start(t)
 	t.Run("promises", func(t *testing.T) {

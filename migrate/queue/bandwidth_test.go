@@ -11,11 +11,13 @@ import (
 	"github.com/cimimove/cimimove/migrate/evacuate"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/journal/pgtest"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestBandwidthOfWorkers: what a runbook or an endpoint bounds is bounded for
 // all workers together.
 func TestBandwidthOfWorkers(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	db := pgtest.Shared(t)
 	const limit, systems = 800 << 10, 6

@@ -12,11 +12,13 @@ import (
 	"github.com/cimimove/cimimove/migrate/evacuate"
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/journal/pgtest"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestClocks: workers whose clocks are hours apart judge windows and the wait
 // before a retry alike, and what they record is in order.
 func TestClocks(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	url := pgtest.Shared(t).URL("night")
 	src, dst := newCloud(t), newCloud(t)

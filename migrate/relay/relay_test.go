@@ -15,6 +15,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 type memory struct{ *bytes.Reader }
@@ -299,6 +300,7 @@ func TestDigestsPrefix(t *testing.T) {
 // TestEndedReadIsNoEnd: a reader whose context has ended gives its cause, and not
 // the end of what is read, which would look whole or cut off.
 func TestEndedReadIsNoEnd(t *testing.T) {
+	ovftest.Slow(t)
 	stopped := errors.New("stopped")
 	for range 200 {
 		ctx, cancel := context.WithCancelCause(t.Context())

@@ -164,6 +164,7 @@ func TestAC20ReferencesOrder(t *testing.T) {
 
 // AC-18: chunks and compression, alone and together, are written and read.
 func TestAC18ChunksAndCompressionWritten(t *testing.T) {
+	ovftest.Slow(t)
 	folder := sample(t).WriteFolder(t)
 	want := contents(t, folder)
 	for name, tt := range map[string]struct {

@@ -51,6 +51,7 @@ func rawFolder(t *testing.T, mf func(content []byte) string) (folder string, con
 // TestRawDiskAtHand: a raw disk of a folder is read where it lies, and what the
 // manifest says of it is compared all the same.
 func TestRawDiskAtHand(t *testing.T) {
+	ovftest.Slow(t)
 	right := func(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
 	for name, mf := range map[string]func([]byte) string{
 		"no manifest": func([]byte) string { return "" }, "right": right,

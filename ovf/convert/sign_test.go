@@ -21,6 +21,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/edit"
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/manifest"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 func signer(t testing.TB) (*cert.Signer, *x509.CertPool) {
@@ -52,6 +53,7 @@ func verified(t testing.TB, name string, pool *x509.CertPool) bool {
 // AC-30: a signature is made, stays where nothing that it proves changes, and is
 // said to be void where something does.
 func TestAC30SignaturesOnTheWay(t *testing.T) {
+	ovftest.Slow(t)
 	folder := sample(t).WriteFolder(t)
 	s, pool := signer(t)
 	signed := filepath.Join(t.TempDir(), "signed.ova")

@@ -44,6 +44,7 @@ func valid(t *testing.T) map[ovf.Version]map[string]*ovf.Envelope {
 // TestSchema: a descriptor that is valid is so after any edit, and in the other
 // version, as another reader finds.
 func TestSchema(t *testing.T) {
+	ovftest.Slow(t)
 	edits := map[string]edit.Options{
 		"name":          {Name: "Renamed <by> a test & more"},
 		"networks":      {Networks: map[string]string{"*": "one network"}},

@@ -50,6 +50,7 @@ func numbered(what string, n int) []string {
 // all listed, by File; what was most likely meant is looked for of the first ones
 // alone, since each look goes over all that the package holds.
 func TestManyMissing(t *testing.T) {
+	ovftest.Slow(t)
 	each := func(n int) time.Duration {
 		pkg := listing(t, numbered("disk", n), numbered("Disk", n))
 		start := time.Now()

@@ -271,6 +271,7 @@ func TestIntegrityOfParents(t *testing.T) {
 // TestOracle: deltas as qemu-img makes them, qcow2 overlays and VMDK children,
 // are made whole as qemu-img reads them.
 func TestOracle(t *testing.T) {
+	ovftest.Slow(t)
 	qemu, err := exec.LookPath("qemu-img")
 	if err != nil {
 		if os.Getenv("CIMIMOVE_CI") == "1" {

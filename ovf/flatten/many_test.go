@@ -14,6 +14,7 @@ import (
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/flatten"
 	"github.com/cimimove/cimimove/ovf/ova"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // linked has n blank disks, each with the parent that parent says; 0: none.
@@ -74,6 +75,7 @@ func worked(t *testing.T) time.Duration {
 // TestManyChildren: the cost of a disk that is made whole does not grow with the
 // number of others; that of reading the descriptor anew for each did.
 func TestManyChildren(t *testing.T) {
+	ovftest.Slow(t)
 	each := func(n int) time.Duration {
 		best := time.Duration(1<<63 - 1)
 		for range 2 {

@@ -153,6 +153,7 @@ func open(t *testing.T, name string) ovf.Package {
 // TestResume: an upload that broke is gone on with; no part that is stored is
 // sent again.
 func TestResume(t *testing.T) {
+	ovftest.Slow(t)
 	for _, target := range []string{"s3://depot/app.ova", "s3://depot/app.ovf"} {
 		srv := s3test.Start(t, "depot")
 		archive := sample().WriteOVA(t)

@@ -88,7 +88,7 @@ func samples(t testing.TB) map[string][]byte {
 	}
 	oneIn := 1 // all of them when there is time
 	if os.Getenv("CIMIMOVE_SLOW") != "1" {
-		oneIn = 8
+		oneIn = 16
 	}
 	for _, p := range govmomi() {
 		if !strings.Contains(p, "Neg") && !strings.Contains(p, "nvalid") {

@@ -18,6 +18,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/raw"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
 	"github.com/cimimove/cimimove/ovf/ova"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 const (
@@ -193,6 +194,7 @@ func diskFiles(t *testing.T, dir string) int {
 // and both at a time; the next one goes on within a chunk of it, also when the
 // cloud was closed in between, and the disks are those that were sent (AC-01).
 func TestImportGoesOn(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, parallel := range []int{1, 2} {
 		for n := int64(mib / 2); n < 22*mib; n += 7*mib + 12345 {
@@ -245,6 +247,7 @@ func goesOn(t *testing.T, parallel int, n int64) (again, size int64) {
 
 // TestImportNeverSplices: what was kept of another version is not gone on with.
 func TestImportNeverSplices(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	dir := t.TempDir()
 	h := openChunked(t, dir)
@@ -272,6 +275,7 @@ func TestImportNeverSplices(t *testing.T) {
 // TestImportClearsBehindTheMark: what was written behind the place where an
 // import goes on proved nothing, and does not shine through holes.
 func TestImportClearsBehindTheMark(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	h := open(t, t.TempDir())
 	h.Chunk = 4 * mib // one mark before the damage, none behind it
@@ -312,6 +316,7 @@ func TestImportClearsBehindTheMark(t *testing.T) {
 // TestDamageIsNotKept: bytes that differ from the manifest leave nothing,
 // whether they came before or after the break.
 func TestDamageIsNotKept(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, flip := range []int64{2 * mib, 11 * mib} {
 		dir := t.TempDir()
@@ -354,6 +359,7 @@ func TestDamageIsNotKept(t *testing.T) {
 
 // TestForget removes what is kept, and nothing else.
 func TestForget(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	dir := t.TempDir()
 	h := openChunked(t, dir)

@@ -16,6 +16,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/host"
 	"github.com/cimimove/cimimove/cimi/host/local"
 	"github.com/cimimove/cimimove/cimi/hosttest"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // crashDir names the folder to import into, in the process that is to be killed.
@@ -51,6 +52,7 @@ func TestCrashLoop(t *testing.T) {
 // TestKilled kills an importing process at random moments: what was promised is
 // there, whole, and nothing else is.
 func TestKilled(t *testing.T) {
+	ovftest.Slow(t)
 	dir := t.TempDir()
 	rounds := 8
 	interrupted := 0

@@ -18,6 +18,7 @@ import (
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 func runner(t testing.TB, dir string) *local.Runner {
@@ -50,7 +51,10 @@ func (runners) Reopen(t testing.TB, h host.Host) host.Host {
 }
 
 // TestRunner: what runs machines keeps them as well.
-func TestRunner(t *testing.T) { hosttest.Run(t, runners{}) }
+func TestRunner(t *testing.T) {
+	ovftest.Slow(t)
+	hosttest.Run(t, runners{})
+}
 
 // bootable makes a System of one machine with a disk that boots and a blank one.
 func bootable(t testing.TB, m host.Maker, id string, opts bootdisk.Options) *host.System {

@@ -15,12 +15,14 @@ import (
 	"github.com/cimimove/cimimove/cimi/host/vsphere/vctest"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestAcceptance: the cases that every hypervisor shows. AC-05, AC-32 and more
 // of AC-33 have tests of their own here, in power_test.go and kill_test.go; AC-32
 // to AC-35 are shown of the commands in cmd/cimimove.
 func TestAcceptance(t *testing.T) {
+	ovftest.Slow(t)
 	hosttest.Acceptance(t, acceptance, hosttest.Expected{
 		Variants: []string{""}, Strange: "VSPHERE-HW-001", Clash: "VSPHERE-MAC-001", TPM: "VSPHERE-TPM-001",
 		Network: "VM Network", Variables: []byte("variables"), Slots: []hosttest.Slot{{Parent: "16", Unit: 3}},

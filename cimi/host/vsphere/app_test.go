@@ -12,12 +12,14 @@ import (
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestForeignApp: a vApp that others made, with another one in it, is one System
 // with its machines in the order they start in; it goes out with that order and
 // its delays, and comes in as a vApp of the same, its disks unchanged.
 func TestForeignApp(t *testing.T) {
+	ovftest.Slow(t)
 	v := vctest.New(t, vctest.Options{})
 	ctx := context.Background()
 	want := map[string]string{} // digests by machine

@@ -13,12 +13,14 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/manifest"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestAttested: where a manifest has SHA-1, the vCenter's own digest of what
 // has arrived is compared with it; where it tells none, ours is. A wrong byte,
 // in the package or on its way, is never imported and leaves nothing.
 func TestAttested(t *testing.T) {
+	ovftest.Slow(t)
 	v := vctest.New(t, vctest.Options{})
 	h := open(t, v, "")
 	defer h.Close()

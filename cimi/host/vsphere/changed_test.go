@@ -13,11 +13,13 @@ import (
 	"github.com/cimimove/cimimove/cimi/host/vsphere/vctest"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestContentVersion: a machine that was started and stopped again in between
 // shows by its disks' versions, and by nothing else of them.
 func TestContentVersion(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	v := vctest.New(t, vctest.Options{})
 	ctx := t.Context()
@@ -63,6 +65,7 @@ func TestContentVersion(t *testing.T) {
 // TestChangedSince: what has changed since a Live export is told where its host
 // tracks it, and nothing where that is not certain.
 func TestChangedSince(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	v := vctest.New(t, vctest.Options{})
 	ctx := t.Context()

@@ -19,6 +19,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // running is the sample in a vCenter, with disks that are thin or thick, started.
@@ -60,6 +61,7 @@ func snapshots(v *vctest.VCenter) int { return v.Snapshots("database") + v.Snaps
 // ranges, whatever is written meanwhile and whoever ends the session, and again
 // by the process that comes after; the snapshots go when they are not retained.
 func TestLiveInPlace(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	v := vctest.New(t, vctest.Options{})
 	ctx := context.Background()
@@ -141,6 +143,7 @@ func TestLiveInPlace(t *testing.T) {
 // TestLiveNotInPlace: what the datastore does not give is fetched by a lease,
 // and the snapshot goes at once.
 func TestLiveNotInPlace(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for _, status := range []int{http.StatusForbidden, http.StatusNotFound, http.StatusNotImplemented} {
 		v := vctest.New(t, vctest.Options{})
@@ -191,6 +194,7 @@ func TestLiveInPlaceFails(t *testing.T) {
 // ever written; they are read where they lie, and nothing else of them is. What
 // is told and cannot be true counts as nothing.
 func TestLiveTracked(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	for name, told := range map[string]func(*types.DiskChangeInfo){
 		"":            nil,

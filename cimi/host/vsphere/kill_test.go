@@ -14,6 +14,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/host/vsphere/vctest"
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/ovf/ova"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
@@ -95,6 +96,7 @@ func killed(t *testing.T, v *vctest.VCenter, owner string) {
 // leaves a lease and half a System; the next one of the same owner removes both
 // at once, and the import ends well.
 func TestAC32KilledUpload(t *testing.T) {
+	ovftest.Slow(t)
 	v := vctest.New(t, vctest.Options{})
 	killed(t, v, "test")
 

@@ -13,12 +13,14 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestAC13ForeignVariables: the variables of the firmware of a machine that
 // others made come along: from the lease where that has them, else from the
 // datastore. Where they cannot be read that is told, and the rest goes out.
 func TestAC13ForeignVariables(t *testing.T) {
+	ovftest.Slow(t)
 	for name, c := range map[string]struct {
 		lease  bool
 		status int

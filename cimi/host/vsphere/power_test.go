@@ -12,6 +12,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/host/vsphere"
 	"github.com/cimimove/cimimove/cimi/host/vsphere/vctest"
 	"github.com/cimimove/cimimove/cimi/hosttest"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // brought imports the sample into a vCenter of its own.
@@ -100,6 +101,7 @@ func TestPower(t *testing.T) {
 
 // TestPermission: who lacks a privilege is told which one.
 func TestPermission(t *testing.T) {
+	ovftest.Slow(t)
 	v, h, s := brought(t)
 	v.Deny("PowerOnVM_Task", "VirtualMachine.Interact.PowerOn")
 	err := h.Start(context.Background(), s.Machines[0].ID)
@@ -143,6 +145,7 @@ func TestAC05LeaseIsKeptAlive(t *testing.T) {
 // TestAC33FailureLeavesNothing: an upload that a host refuses leaves neither
 // machine nor lease nor record.
 func TestAC33FailureLeavesNothing(t *testing.T) {
+	ovftest.Slow(t)
 	v := vctest.New(t, vctest.Options{})
 	h := open(t, v, "")
 	defer h.Close()

@@ -13,6 +13,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/provider"
 	"github.com/cimimove/cimimove/cimi/providertest"
 	"github.com/cimimove/cimimove/cimi/server"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
@@ -34,6 +35,7 @@ func TestProvider(t *testing.T) {
 
 // TestProviderOnTheWire: the same vCenter as a cloud on the network.
 func TestProviderOnTheWire(t *testing.T) {
+	ovftest.Slow(t)
 	providertest.Run(t, func(t testing.TB) cimi.Provider {
 		h, err := server.New(cloud(t), server.Options{PageSize: 2})
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/host/vsphere"
 	"github.com/cimimove/cimimove/cimi/host/vsphere/vctest"
 	"github.com/cimimove/cimimove/cimi/hosttest"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
@@ -20,6 +21,7 @@ import (
 // host that is not the one whose thumbprint the vCenter tells gets no disk and
 // gives none. Either is a matter of security, and leaves nothing.
 func TestThumbprints(t *testing.T) {
+	ovftest.Slow(t)
 	v := vctest.New(t, vctest.Options{})
 	ctx := context.Background()
 	wrong := func(err error) bool {
@@ -70,6 +72,7 @@ func TestThumbprints(t *testing.T) {
 // in the middle of an upload, is told as what it is, and leaves nothing; with
 // room again the same import ends well.
 func TestFullDatastore(t *testing.T) {
+	ovftest.Slow(t)
 	v := vctest.New(t, vctest.Options{})
 	h := open(t, v, "")
 	defer h.Close()

@@ -16,12 +16,14 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestLiveExport: a machine that runs is exported as the snapshot shows it that
 // is made for it: what it writes meanwhile is not in the package, it goes on
 // running, and the snapshot is gone afterwards.
 func TestLiveExport(t *testing.T) {
+	ovftest.Slow(t)
 	v := vctest.New(t, vctest.Options{})
 	ctx := context.Background()
 	vm := made(t, v, "busy")

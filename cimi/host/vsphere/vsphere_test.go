@@ -9,6 +9,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/host/vsphere"
 	"github.com/cimimove/cimimove/cimi/host/vsphere/vctest"
 	"github.com/cimimove/cimimove/cimi/hosttest"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
@@ -49,5 +50,6 @@ func (k hosts) Reopen(t testing.TB, h host.Host) host.Host {
 }
 
 func TestHost(t *testing.T) {
+	ovftest.Slow(t)
 	hosttest.Run(t, hosts{map[host.Host]*vctest.VCenter{}})
 }

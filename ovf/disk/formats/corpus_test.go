@@ -71,6 +71,7 @@ func sameAsOracle(t *testing.T, image []byte) {
 // TestCorpusHyperV: Hyper-V's images, by content and size. Of the VHD the size
 // is the footer's, not the geometry's.
 func TestCorpusHyperV(t *testing.T) {
+	ovftest.Slow(t)
 	qemu := disktest.Tool(t, "qemu-img")
 	for suffix, oracle := range map[string]string{"hyperv2012r2-dynamic.vhd": "vpc", "iotest-dynamic-1G.vhdx": "vhdx"} {
 		found := false
@@ -98,6 +99,7 @@ func TestCorpusHyperV(t *testing.T) {
 // TestCorpusOthers: what is no VMDK is recognised and refused by name, never
 // taken for raw.
 func TestCorpusOthers(t *testing.T) {
+	ovftest.Slow(t)
 	want := map[string]struct {
 		kind string
 		err  error

@@ -13,6 +13,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/formats"
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // imageOf is content in the way k, written to a file.
@@ -44,6 +45,7 @@ func readAll(b []byte, k kept) ([]byte, error) {
 // TestTruncatedAnywhere: of an image cut off anywhere either all the content
 // can still be read or the image is corrupt; it never has zeros instead.
 func TestTruncatedAnywhere(t *testing.T) {
+	ovftest.Slow(t)
 	content := disktest.Text(rand.New(rand.NewPCG(1, 9)), 70000)
 	for name, k := range ways() {
 		if k.to == disk.Raw {

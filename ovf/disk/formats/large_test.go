@@ -12,11 +12,13 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/formats"
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestLargeSparse: sizes whose sector counts or byte offsets overflow 32 bits,
 // with data at the places where they do.
 func TestLargeSparse(t *testing.T) {
+	ovftest.Slow(t)
 	for _, size := range []int64{40<<30 + 512, 2<<40 + 64<<20 + 512} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) { largeSparse(t, size) })
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/formats"
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // kept is a way to write a disk, and what qemu-img calls its format.
@@ -47,6 +48,7 @@ func ways() map[string]kept {
 // TestWrittenAsFileAndStream: what we write holds the content, as qemu-img and
 // we read it, in a file with zeros found and as a stream with the map known.
 func TestWrittenAsFileAndStream(t *testing.T) {
+	ovftest.Slow(t)
 	ctx := context.Background()
 	for way, k := range ways() {
 		t.Run(way, func(t *testing.T) {
@@ -222,6 +224,7 @@ func TestFromStream(t *testing.T) {
 
 // TestReadsWhatOracleWrites: every format and variant that qemu-img writes.
 func TestReadsWhatOracleWrites(t *testing.T) {
+	ovftest.Slow(t)
 	for name, c := range map[string]struct {
 		format, oracle, options string
 	}{

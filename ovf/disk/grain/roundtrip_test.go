@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/flate"
+
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // checkStream checks that three inflaters make src of stream.
@@ -82,6 +84,7 @@ func TestDeflate(t *testing.T) {
 
 // Every match length at every kind of distance, found by the search or not.
 func TestDeflateMatches(t *testing.T) {
+	ovftest.Slow(t)
 	noise := make([]byte, 40000)
 	rand.New(rand.NewSource(3)).Read(noise)
 	for _, level := range []int{1, LevelDefault, LevelBest} {

@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 func newZstdReader(t testing.TB) *zstd.Decoder {
@@ -225,6 +226,7 @@ func TestZstdForms(t *testing.T) {
 // TestZstdProgram has the reference implementation decode all inputs, one
 // frame after the other.
 func TestZstdProgram(t *testing.T) {
+	ovftest.Slow(t)
 	program := disktest.Tool(t, "zstd")
 	e := NewZstdEncoder()
 	var frames, want []byte

@@ -12,10 +12,12 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/qcow2"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestOracleReadsWhatWeWrite and finds no fault, no leaked cluster either.
 func TestOracleReadsWhatWeWrite(t *testing.T) {
+	ovftest.Slow(t)
 	in := filepath.Join(t.TempDir(), "in.qcow2")
 	for name, content := range disktest.Telling() {
 		img := &disktest.Holes{Image: raw.New(bytes.NewReader(content), int64(len(content))), Content: content}

@@ -11,11 +11,13 @@ import (
 
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/qcow2"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestSink writes pieces in any order; what comes out is the disk, here and for
 // qemu-img.
 func TestSink(t *testing.T) {
+	ovftest.Slow(t)
 	for _, size := range []int64{0, 512, 65536, 1 << 20, 70<<20 + 512} {
 		path := filepath.Join(t.TempDir(), "disk.qcow2")
 		f, err := os.Create(path)

@@ -16,6 +16,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
 	"github.com/cimimove/cimimove/ovf/disk/vhdx"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 var le = binary.LittleEndian
@@ -95,6 +96,7 @@ func logged(image []byte, off int, sequence uint64, dataAt, zeroAt int, page []b
 
 // TestLogIsReplayed: as qemu-img replays it, wherever in the ring it lies.
 func TestLogIsReplayed(t *testing.T) {
+	ovftest.Slow(t)
 	rng := rand.New(rand.NewPCG(2, 1))
 	content := disktest.Noise(rng, 3<<20)
 	image := written(t, content)

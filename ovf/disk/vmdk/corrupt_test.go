@@ -14,6 +14,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // small is an image with some grains in two tables.
@@ -43,6 +44,7 @@ func read(image []byte) error {
 }
 
 func TestTruncatedAnywhere(t *testing.T) {
+	ovftest.Slow(t)
 	image := small(t)
 	for n := 0; n < len(image); n += 512 {
 		for how, f := range map[string]func([]byte) error{"decoding": decode, "reading": read} {

@@ -9,11 +9,14 @@ import (
 	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
 // TestSearchWhileFilesGo: a search tells of the files that are there while others
 // come and go beside it.
 func TestSearchWhileFilesGo(t *testing.T) {
+	ovftest.Slow(t)
 	t.Parallel()
 	v := New(t, Options{})
 	ctx := context.Background()
