@@ -35,6 +35,8 @@ func (e *Error) Error() string {
 		what = "there is no such object"
 	case "AccessDenied":
 		what = "access denied; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, say who asks"
+	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired":
+		what += "; renew AWS_SESSION_TOKEN, or what AWS_PROFILE names"
 	case "":
 		if what == "" {
 			what = fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
@@ -51,8 +53,13 @@ func (e *Error) Is(target error) bool {
 	return target == fs.ErrNotExist && (e.Status == http.StatusNotFound || e.Code == "NoSuchKey" || e.Code == "NoSuchBucket")
 }
 
-// Denied tells whether the store wants other credentials.
+// Denied tells whether the store wants other credentials. Amazon answers a token
+// that is over, or none of its own, with 400.
 func (e *Error) Denied() bool {
+	switch e.Code {
+	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired":
+		return true
+	}
 	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 }
 
@@ -109,16 +116,40 @@ func (s *Store) explain(op string, l Location, err error) error {
 		return &Error{Op: op, Object: l, Status: answer.StatusCode, Code: answer.Code, Message: bounded(answer.Message), Err: err}
 	case errors.As(err, &status) && !status.Temporary():
 		e := &Error{Op: op, Object: l, Status: status.StatusCode, Err: err}
-		var body struct{ Code, Message string }
-		if xml.Unmarshal([]byte(status.Body), &body) == nil {
-			e.Code, e.Message = body.Code, bounded(body.Message)
-		}
+		e.Code, e.Message = refusal(status.Body)
 		return e
 	}
 	if strings.Contains(err.Error(), l.String()) {
 		return err
 	}
 	return fmt.Errorf("%s: %s: %w", l, op, err)
+}
+
+// refusal finds the store's word and sentence in the body of an answer, of which
+// only the beginning may be there.
+func refusal(body string) (code, message string) {
+	d := xml.NewDecoder(strings.NewReader(body))
+	d.Strict = false
+	for code == "" || message == "" {
+		t, err := d.Token()
+		if err != nil {
+			break
+		}
+		start, ok := t.(xml.StartElement)
+		if !ok || start.Name.Local != "Code" && start.Name.Local != "Message" {
+			continue
+		}
+		text, err := d.Token()
+		words, ok := text.(xml.CharData)
+		switch {
+		case err != nil || !ok:
+		case start.Name.Local == "Code":
+			code = bounded(string(words))
+		default:
+			message = bounded(string(words))
+		}
+	}
+	return code, message
 }
 
 func bounded(s string) string {
