@@ -48,6 +48,8 @@ func visibly(p []byte) string {
 		switch {
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(&b, `\x%02x`, p[0])
+		case r == '\r' && len(p) > 1 && p[1] == '\n':
+			// Texts of packages end lines so; the line feed does the same.
 		case obeyed(r) && r != utf8.RuneError:
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:

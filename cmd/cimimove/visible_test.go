@@ -27,6 +27,7 @@ func TestVisible(t *testing.T) {
 		"größe 10 µs … \ufffd": "größe 10 µs … \ufffd",
 		hostile:                `a\u009b2J\u202eb`,
 		"\x1b]0;x\x07\r\x7f":   `\u001b]0;x\u0007\u000d\u007f`,
+		"one\r\ntwo\r\r\n":     "one\ntwo\\u000d\n",
 		"\xff\x9bü":            `\xff\x9bü`,
 	} {
 		out.Reset()
