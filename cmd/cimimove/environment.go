@@ -63,6 +63,12 @@ func environment(ctx context.Context, c *call) (result, error) {
 	doc := &environments{Package: pkg.Name(), Machines: []environmentEntry{}}
 	opts := env.Options{Configuration: c.String("deployment-option"), Values: values, Platform: env.Platform{Kind: "cimimove", Version: build(), Locale: c.String("locale")}}
 	names := isoNames(pkg.Envelope().VirtualSystems())
+	var more map[string][]env.File
+	if out != "" && out != "-" && extension != ".xml" {
+		if more, err = environmentFiles(ctx, pkg, machines, maxEnvironmentFiles); err != nil {
+			return result{}, err
+		}
+	}
 	for _, vs := range machines {
 		to := out
 		if out != "" && !single {
@@ -71,7 +77,7 @@ func environment(ctx context.Context, c *call) (result, error) {
 			}
 			to, extension = filepath.Join(out, names[vs.ID]), ".iso"
 		}
-		e, err := c.environmentOf(ctx, pkg, vs, opts, to, extension)
+		e, err := c.environmentOf(vs, opts, more[vs.ID], to, extension)
 		if err != nil {
 			return result{}, err
 		}
@@ -100,7 +106,7 @@ func (c *call) machines(pkg ovf.Package) ([]ovf.Content, error) {
 	return nil, usage("--system: the package has no machine %q; it has %q", id, ids)
 }
 
-func (c *call) environmentOf(ctx context.Context, pkg ovf.Package, vs ovf.Content, opts env.Options, out, extension string) (environmentEntry, error) {
+func (c *call) environmentOf(vs ovf.Content, opts env.Options, more []env.File, out, extension string) (environmentEntry, error) {
 	e := environmentEntry{System: vs.ID, Transport: []string{}, Properties: []environmentSetting{}}
 	if h, ok := vs.HardwareFor(nil); ok {
 		e.Transport = append(e.Transport, h.Transport...)
@@ -131,10 +137,6 @@ func (c *call) environmentOf(ctx context.Context, pkg ovf.Package, vs ovf.Conten
 		e.Out = out
 		return e, replace(out, func(f *os.File) error { _, err := f.Write(document); return err })
 	}
-	more, err := environmentFiles(ctx, pkg, vs)
-	if err != nil {
-		return e, err
-	}
 	image, err := env.ISO(document, env.ISOOptions{Files: more})
 	if err != nil {
 		return e, err
@@ -158,33 +160,42 @@ func passwords(vs ovf.Content) map[string]bool {
 	return out
 }
 
-// maxEnvironmentFile bounds a file that goes to the guest beside the document.
-const maxEnvironmentFile = 256 << 20
+// maxEnvironmentFiles bounds what goes to guests beside their documents, in bytes.
+const maxEnvironmentFiles = 256 << 20
 
-// environmentFiles are those of EnvironmentFilesSection (OVF 2).
-func environmentFiles(ctx context.Context, pkg ovf.Package, vs ovf.Content) ([]env.File, error) {
-	wanted := map[string][]string{} // by ovf:id of the File: paths
-	for _, f := range vs.EnvironmentFiles() {
-		wanted[f.FileRef] = append(wanted[f.FileRef], f.Path)
+// environmentFiles are those of EnvironmentFilesSection (OVF 2) by machine, most
+// bytes at the most. A package is read once, whatever machines want of it.
+func environmentFiles(ctx context.Context, pkg ovf.Package, machines []ovf.Content, most int64) (map[string][]env.File, error) {
+	type place struct{ machine, path string }
+	wanted := map[string][]place{} // by ovf:id of the File
+	for _, vs := range machines {
+		for _, f := range vs.EnvironmentFiles() {
+			wanted[f.FileRef] = append(wanted[f.FileRef], place{vs.ID, f.Path})
+		}
 	}
 	if len(wanted) == 0 {
 		return nil, nil
 	}
-	var out []env.File
-	for content, err := range files.Contents(ctx, pkg, files.Options{MaxSize: func(ovf.File) int64 { return maxEnvironmentFile }}) {
+	out, left := map[string][]env.File{}, most
+	opts := files.Options{RawFile: func(f ovf.File) bool { return len(wanted[f.ID]) == 0 }}
+	for content, err := range files.Contents(ctx, pkg, opts) {
 		if err != nil {
 			return nil, err
 		}
-		paths := wanted[content.File.ID]
-		if content.Unreferenced || len(paths) == 0 {
+		places := wanted[content.File.ID]
+		if content.Unreferenced || len(places) == 0 {
 			continue
 		}
-		b, err := io.ReadAll(content)
+		b, err := io.ReadAll(io.LimitReader(content, left+1))
 		if err != nil {
 			return nil, err
 		}
-		for _, p := range paths {
-			out = append(out, env.File{Name: p, Content: b})
+		if left -= int64(len(b)); left < 0 {
+			return nil, &ovf.DescriptorError{Package: pkg.Name(), Object: "EnvironmentFilesSection", Offset: -1,
+				Message: fmt.Sprintf("the files for guests have more than %d bytes together, too much to carry beside the documents", most)}
+		}
+		for _, p := range places {
+			out[p.machine] = append(out[p.machine], env.File{Name: p.path, Content: b})
 		}
 	}
 	return out, nil

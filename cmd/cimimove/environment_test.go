@@ -1,11 +1,19 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
+	"errors"
 	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/dir"
+	"github.com/cimimove/cimimove/ovf/env"
 )
 
 // TestISONames: each machine has a file of its own, whatever ids are written with.
@@ -20,5 +28,41 @@ func TestISONames(t *testing.T) {
 	}
 	if names := slices.Compact(slices.Sorted(maps.Values(want))); len(names) != len(all) {
 		t.Errorf("only %d names", len(names))
+	}
+}
+
+// TestEnvironmentFiles: each machine has its own. They are bounded together; how large the
+// package's other files are does not matter.
+func TestEnvironmentFiles(t *testing.T) {
+	folder := t.TempDir()
+	var disk bytes.Buffer
+	w := gzip.NewWriter(&disk)
+	_, _ = w.Write(make([]byte, 1<<20))
+	_ = w.Close()
+	for name, content := range map[string][]byte{"disk.raw.gz": disk.Bytes(), "one": []byte("12345"), "two": []byte("6789"), "app.ovf": []byte(`<Envelope xmlns="` + ovf.NS2 + `" xmlns:ovf="` + ovf.NS2 + `">
+<References><File ovf:id="one" ovf:href="one"/><File ovf:id="disk" ovf:href="disk.raw.gz" ovf:compression="gzip"/><File ovf:id="two" ovf:href="two"/></References>
+<VirtualSystemCollection ovf:id="all"><Info/>
+<VirtualSystem ovf:id="other"><Info/><EnvironmentFilesSection ovf:transport="iso"><Info/><File ovf:fileRef="two" ovf:path="c"/></EnvironmentFilesSection></VirtualSystem>
+<VirtualSystem ovf:id="vm"><Info/><EnvironmentFilesSection ovf:transport="iso"><Info/><File ovf:fileRef="one" ovf:path="a"/><File ovf:fileRef="two" ovf:path="b"/></EnvironmentFilesSection></VirtualSystem></VirtualSystemCollection></Envelope>`)} {
+		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(most int64) (map[string][]env.File, error) {
+		pkg, err := dir.Open(t.Context(), folder, dir.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pkg.Close()
+		return environmentFiles(t.Context(), pkg, pkg.Envelope().VirtualSystems(), most)
+	}
+	found, err := read(9)
+	want := map[string][]env.File{"vm": {{Name: "a", Content: []byte("12345")}, {Name: "b", Content: []byte("6789")}}, "other": {{Name: "c", Content: []byte("6789")}}}
+	if err != nil || !reflect.DeepEqual(found, want) {
+		t.Errorf("%+v, %v", found, err)
+	}
+	var wrong *ovf.DescriptorError
+	if _, err := read(8); !errors.As(err, &wrong) {
+		t.Errorf("9 bytes where 8 are allowed: %v", err)
 	}
 }
