@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"hash/maphash"
 	"io"
 	"strings"
 
@@ -16,9 +15,9 @@ import (
 // on by reading the file again, should that one not tell it.
 type entrusted struct {
 	algorithm Algorithm
-	from      int64        // bytes that were digested before
-	hash      hash.Hash    // of those
-	passed    maphash.Hash // of those that passed since
+	from      int64     // bytes that were digested before
+	hash      hash.Hash // of those
+	passed    keyed     // of those that passed since
 }
 
 // Again says how to read the file again from a place on, without which it is
@@ -87,13 +86,13 @@ func (e *entrusted) readAgain(r *Reader) error {
 		return err
 	}
 	defer body.Close()
-	var same maphash.Hash
-	same.SetSeed(e.passed.Seed())
+	var same keyed
+	same.like(&e.passed)
 	n, err := io.Copy(io.MultiWriter(e.hash, &same), io.LimitReader(body, r.read-e.from))
 	switch {
 	case err != nil:
 		return err
-	case n < r.read-e.from || same.Sum64() != e.passed.Sum64():
+	case n < r.read-e.from || same.sum() != e.passed.sum():
 		return &ovf.IntegrityError{Package: r.c.pkg, File: r.name, Reason: "its bytes have changed since they were read before"}
 	}
 	n, err = io.Copy(e.hash, body)
