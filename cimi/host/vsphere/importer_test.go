@@ -38,7 +38,8 @@ func TestImporter(t *testing.T) {
 	if mib <= 0 {
 		t.Skip("a measurement: testdata/bench/importer.sh runs it")
 	}
-	runs := 5
+	runs, _ := strconv.Atoi(os.Getenv("CIMIMOVE_BENCH_IMPORTS"))
+	runs = cmp.Or(runs, 5)
 	link, _ := strconv.Atoi(os.Getenv("CIMIMOVE_BENCH_LINK"))
 	archive := packed(t, int64(mib)<<20)
 	v := vctest.New(t, vctest.Options{Discard: true, Link: int64(link) * 1_000_000 / 8})
