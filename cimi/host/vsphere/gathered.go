@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"time"
 )
 
 // gathered is a connection whose writes go out many at a time: TLS writes each
@@ -71,6 +72,7 @@ func (g *gathered) Write(p []byte) (n int, err error) {
 func (g *gathered) send() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	watch := near{conn: g.Conn, within: nearWithin}
 	for {
 		for len(g.next) == 0 && g.err == nil {
 			g.change.Wait()
@@ -82,7 +84,9 @@ func (g *gathered) send() {
 		g.next, g.spare = g.spare, nil
 		g.change.Broadcast()
 		g.mu.Unlock()
+		began := time.Now()
 		_, err := g.Conn.Write(b)
+		watch.sent(began, len(b))
 		g.mu.Lock()
 		g.spare = b[:0]
 		g.fail(err)
