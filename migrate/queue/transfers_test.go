@@ -108,7 +108,7 @@ func TestTransferLosesItsPlace(t *testing.T) {
 		}
 	})
 	ctx, stop := context.WithCancel(t.Context())
-	defer work(ctx, t, url, e, 500*time.Millisecond)()
+	defer work(ctx, t, url, e, 1500*time.Millisecond)()
 	defer stop()
 	rep, err := followed(t, v)
 	if err != nil || rep.Verified != 1 {
