@@ -127,6 +127,9 @@ func (it *Item) read() {
 	if it.ResourceType == ResourceEthernet {
 		it.readOVirtCard()
 	}
+	if it.env != nil && it.env.version == VOVirt {
+		it.readOVirtDevice()
+	}
 }
 
 // sameField compares names of fields: InstanceId and ResourceSubtype are

@@ -28,6 +28,33 @@ func (it *Item) readOVirtCard() {
 	}
 }
 
+// readOVirtDevice reads what any Item of oVirt's is. The video card has the number
+// of other storage devices. No Item says whether it must be there: it is what a
+// machine is made of that must.
+func (it *Item) readOVirtDevice() {
+	for _, n := range it.others {
+		if it.ResourceType == ResourceStorage && n.Name().Local == "Type" && trimmed(n) == "video" {
+			it.ResourceType = ResourceGraphics
+		}
+	}
+	switch it.ResourceType {
+	case ResourceProcessor, ResourceMemory, ResourceEthernet, ResourceDisk:
+	default:
+		it.Required = it.env.boolAttr(it.node, "required", false)
+	}
+}
+
+// ovirtScreen is the ResourceType by which oVirt lists a server that shows the
+// screen, for SPICE or VNC.
+const ovirtScreen = 26
+
+// OfHypervisor says whether an Item is no device that a guest was built for but
+// how the hypervisor that wrote it works: oVirt lists its channels, controllers,
+// random numbers and balloon (ResourceType 0) and what shows the screen.
+func (it Item) OfHypervisor() bool {
+	return it.env != nil && it.env.version == VOVirt && (it.ResourceType == 0 || it.ResourceType == ovirtScreen)
+}
+
 // ovirtBus is the bus that oVirt gives a disk, whose controllers have no Items;
 // empty when it says none.
 func (d Disk) ovirtBus() string {

@@ -21,6 +21,9 @@ const ovirtMachine = `<ovf:Envelope xmlns:ovf="http://schemas.dmtf.org/ovf/envel
 <Item><rasd:InstanceId>c</rasd:InstanceId><rasd:ResourceType>17</rasd:ResourceType><rasd:HostResource>g/c</rasd:HostResource></Item>
 <Item><rasd:InstanceId>n1</rasd:InstanceId><rasd:ResourceType>10</rasd:ResourceType><rasd:ResourceSubType>2</rasd:ResourceSubType><rasd:Connection>lan</rasd:Connection><rasd:MACAddress>00:1a:4a:00:00:01</rasd:MACAddress><rasd:Address>{type=pci, slot=0x03, bus=0x00, domain=0x0000, function=0x0}</rasd:Address></Item>
 <Item><rasd:InstanceId>n2</rasd:InstanceId><rasd:ResourceType>10</rasd:ResourceType><rasd:ResourceSubType>3</rasd:ResourceSubType><rasd:Connection>lan</rasd:Connection><rasd:Address>{type=pci, slot=0x04, bus=0x00, domain=0x0000, function=0x0}</rasd:Address></Item>
+<Item><rasd:Caption>Graphical Controller</rasd:Caption><rasd:InstanceId>v</rasd:InstanceId><rasd:ResourceType>20</rasd:ResourceType><Type>video</Type><Device>qxl</Device></Item>
+<Item><rasd:Caption>Graphical Framebuffer</rasd:Caption><rasd:InstanceId>f</rasd:InstanceId><rasd:ResourceType>26</rasd:ResourceType><Type>graphics</Type><Device>spice</Device></Item>
+<Item><rasd:ResourceType>0</rasd:ResourceType><rasd:InstanceId>r</rasd:InstanceId><Type>rng</Type><Device>virtio</Device></Item>
 </Section></Content></ovf:Envelope>`
 
 // TestOVirtDevices: the MAC address is not the address on the bus, cards and
@@ -39,6 +42,15 @@ func TestOVirtDevices(t *testing.T) {
 	nics := h.NICs("")
 	if len(nics) != 2 || nics[0].Address != "00:1a:4a:00:00:01" || nics[0].ResourceSubType != "e1000" || nics[1].Address != "" || nics[1].ResourceSubType != "virtio" {
 		t.Errorf("cards: %+v", nics)
+	}
+	for _, it := range h.Items() {
+		of, required := it.InstanceID == "f" || it.InstanceID == "r", len(it.InstanceID) == 1 && it.InstanceID < "d" || it.ResourceType == ovf.ResourceEthernet
+		if it.OfHypervisor() != of || it.Required != required {
+			t.Errorf("Item %s of type %d: the hypervisor's %v, required %v", it.InstanceID, it.ResourceType, it.OfHypervisor(), it.Required)
+		}
+		if it.InstanceID == "v" && it.ResourceType != ovf.ResourceGraphics {
+			t.Errorf("the video card has type %d", it.ResourceType)
+		}
 	}
 	var buses []string
 	for _, d := range h.Disks("") {
