@@ -234,6 +234,10 @@ func (h VirtualHardware) Disks(configuration string) []Drive {
 	return slices.DeleteFunc(h.Drives(configuration), func(d Drive) bool { return d.Class != "disk" })
 }
 
+// IsDisk says whether an Item is a disk, as Disks has them: XenCenter writes
+// storage extents (ResourceType 19), others storage volumes (32).
+func (it Item) IsDisk() bool { return it.driveClass() == "disk" }
+
 func (it Item) driveClass() string {
 	switch it.ResourceType {
 	case ResourceDisk, ResourceLogicalDisk:

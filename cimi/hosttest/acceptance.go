@@ -83,6 +83,7 @@ func Acceptance(t *testing.T, open func(t testing.TB, variant string) Hypervisor
 		{"AC13Files", ac13Files},
 		{"AC13Strange", ac13Strange},
 		{"FromOVirt", fromOVirt},
+		{"FromXenCenter", fromXenCenter},
 		{"AC15Version2", ac15Version2},
 		{"AC23Controllers", ac23Controllers},
 		{"AC24FilesOfDisks", ac24FilesOfDisks},

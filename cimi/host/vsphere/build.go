@@ -236,8 +236,8 @@ func (d *devices) others(ctx context.Context) error {
 		controllers[c.InstanceID] = c.Bus != "usb"
 	}
 	for _, it := range d.hw.EffectiveItems(config) {
-		if controllers[it.InstanceID] || it.OfHypervisor() {
-			continue // made with the first drive on it, or nobody's here
+		if controllers[it.InstanceID] || it.IsDisk() || it.OfHypervisor() {
+			continue // made with the first drive on it, as a drive, or nobody's here
 		}
 		if err := d.other(ctx, it); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cimimove/cimimove/cimi/host"
+	"github.com/cimimove/cimimove/ovf"
 )
 
 // ovirtPackage is a machine as oVirt's engine exports it: no controller has an Item,
@@ -56,5 +57,25 @@ func fromOVirt(t *testing.T, open func(testing.TB, string) Hypervisor, want Expe
 	}
 	if card := (Card{"e1000", "00:1a:4a:00:00:01"}); len(m.Cards) != 1 || m.Cards[0] != card {
 		t.Errorf("cards %+v, want %+v", m.Cards, card)
+	}
+}
+
+// fromXenCenter: a disk that is a storage extent without a controller, as XenCenter
+// writes it, is a disk of the machine.
+func fromXenCenter(t *testing.T, open func(testing.TB, string) Hypervisor, want Expected) {
+	h := open(t, want.Variants[0])
+	data := Content(23, 1<<20)
+	extent := ovf.Item{InstanceID: "9", ElementName: "Hard Disk Image", ResourceType: 19, ResourceSubType: "Virtual Hard Disk Image", HostResource: []string{"ovf:/disk/d"}, AddressOnParent: "0", AutomaticAllocation: true}
+	b := OneMachine(t, Hardware("", extent), []ovf.Disk{{ID: "d", FileRef: "f", Capacity: fmt.Sprint(len(data)), PopulatedSize: -1}},
+		[]ovf.File{{ID: "f", Href: "d.img", Size: int64(len(data))}}, [2]string{"d.img", string(data)})
+	s, found := Importing(t, h, b, host.ImportOptions{Name: "from-xencenter"})
+	if slices.Contains(found, want.Strange) {
+		t.Errorf("something is missed: %v", found)
+	}
+	for d := range s.AllDisks() {
+		holds(t, h, d, data)
+	}
+	if m := h.Made(t, s, s.Machines[0]); len(m.Disks) != 1 || m.Disks[0].Disk != "d" {
+		t.Errorf("disks %+v, want d", m.Disks)
 	}
 }
