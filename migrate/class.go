@@ -15,6 +15,7 @@ import (
 	"github.com/cimimove/cimimove/migrate/journal"
 	"github.com/cimimove/cimimove/migrate/runbook"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/beside"
 	"github.com/cimimove/cimimove/ovf/dir"
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/object"
@@ -100,7 +101,7 @@ func ClassOf(err error) Class {
 		errors.Is(err, ovf.ErrNoDescriptor), errors.Is(err, ovf.ErrMultipleDescriptors), errors.Is(err, ovf.ErrUnsafePath),
 		errors.Is(err, disk.ErrCorrupt), errors.Is(err, disk.ErrWrongFormat):
 		return ClassInvalid
-	case errors.As(err, &unsayable), errors.Is(err, disk.ErrUnsupported), errors.Is(err, dir.ErrNotReplaced), errors.As(err, &elsewhere):
+	case errors.As(err, &unsayable), errors.Is(err, disk.ErrUnsupported), errors.Is(err, dir.ErrNotReplaced), errors.Is(err, beside.ErrSpecial), errors.Is(err, beside.ErrForeignLink), errors.As(err, &elsewhere):
 		return ClassRefused
 	case full(err):
 		return ClassRefused // room has to be made before another attempt

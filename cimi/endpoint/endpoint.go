@@ -129,7 +129,7 @@ func checkURL(s string) (string, error) {
 		return "", &NameError{redact(s), ErrUserInfo}
 	}
 	if u.Host == "" {
-		return "", &NameError{s, ErrNoHost}
+		return "", &NameError{redact(s), ErrNoHost}
 	}
 	return u.String(), nil
 }

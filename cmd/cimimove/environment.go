@@ -177,6 +177,9 @@ func environmentFiles(ctx context.Context, pkg ovf.Package, machines []ovf.Conte
 		return nil, nil
 	}
 	out, left := map[string][]env.File{}, most
+	carried := map[string]int64{} // by machine, whose medium has a file once for each path
+	tooMuch := &ovf.DescriptorError{Package: pkg.Name(), Object: "EnvironmentFilesSection", Offset: -1,
+		Message: fmt.Sprintf("the files for guests have more than %d bytes together, too much to carry beside the documents", most)}
 	opts := files.Options{RawFile: func(f ovf.File) bool { return len(wanted[f.ID]) == 0 }}
 	for content, err := range files.Contents(ctx, pkg, opts) {
 		if err != nil {
@@ -191,10 +194,12 @@ func environmentFiles(ctx context.Context, pkg ovf.Package, machines []ovf.Conte
 			return nil, err
 		}
 		if left -= int64(len(b)); left < 0 {
-			return nil, &ovf.DescriptorError{Package: pkg.Name(), Object: "EnvironmentFilesSection", Offset: -1,
-				Message: fmt.Sprintf("the files for guests have more than %d bytes together, too much to carry beside the documents", most)}
+			return nil, tooMuch
 		}
 		for _, p := range places {
+			if carried[p.machine] += int64(len(b)); carried[p.machine] > most {
+				return nil, tooMuch
+			}
 			out[p.machine] = append(out[p.machine], env.File{Name: p.path, Content: b})
 		}
 	}

@@ -43,26 +43,34 @@ func TestEnvironmentFiles(t *testing.T) {
 <References><File ovf:id="one" ovf:href="one"/><File ovf:id="disk" ovf:href="disk.raw.gz" ovf:compression="gzip"/><File ovf:id="two" ovf:href="two"/></References>
 <VirtualSystemCollection ovf:id="all"><Info/>
 <VirtualSystem ovf:id="other"><Info/><EnvironmentFilesSection ovf:transport="iso"><Info/><File ovf:fileRef="two" ovf:path="c"/></EnvironmentFilesSection></VirtualSystem>
-<VirtualSystem ovf:id="vm"><Info/><EnvironmentFilesSection ovf:transport="iso"><Info/><File ovf:fileRef="one" ovf:path="a"/><File ovf:fileRef="two" ovf:path="b"/></EnvironmentFilesSection></VirtualSystem></VirtualSystemCollection></Envelope>`)} {
+<VirtualSystem ovf:id="vm"><Info/><EnvironmentFilesSection ovf:transport="iso"><Info/><File ovf:fileRef="one" ovf:path="a"/><File ovf:fileRef="two" ovf:path="b"/></EnvironmentFilesSection></VirtualSystem>
+<VirtualSystem ovf:id="often"><Info/><EnvironmentFilesSection ovf:transport="iso"><Info/><File ovf:fileRef="one" ovf:path="a"/><File ovf:fileRef="one" ovf:path="b"/></EnvironmentFilesSection></VirtualSystem></VirtualSystemCollection></Envelope>`)} {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	read := func(most int64) (map[string][]env.File, error) {
+	read := func(most int64, machines ...int) (map[string][]env.File, error) {
 		pkg, err := dir.Open(t.Context(), folder, dir.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer pkg.Close()
-		return environmentFiles(t.Context(), pkg, pkg.Envelope().VirtualSystems(), most)
+		var chosen []ovf.Content
+		for _, i := range machines {
+			chosen = append(chosen, pkg.Envelope().VirtualSystems()[i])
+		}
+		return environmentFiles(t.Context(), pkg, chosen, most)
 	}
-	found, err := read(9)
+	found, err := read(9, 0, 1)
 	want := map[string][]env.File{"vm": {{Name: "a", Content: []byte("12345")}, {Name: "b", Content: []byte("6789")}}, "other": {{Name: "c", Content: []byte("6789")}}}
 	if err != nil || !reflect.DeepEqual(found, want) {
 		t.Errorf("%+v, %v", found, err)
 	}
 	var wrong *ovf.DescriptorError
-	if _, err := read(8); !errors.As(err, &wrong) {
+	if _, err := read(8, 0, 1); !errors.As(err, &wrong) {
 		t.Errorf("9 bytes where 8 are allowed: %v", err)
+	}
+	if _, err := read(9, 2); !errors.As(err, &wrong) {
+		t.Errorf("5 bytes twice where 9 are allowed: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/beside"
 	"github.com/cimimove/cimimove/ovf/cert"
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/manifest"
@@ -47,7 +48,7 @@ func (c *call) whole(pkg ovf.Package, name string) (ovf.Package, error) {
 	}
 	pkg, err = remote.Open(pkg, opts)
 	if err != nil {
-		err = &migrate.Error{Step: migrate.StepDiscover, Side: migrate.PackageSide, Object: name, Err: err}
+		err = &migrate.Error{Step: migrate.StepDiscover, Side: migrate.PackageSide, Object: shownName(name), Err: err}
 		var refused *remote.RefusedError
 		if errors.As(err, &refused) {
 			err = hinted{err, "--allow " + remote.Rule + " fetches it"}
@@ -135,7 +136,7 @@ func (c *call) openPackage(ctx context.Context, name string) (ovf.Package, error
 // shownName is the name of a package as it is told: the query of a URL may be a
 // signature, which is a secret.
 func shownName(name string) string {
-	if ovf.RemoteHref(name) {
+	if strings.Contains(name, "://") {
 		return fetch.Redact(name)
 	}
 	return name
@@ -184,8 +185,16 @@ func (c *call) manifestPolicy() (manifest.Policy, error) {
 
 // checkOut refuses a place where nothing can be written, before anything is read.
 func checkOut(out string) error {
-	if out == "-" || strings.Contains(out, "://") {
+	switch {
+	case out == "-":
 		return nil
+	case object.Is(out):
+		if _, err := object.Parse(out); err != nil {
+			return usageError{err.Error()}
+		}
+		return nil
+	case strings.Contains(out, "://"):
+		return usage("%s: nothing is written there, but to a file, a folder, s3://BUCKET/KEY and -", fetch.Redact(out))
 	}
 	folder := filepath.Dir(filepath.Clean(out))
 	if strings.EqualFold(filepath.Ext(out), ".ovf") {
@@ -198,5 +207,18 @@ func checkOut(out string) error {
 	case err != nil:
 		return usageError{err.Error()}
 	}
+	// What is no regular file is written into where only a stream is asked for.
+	if _, err := beside.Place(out); err != nil && !errors.Is(err, beside.ErrSpecial) {
+		return refusedPlace(err)
+	}
 	return nil
+}
+
+// refusedPlace is why nothing is put at a place: a link that is not followed is the
+// package's end of the matter, a link that leads nowhere the user's.
+func refusedPlace(err error) error {
+	if errors.Is(err, beside.ErrForeignLink) {
+		return err
+	}
+	return usageError{err.Error()}
 }

@@ -37,6 +37,14 @@ func TestNoQueryIsShown(t *testing.T) {
 		}
 	}))
 	defer srv.Close()
+	for _, name := range []string{"https://user:s3cret/more@h/cimi", "https://user:s3c?ret@h/a.ova", "https://user:s3cret%zz@h/a.ova", "https:///user:s3cret@h/cimi",
+		"vsphere:///user:s3cret@h/dc", "libvirt:qemu+ssh://user:s3cret/more@h/system", "s3://user:s3cret@b/k.ova"} {
+		for _, args := range [][]string{{"inspect", name}, {"ls", name}, {"ls", name, "--output", "json"}, {"import", name, name}, {"export", "local:" + filepath.Join(dir, "cloud"), "x", name}, {"convert", file, name, "--output", "json"}} {
+			if _, stdout, stderr := invoked(args...); strings.Contains(stdout+stderr, "s3c") {
+				t.Errorf("%q shows it: %s%s", args, stdout, stderr)
+			}
+		}
+	}
 	for _, name := range []string{"/a.ova", "/bad.ova", "/none.ova"} {
 		url := srv.URL + name + "?sig=s3cret"
 		for _, args := range [][]string{{"inspect", url}, {"validate", url}, {"validate", url, "--output", "json"}, {"verify", url}, {"verify", url, "--output", "json"},

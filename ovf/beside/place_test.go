@@ -4,8 +4,10 @@ package beside_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -60,5 +62,59 @@ func TestPlace(t *testing.T) {
 		if info, err := os.Lstat(at(name)); err != nil || info.Mode().Type() != kind {
 			t.Errorf("%s is %v, %v", name, info, err)
 		}
+	}
+}
+
+// TestForeignLink: in a folder in which everybody may put a link, one that another
+// user has put there is not followed; the own ones are, and those of its owner.
+func TestForeignLink(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make a link another user's")
+	}
+	folder, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const other, third = 65534, 65533
+	link := filepath.Join(folder, "link")
+	if err := os.Symlink("file", link); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		mode         os.FileMode
+		folder, link int
+		foreign      bool
+	}{
+		{0o777 | os.ModeSticky, 0, other, true}, {0o777 | os.ModeSticky, other, third, true},
+		{0o777 | os.ModeSticky, other, 0, false}, {0o777 | os.ModeSticky, other, other, false},
+		{0o777, 0, other, false}, {0o755 | os.ModeSticky, 0, other, false},
+	} {
+		for _, err := range []error{os.Lchown(link, c.link, -1), os.Chown(folder, c.folder, -1), os.Chmod(folder, c.mode)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if at, err := beside.Place(link); errors.Is(err, beside.ErrForeignLink) != c.foreign || !c.foreign && err != nil {
+			t.Errorf("%+v: %s, %v", c, at, err)
+		}
+	}
+	if err := os.Chown(folder, 0, -1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPlaceOfPipe: behind a link in /proc there may be what has no name.
+func TestPlaceOfPipe(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("/proc/self/fd is Linux's")
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	if at, err := beside.Place(fmt.Sprintf("/proc/self/fd/%d", w.Fd())); !errors.Is(err, beside.ErrSpecial) {
+		t.Errorf("it lies at %s, %v", at, err)
 	}
 }

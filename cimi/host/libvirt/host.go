@@ -108,11 +108,13 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 		return nil, err
 	}
 	in := &incoming{h: h, id: s.ID, places: map[string]place{}}
+	defer func() {
+		if in.arrival != nil {
+			h.arriving.Give(in.arrival.Key)
+		}
+	}()
 	if err := h.arrivedBefore(ctx, in, arrival, opts.Resume); err != nil {
 		return nil, err
-	}
-	if in.arrival != nil {
-		defer h.arriving.Give(opts.Resume)
 	}
 	note := ledger.Note{}
 	for d := range s.AllDisks() {

@@ -36,10 +36,10 @@ func (h *Host) Import(ctx context.Context, pkg ovf.Package, opts host.ImportOpti
 		return nil, err
 	}
 	in := &incoming{host: h, files: filesPath(s.ID), disks: map[string]*os.File{}}
+	defer func() { h.arriving.Give(in.key) }()
 	if err := h.arrivedBefore(ctx, in, arrival, opts.Resume); err != nil {
 		return nil, errors.Join(err, h.removeUnowned(context.WithoutCancel(ctx), paths...))
 	}
-	defer h.arriving.Give(in.key)
 	defer func() {
 		in.close()
 		if err != nil {

@@ -158,11 +158,15 @@ func Temporary(err error) bool {
 // of its query, which may be signatures.
 func Redact(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil {
-		raw, _, _ = strings.Cut(raw, "?")
+	if err != nil || u.Host == "" {
+		// A password may hold any sign, what begins a path or a query too.
+		scheme, _, whole := strings.Cut(raw, "://")
 		if at := strings.LastIndexByte(raw, '@'); at >= 0 {
-			raw = raw[at+1:]
+			if raw = raw[at+1:]; whole {
+				raw = scheme + "://" + raw
+			}
 		}
+		raw, _, _ = strings.Cut(raw, "?")
 		return raw
 	}
 	if u.User != nil {

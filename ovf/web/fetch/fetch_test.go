@@ -472,7 +472,7 @@ func TestURLs(t *testing.T) {
 		"https://h/a.ova":             "https://h/a.ova",
 		"https://u:p@h/a.ova?X=1#f":   "https://…@h/a.ova?…",
 		"https://h/my%20disk.ova?":    "https://h/my%20disk.ova?",
-		"%zz://u:canary@h/x?y=canary": "h/x",
+		"%zz://u:canary@h/x?y=canary": "%zz://h/x",
 	} {
 		if got := Redact(raw); got != want {
 			t.Errorf("Redact(%s) = %s, want %s", raw, got, want)
