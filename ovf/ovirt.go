@@ -1,6 +1,9 @@
 package ovf
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // oVirt writes the engine's own words into Items: what a guest sees of a device
 // stands in elements and attributes of its own, or as the number of a Java enum.
@@ -32,10 +35,8 @@ func (it *Item) readOVirtCard() {
 // of other storage devices. No Item says whether it must be there: it is what a
 // machine is made of that must.
 func (it *Item) readOVirtDevice() {
-	for _, n := range it.others {
-		if it.ResourceType == ResourceStorage && n.Name().Local == "Type" && trimmed(n) == "video" {
-			it.ResourceType = ResourceGraphics
-		}
+	if it.ResourceType == ResourceStorage && it.ovirtType() == "video" {
+		it.ResourceType = ResourceGraphics
 	}
 	switch it.ResourceType {
 	case ResourceProcessor, ResourceMemory, ResourceEthernet, ResourceDisk:
@@ -44,16 +45,36 @@ func (it *Item) readOVirtDevice() {
 	}
 }
 
+// ovirtType is what kind of device oVirt says it is, in an element of its own.
+func (it Item) ovirtType() string {
+	for _, n := range it.others {
+		if n.Name().Local == "Type" {
+			return trimmed(n)
+		}
+	}
+	return ""
+}
+
 // ovirtScreen is the ResourceType by which oVirt lists a server that shows the
 // screen, for SPICE or VNC.
 const ovirtScreen = 26
 
 // OfHypervisor says whether an Item is no device that a guest was built for but
 // how the hypervisor that wrote it works: oVirt lists its channels, controllers,
-// random numbers and balloon (ResourceType 0) and what shows the screen.
+// random numbers and balloon, and what shows the screen. Devices of the host,
+// sound and TPMs, of ResourceType 0 too, are none of that.
 func (it Item) OfHypervisor() bool {
-	return it.env != nil && it.env.version == VOVirt && (it.ResourceType == 0 || it.ResourceType == ovirtScreen)
+	if it.env == nil || it.env.version != VOVirt {
+		return false
+	}
+	if it.ResourceType == 0 {
+		return slices.Contains(ovirtOwn, it.ovirtType())
+	}
+	return it.ResourceType == ovirtScreen
 }
+
+// ovirtOwn are the Types of Items that are the engine's own.
+var ovirtOwn = []string{"balloon", "channel", "console", "controller", "redir", "rng", "smartcard"}
 
 // ovirtBus is the bus that oVirt gives a disk, whose controllers have no Items;
 // empty when it says none.

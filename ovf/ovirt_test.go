@@ -24,6 +24,8 @@ const ovirtMachine = `<ovf:Envelope xmlns:ovf="http://schemas.dmtf.org/ovf/envel
 <Item><rasd:Caption>Graphical Controller</rasd:Caption><rasd:InstanceId>v</rasd:InstanceId><rasd:ResourceType>20</rasd:ResourceType><Type>video</Type><Device>qxl</Device></Item>
 <Item><rasd:Caption>Graphical Framebuffer</rasd:Caption><rasd:InstanceId>f</rasd:InstanceId><rasd:ResourceType>26</rasd:ResourceType><Type>graphics</Type><Device>spice</Device></Item>
 <Item><rasd:ResourceType>0</rasd:ResourceType><rasd:InstanceId>r</rasd:InstanceId><Type>rng</Type><Device>virtio</Device></Item>
+<Item><rasd:ResourceType>0</rasd:ResourceType><rasd:InstanceId>p</rasd:InstanceId><Type>hostdev</Type><Device>pci_0000_01_00_0</Device></Item>
+<Item><rasd:ResourceType>0</rasd:ResourceType><rasd:InstanceId>t</rasd:InstanceId><Type>tpm</Type><Device>tpm</Device></Item>
 </Section></Content></ovf:Envelope>`
 
 // TestOVirtDevices: the MAC address is not the address on the bus, cards and
@@ -51,6 +53,9 @@ func TestOVirtDevices(t *testing.T) {
 		if it.InstanceID == "v" && it.ResourceType != ovf.ResourceGraphics {
 			t.Errorf("the video card has type %d", it.ResourceType)
 		}
+	}
+	if !h.TPM("") {
+		t.Error("the TPM is not seen")
 	}
 	var buses []string
 	for _, d := range h.Disks("") {

@@ -68,14 +68,21 @@ func (h VirtualHardware) SetNVRAM(fileID string) error {
 	return err
 }
 
-// TPM says whether the machine has a virtual TPM: VMware's device, or
-// VirtualBox's. Disks sealed by one need a recovery key elsewhere.
+// TPM says whether the machine has a virtual TPM: VMware's device, VirtualBox's
+// or oVirt's. Disks sealed by one need a recovery key elsewhere.
 func (h VirtualHardware) TPM(configuration string) bool {
 	for _, it := range h.EffectiveItems(configuration) {
-		if sub := strings.ToLower(it.ResourceSubType + " " + it.OtherResourceType); strings.Contains(sub, "vtpm") || strings.Contains(sub, "virtualtpm") {
+		if it.IsTPM() {
 			return true
 		}
 	}
 	m, ok := h.System.VirtualBox()
 	return ok && m.TPM != "" && !strings.EqualFold(m.TPM, "None")
+}
+
+// IsTPM says whether an Item is a virtual TPM.
+func (it Item) IsTPM() bool {
+	sub := strings.ToLower(it.ResourceSubType + " " + it.OtherResourceType)
+	return strings.Contains(sub, "vtpm") || strings.Contains(sub, "virtualtpm") ||
+		it.env != nil && it.env.version == VOVirt && it.ovirtType() == "tpm"
 }

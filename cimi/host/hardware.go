@@ -98,7 +98,7 @@ func strange(section ovf.VirtualHardware, configuration string) []ovf.Item {
 	var out []ovf.Item
 	for _, it := range section.EffectiveItems(configuration) {
 		sub := strings.ToLower(it.ResourceSubType)
-		if !controllers[it.InstanceID] && !it.OfHypervisor() && !it.IsDisk() && !slices.Contains(familiar, it.ResourceType) && !strings.Contains(sub, "vmci") && !strings.Contains(sub, "vtpm") {
+		if !controllers[it.InstanceID] && !it.OfHypervisor() && !it.IsDisk() && !slices.Contains(familiar, it.ResourceType) && !strings.Contains(sub, "vmci") && !it.IsTPM() {
 			out = append(out, it)
 		}
 	}

@@ -289,6 +289,9 @@ func (d *devices) other(ctx context.Context, it ovf.Item) error {
 		d.p.find("VSPHERE-HW-001", ovf.Warning, "machine "+d.m.Name, "%s (ResourceType %d, %s) is left out: the package does not demand it", what, it.ResourceType, it.ResourceSubType)
 		return nil
 	}
+	if it.IsTPM() {
+		return d.tpm(ctx, it)
+	}
 	sub := strings.ToLower(it.ResourceSubType)
 	switch it.ResourceType {
 	case ovf.ResourceProcessor, ovf.ResourceMemory, ovf.ResourceIDE, ovf.ResourceSCSI, ovf.ResourceISCSIHBA, ovf.ResourceFCHBA,
@@ -308,8 +311,6 @@ func (d *devices) other(ctx context.Context, it ovf.Item) error {
 	case ovf.ResourceOther:
 		switch {
 		case sub == "vmware.vmci": // every machine has it
-		case strings.Contains(sub, "vtpm"):
-			return d.tpm(ctx, it)
 		default:
 			return unknown()
 		}
