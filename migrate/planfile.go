@@ -167,7 +167,7 @@ func (p *Plan) facts() map[string]string {
 	}
 	for _, x := range p.Findings {
 		if x.Severity != ovf.Info && x.ID != RuleSpace {
-			note("finding "+x.ID+" "+x.Object, string(x.Severity))
+			f["finding "+x.ID+" "+x.Object] = string(x.Severity)
 		}
 	}
 	for name, facts := range named {
