@@ -97,6 +97,9 @@ func (c *call) signer() (*cert.Signer, error) {
 		return nil, usage("--sign-cert: the certificate of %s is valid from %s to %s only (--allow-expired signs all the same)",
 			by.Subject, by.NotBefore.Format(time.DateOnly), by.NotAfter.Format(time.DateOnly))
 	}
+	if cert.ForbidsSigning(s.Chain[0]) {
+		return nil, usage("--sign-cert: the certificate of %s says that its key signs no packages, and verify refuses what it signs", s.Chain[0].Subject)
+	}
 	if a, ok := manifest.ParseAlgorithm(c.String("sha")); ok {
 		s.Algorithm = a
 	}

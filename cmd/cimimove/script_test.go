@@ -391,16 +391,20 @@ func scriptFlip(ts *testscript.TestScript, neg bool, args []string) {
 
 func scriptSigner(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: signer NAME [expired]")
+		ts.Fatalf("usage: signer NAME [expired|issuer]")
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	ts.Check(err)
 	from, to := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	if len(args) > 1 {
+	usage := x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign
+	switch {
+	case len(args) > 1 && args[1] == "issuer":
+		usage = x509.KeyUsageCertSign
+	case len(args) > 1:
 		from, to = from.AddDate(-2, 0, 0), to.AddDate(-1, 0, 0)
 	}
 	c := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: args[0]}, NotBefore: from, NotAfter: to,
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: usage}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
 	ts.Check(err)
 	private, err := x509.MarshalPKCS8PrivateKey(key)

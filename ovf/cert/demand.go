@@ -133,7 +133,7 @@ func (j *judgement) judge(d Demand, s *Signature, r Result) {
 			integrity("the certificate of %s is valid from %s to %s only", r.Signer, r.NotBefore.Format(time.DateOnly), r.NotAfter.Format(time.DateOnly)))
 	}
 	switch signer := s.Chain[0]; {
-	case forbidsSigning(signer):
+	case ForbidsSigning(signer):
 		j.add(RuleUsage, refuse(strict), "", integrity("the certificate of %s forbids to sign with it (key usage)", r.Signer))
 	case forOtherPurposes(signer):
 		j.add(RuleUsage, ovf.Warning, "", integrity("the certificate of %s was given for other purposes than signing (extended key usage)", r.Signer))

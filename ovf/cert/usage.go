@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// forbidsSigning says whether a certificate tells what its key is for, and
+// ForbidsSigning says whether a certificate tells what its key is for, and
 // signatures are not among it (RFC 5280 4.2.1.3).
-func forbidsSigning(c *x509.Certificate) bool {
+func ForbidsSigning(c *x509.Certificate) bool {
 	return c.KeyUsage != 0 && c.KeyUsage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0
 }
 
