@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -104,9 +103,6 @@ func (f faultRun) run(t *testing.T, credentials client.Options) (*migrate.Report
 	return rep, err
 }
 
-// few: every fault on every way takes minutes.
-func few() bool { return os.Getenv("CIMIMOVE_E2E") == "" }
-
 var packageWays = []migrate.Via{migrate.ViaRelay, migrate.ViaDirect, migrate.ViaStage}
 
 // TestFaultsThatPass: what goes wrong once on the line from the source is
@@ -117,9 +113,6 @@ func TestFaultsThatPass(t *testing.T) {
 	t.Parallel()
 	for _, via := range packageWays {
 		for _, f := range []faultproxy.Fault{faultproxy.Reset, faultproxy.Stall, faultproxy.Slow, faultproxy.Refused, faultproxy.Truncated, faultproxy.WrongLength} {
-			if few() && via != migrate.ViaRelay && f != faultproxy.Reset {
-				continue
-			}
 			t.Run(string(via)+", "+string(f), func(t *testing.T) {
 				t.Parallel()
 				if _, err := (faultRun{via, f, 1}).run(t, client.Options{}); err != nil {
@@ -140,9 +133,6 @@ func TestFaultsThatStay(t *testing.T) {
 			faultproxy.Reset: migrate.ClassTransfer, faultproxy.Stall: migrate.ClassTransfer, faultproxy.Truncated: migrate.ClassTransfer,
 			faultproxy.Unauthorized: migrate.ClassAuth, faultproxy.Flip: migrate.ClassIntegrity, faultproxy.Gone: migrate.ClassOther,
 		} {
-			if few() && (via != migrate.ViaRelay && f != faultproxy.Flip || f == faultproxy.Stall) {
-				continue
-			}
 			t.Run(string(via)+", "+string(f), func(t *testing.T) {
 				t.Parallel()
 				_, err := faultRun{via, f, -1}.run(t, client.Options{})

@@ -41,7 +41,7 @@ func TestFullStateDirectory(t *testing.T) {
 		}
 	}
 	step := 96 << 10
-	if os.Getenv("CIMIMOVE_E2E") == "1" {
+	if os.Getenv("CIMIMOVE_SLOW") == "1" {
 		step = 16 << 10
 	}
 	for left := 0; left <= 512<<10; left += step {

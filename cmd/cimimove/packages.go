@@ -197,7 +197,8 @@ func checkOut(out string) error {
 		return usage("%s: nothing is written there, but to a file, a folder, s3://BUCKET/KEY and -", fetch.Redact(out))
 	}
 	folder := filepath.Dir(filepath.Clean(out))
-	if strings.EqualFold(filepath.Ext(out), ".ovf") {
+	made := strings.EqualFold(filepath.Ext(out), ".ovf")
+	if made {
 		folder = filepath.Dir(folder) // the last one is made
 	}
 	info, err := os.Stat(folder)
@@ -208,7 +209,10 @@ func checkOut(out string) error {
 		return usageError{err.Error()}
 	}
 	// What is no regular file is written into where only a stream is asked for.
-	if _, err := beside.Place(out); err != nil && !errors.Is(err, beside.ErrSpecial) {
+	if made {
+		return nil
+	}
+	if _, err := beside.Place(filepath.Clean(out)); err != nil && !errors.Is(err, beside.ErrSpecial) {
 		return refusedPlace(err)
 	}
 	return nil
