@@ -19,12 +19,14 @@ import (
 // TestBlockwise: what is written to a queue arrives as it is, whatever pieces it
 // is written in and whether its length is told; what breaks off is told to both.
 func TestBlockwise(t *testing.T) {
-	var got []byte
+	whole := make(chan []byte, 10) // what has arrived to its end
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)
-		if got = b; err != nil {
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
 		}
+		whole <- b
 	}))
 	defer srv.Close()
 	client := func() *http.Client {
@@ -65,8 +67,10 @@ func TestBlockwise(t *testing.T) {
 			}
 			q.Close()
 		})
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("of length %d: %d bytes arrived of %d, or others (%v)", size, len(got), len(want), err)
+		if err != nil {
+			t.Errorf("of length %d: %v", size, err)
+		} else if got := <-whole; !bytes.Equal(got, want) {
+			t.Errorf("of length %d: %d bytes arrived of %d, or others", size, len(got), len(want))
 		}
 	}
 	lost := errors.New("the package ends here")
