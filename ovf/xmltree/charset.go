@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -19,6 +20,9 @@ type charset struct {
 	bom   []byte
 	order binary.ByteOrder  // utf-16 only
 	other encoding.Encoding // of producers on localized systems
+	// wrong: the declaration names another encoding, which is put right once the
+	// document is edited.
+	wrong bool
 }
 
 var encodingDecl = regexp.MustCompile(`^<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']`)
@@ -48,7 +52,7 @@ func detect(b []byte) (charset, error) {
 	case "utf-16", "utf-16le", "utf-16be", "unicode":
 		// The declaration was read as ASCII, so it is wrong: XenCenter saves the
 		// string of a .NET writer, which says utf-16 of itself, as UTF-8.
-		return charset{name: "utf-8"}, nil
+		return charset{name: "utf-8", wrong: true}, nil
 	case "us-ascii", "ascii":
 		return charset{name: "us-ascii"}, nil
 	case "iso-8859-1", "iso8859-1", "latin1":
@@ -74,6 +78,15 @@ func likeASCII(e encoding.Encoding) bool {
 		}
 	}
 	return true
+}
+
+// declared is text with a declaration that holds.
+func (c charset) declared(text []byte) []byte {
+	at := encodingDecl.FindSubmatchIndex(text[:min(len(text), 1024)])
+	if !c.wrong || at == nil {
+		return text
+	}
+	return slices.Concat(text[:at[2]], []byte("utf-8"), text[at[3]:])
 }
 
 // decode gives the UTF-8 text without byte order mark. For UTF-8 it is a

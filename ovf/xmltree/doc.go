@@ -102,7 +102,8 @@ func (d *Document) Root() *Node { return d.root }
 func (d *Document) Edits() int { return d.edits }
 
 // Bytes is the document: the original bytes when nothing was edited, else the
-// original with the edits in their places, in the original's encoding.
+// original with the edits in their places, in the original's encoding, which its
+// declaration names by then.
 func (d *Document) Bytes() []byte {
 	if d.edits == 0 {
 		return d.original
@@ -112,7 +113,7 @@ func (d *Document) Bytes() []byte {
 	b.Write(d.src.text[:d.root.start])
 	d.root.writeTo(&b)
 	b.Write(d.src.text[d.root.end:])
-	return d.charset.encode(b.Bytes())
+	return d.charset.encode(d.charset.declared(b.Bytes()))
 }
 
 // source is text that nodes have spans in: that of the document, or that of

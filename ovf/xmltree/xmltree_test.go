@@ -144,7 +144,7 @@ func TestEncodings(t *testing.T) {
 		"utf-8 with mark":        {[]byte("\xEF\xBB\xBF<a>é</a>"), []byte("\xEF\xBB\xBF<a>ü€</a>")},
 		"utf-16":                 {utf16(true, text("UTF-16")), utf16(true, strings.Replace(text("UTF-16"), "é", "ü€", 1))},
 		"utf-16 bare":            {utf16(false, text("UTF-16LE")), utf16(false, strings.Replace(text("UTF-16LE"), "é", "ü€", 1))},
-		"utf-8 that says utf-16": {[]byte(text("utf-16")), []byte(strings.Replace(text("utf-16"), "é", "ü€", 1))}, // XenCenter's
+		"utf-8 that says utf-16": {[]byte(text("utf-16")), []byte(strings.Replace(text("utf-8"), "é", "ü€", 1))}, // XenCenter's; an edit puts it right
 		"latin-1":                {[]byte(strings.Replace(text("ISO-8859-1"), "é", "\xE9", 1)), []byte(strings.Replace(text("ISO-8859-1"), "é", "\xFC&#8364;", 1))},
 		"windows-1252":           {[]byte(strings.Replace(text("windows-1252"), "é", "\xE9", 1)), []byte(strings.Replace(text("windows-1252"), "é", "\xFC\x80", 1))},
 		"gb18030":                {[]byte(strings.Replace(text("GB18030"), "é", "\xA8\xA6", 1)), []byte(strings.Replace(text("GB18030"), "é", "\xA8\xB9\xA2\xE3", 1))},
