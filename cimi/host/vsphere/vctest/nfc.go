@@ -133,14 +133,31 @@ func (v *VCenter) take(l *lease, c content, place string, body io.Reader) error 
 func (v *VCenter) At(bytes int64, f func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.at, v.when = v.taken+bytes, f
+	v.taken.call(bytes, f)
 }
 
 // AtSent calls f once, when that many more bytes of files have been sent.
 func (v *VCenter) AtSent(bytes int64, f func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.sentAt, v.whenSent = v.given+bytes, f
+	v.given.call(bytes, f)
+}
+
+// tally counts bytes, and calls a function once when there are as many as that.
+type tally struct {
+	bytes, at int64
+	then      func()
+}
+
+// call has f called after that many bytes more.
+func (y *tally) call(bytes int64, f func()) { y.at, y.then = y.bytes+bytes, f }
+
+// add counts n bytes and gives what is to be called now, which may be nil.
+func (y *tally) add(n int) (f func()) {
+	if y.bytes += int64(n); y.bytes >= y.at {
+		f, y.then = y.then, nil
+	}
+	return f
 }
 
 // counted counts what arrives.
@@ -158,11 +175,7 @@ func (c *counted) Read(p []byte) (int, error) {
 		time.Sleep(time.Duration(float64(c.n)/float64(link)*float64(time.Second)) - time.Since(c.began))
 	}
 	c.v.mu.Lock()
-	c.v.taken += int64(n)
-	var f func()
-	if c.v.taken >= c.v.at {
-		f, c.v.when = c.v.when, nil
-	}
+	f := c.v.taken.add(n)
 	c.v.mu.Unlock()
 	if f != nil {
 		f()
@@ -212,11 +225,7 @@ func (s sending) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 func (s sending) Write(p []byte) (int, error) {
 	n, err := s.ResponseWriter.Write(p)
 	s.v.mu.Lock()
-	s.v.given += int64(n)
-	var f func()
-	if s.v.given >= s.v.sentAt {
-		f, s.v.whenSent = s.v.whenSent, nil
-	}
+	f := s.v.given.add(n)
 	s.v.mu.Unlock()
 	if f != nil {
 		f()
@@ -228,7 +237,7 @@ func (s sending) Write(p []byte) (int, error) {
 func (v *VCenter) Sent() int64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.given
+	return v.given.bytes
 }
 
 // Uploaded is how many bytes of each file were taken, by datastore path.

@@ -90,12 +90,8 @@ type VCenter struct {
 	areas     func(*types.DiskChangeInfo)
 	trackings int               // how often Track was called
 	guests    map[string]string // behaviour by name
-	taken     int64             // uploaded bytes that have arrived
-	given     int64             // bytes of files that were sent
-	at        int64             // how many of them when is called after
-	when      func()
-	sentAt    int64 // of those that were given when whenSent is called
-	whenSent  func()
+	taken     tally             // uploaded bytes that have arrived
+	given     tally             // bytes of files that were sent
 	endNow    bool
 	silent    bool                                        // makes no descriptors
 	told      string                                      // the thumbprint that leases tell, where it is another one
