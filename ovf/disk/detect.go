@@ -153,7 +153,7 @@ func Resolve(k Kind, declared Format, name string) (Format, error) {
 		case Raw:
 			return Raw, nil
 		case "":
-			return "", wrong("a known disk format or --from raw")
+			return "", wrong("a known disk format (that a disk is raw is said by --from raw, its ovf:format, or a name in .raw or .img)")
 		}
 		return "", wrong(string(promised))
 	case promised == Raw && k.Other == luks:
