@@ -37,6 +37,8 @@ func (e *Error) Error() string {
 		what = "access denied; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, say who asks"
 	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired":
 		what += "; renew AWS_SESSION_TOKEN, or what AWS_PROFILE names"
+	case noReason:
+		what = "400 Bad Request; the answer to HEAD has no reason: such are an AWS_SESSION_TOKEN that is over and another region (AWS_REGION)"
 	case "":
 		if what == "" {
 			what = fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
@@ -53,11 +55,15 @@ func (e *Error) Is(target error) bool {
 	return target == fs.ErrNotExist && (e.Status == http.StatusNotFound || e.Code == "NoSuchKey" || e.Code == "NoSuchBucket")
 }
 
+// noReason is minio-go's word for an answer of 400 without a body, as one to HEAD
+// is: what is wrong with the credentials is told so.
+const noReason = "400 Bad Request"
+
 // Denied tells whether the store wants other credentials. Amazon answers a token
 // that is over, or none of its own, with 400.
 func (e *Error) Denied() bool {
 	switch e.Code {
-	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired":
+	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired", noReason:
 		return true
 	}
 	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden

@@ -2,8 +2,11 @@ package object
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/minio/minio-go/v7"
 
 	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
@@ -23,10 +26,14 @@ func TestExplain(t *testing.T) {
 		{"a token of another", `<Error><Message>malformed</Message><Code>InvalidToken</Code></Error>`, 400, "InvalidToken", "malformed", true},
 		{"a page", `<html><head><title>no</title></head>`, 400, "", "", false},
 		{"none", ``, 403, "", "", true},
+		{"to HEAD", ``, 400, "400 Bad Request", "", true},
 		{"nested", `<Error><Code><Code>A</Code></Code></Error>`, 400, "", "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := (&Store{}).explain("read", Location{Bucket: "b", Key: "k"}, &fetch.StatusError{StatusCode: c.status, Body: c.body})
+			if c.status == http.StatusBadRequest && c.body == "" { // as minio-go has the answer to HEAD
+				err = (&Store{}).explain("look at", Location{Bucket: "b", Key: "k"}, minio.ErrorResponse{StatusCode: c.status, Code: "400 Bad Request", Message: "400 Bad Request"})
+			}
 			var e *Error
 			if !errors.As(err, &e) {
 				t.Fatalf("%T: %v", err, err)
