@@ -82,7 +82,6 @@ type Host struct {
 	write sync.Mutex // changes of records, which read before they write
 	patch sync.Mutex // of parts of disks, and their proof
 
-	follow   sync.Mutex
 	arriving host.Claims // keys of imports at work
 
 	snapshots host.Uses  // those that are open
