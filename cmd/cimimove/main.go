@@ -29,6 +29,7 @@ func main() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		disk.SpareProcessor()
 	}
+	forgetStartup()
 	ctx, stop := interruptible(context.Background())
 	defer stop()
 	os.Exit(run(ctx, os.Args, newInterruptibleReader(ctx, os.Stdin), os.Stdout, os.Stderr))
