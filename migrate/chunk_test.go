@@ -210,7 +210,7 @@ func TestParallelDisks(t *testing.T) {
 				dst = b.remote()
 			}
 			src.Limits.Disks = c.most
-			g := &gauge{}
+			g := newGauge(c.want)
 			src.Provider = g.of(src.Provider)
 			e := newEngine(t, src, dst)
 			var mu sync.Mutex
@@ -245,12 +245,26 @@ func TestParallelDisks(t *testing.T) {
 	}
 }
 
-// gauge tells how many disks are read at a time.
+// gauge tells how many disks are read at a time. Where two are expected, what
+// reads the first waits for what reads a second: on a busy machine one may be
+// through before the next is begun.
 type gauge struct {
 	mu     sync.Mutex
 	inside map[int64]int // by disk
 	most   atomic.Int64
+	second chan struct{} // closed when nothing is to be waited for
+	met    sync.Once
 }
+
+func newGauge(disks int64) *gauge {
+	g := &gauge{inside: map[int64]int{}, second: make(chan struct{})}
+	if disks < 2 {
+		g.goOn()
+	}
+	return g
+}
+
+func (g *gauge) goOn() { g.met.Do(func() { close(g.second) }) }
 
 func (g *gauge) of(p cimi.Provider) faulty {
 	return faulty{p, func(from cimi.Content, p []byte, off int64) (int, error) {
@@ -261,9 +275,6 @@ func (g *gauge) of(p cimi.Provider) faulty {
 		// are in nobody's favour.
 		disk := off / (8<<20 + 256<<10)
 		g.mu.Lock()
-		if g.inside == nil {
-			g.inside = map[int64]int{}
-		}
 		g.inside[disk]++
 		n := int64(0)
 		for _, k := range g.inside {
@@ -278,6 +289,14 @@ func (g *gauge) of(p cimi.Provider) faulty {
 			g.inside[disk]--
 			g.mu.Unlock()
 		}()
+		if n > 1 {
+			g.goOn()
+		}
+		select {
+		case <-g.second:
+		case <-time.After(10 * time.Second):
+			g.goOn() // there is none: the test fails
+		}
 		sleepFor(5)
 		return from.ReadAt(p, off)
 	}}

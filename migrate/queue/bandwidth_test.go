@@ -40,7 +40,7 @@ func TestBandwidthOfWorkers(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			began := time.Now()
 			for range 2 {
-				defer work(ctx, t, url, member(t, url, journal.SharedOptions{}), 500*time.Millisecond)()
+				defer work(ctx, t, url, member(t, url, journal.SharedOptions{Heartbeat: time.Second}), 500*time.Millisecond)()
 			}
 			defer stop()
 			// Who follows sees what others move, each disk by itself.

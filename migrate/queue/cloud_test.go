@@ -51,12 +51,13 @@ func dial(ctx context.Context, url string, _ migrate.Side) (migrate.Endpoint, er
 	return migrate.Endpoint{Name: url, URL: url, Provider: p}, err
 }
 
-// member is a machine that takes part: a journal and an engine of its own.
+// member is a machine that takes part: a journal and an engine of its own. Where
+// nothing else is said nobody takes it for dead, however busy this machine is.
 func member(t *testing.T, url string, o journal.SharedOptions) *migrate.Engine {
 	t.Helper()
 	o.Dir = t.TempDir()
 	if o.Heartbeat == 0 {
-		o.Heartbeat = time.Second // a busy machine keeps its leases
+		o.Heartbeat = time.Minute
 	}
 	j, err := journal.OpenShared(t.Context(), url, o)
 	if err != nil {

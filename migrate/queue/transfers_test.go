@@ -74,7 +74,7 @@ func TestTransferLosesItsPlace(t *testing.T) {
 	src, dst := newCloud(t), newCloud(t)
 	src.Load(hosttest.NewSample(t, "app", 1).OVA(t))
 	v := submit(t, url, src, dst, "", "retries: {count: 3, wait: 100ms}\nsystems: [{system: app, verify: digest}]\n")
-	e := member(t, url, journal.SharedOptions{})
+	e := member(t, url, journal.SharedOptions{Heartbeat: time.Second})
 	e.Dial = func(ctx context.Context, at string, side migrate.Side) (migrate.Endpoint, error) {
 		end, err := dial(ctx, at, side)
 		if side == migrate.Destination {
