@@ -38,6 +38,9 @@ func structure(c *checker) {
 			c.add("OVF-XML-011", "Envelope", "the version is %q", v)
 		}
 	}
+	if says, is := c.env.Tree().Misdeclared(); says != "" {
+		c.add("OVF-XML-020", "descriptor", "it says that it is in %s, and is in %s", says, is)
+	}
 	unbound := map[string]bool{}
 	for n := range root.Descendants() {
 		see := func(space string) {

@@ -33,6 +33,7 @@ func TestRules(t *testing.T) {
 	tests := []struct{ id, from, to string }{
 		{"", "", ""},
 		{"OVF-XML-001", "<NetworkSection>", `<x:Strings/><NetworkSection>`},
+		{"OVF-XML-020", "<Envelope", `<?xml version="1.0" encoding="utf-16"?><Envelope`},
 		{"OVF-XML-017", "<NetworkSection>", `<NetworkSection x:y="1">`},
 		{"OVF-XML-014", "<NetworkSection>", `<o:NewSection xmlns:o="o" ovf:required="true"/><NetworkSection>`},
 		{"OVF-XML-015", `<Network ovf:name="lan"/>`, `<Network ovf:name="lan"/><Netwerk ovf:name="wan"/>`},

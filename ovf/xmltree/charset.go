@@ -20,9 +20,9 @@ type charset struct {
 	bom   []byte
 	order binary.ByteOrder  // utf-16 only
 	other encoding.Encoding // of producers on localized systems
-	// wrong: the declaration names another encoding, which is put right once the
-	// document is edited.
-	wrong bool
+	// says is the encoding that the declaration names where that is another one; it is
+	// put right once the document is edited.
+	says string
 }
 
 var encodingDecl = regexp.MustCompile(`^<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']`)
@@ -52,7 +52,7 @@ func detect(b []byte) (charset, error) {
 	case "utf-16", "utf-16le", "utf-16be", "unicode":
 		// The declaration was read as ASCII, so it is wrong: XenCenter saves the
 		// string of a .NET writer, which says utf-16 of itself, as UTF-8.
-		return charset{name: "utf-8", wrong: true}, nil
+		return charset{name: "utf-8"}, nil
 	case "us-ascii", "ascii":
 		return charset{name: "us-ascii"}, nil
 	case "iso-8859-1", "iso8859-1", "latin1":
@@ -80,13 +80,34 @@ func likeASCII(e encoding.Encoding) bool {
 	return true
 }
 
+// misdeclared is the encoding that the declaration of text names where that is
+// another one than what its bytes are in; otherwise empty. Where there is a choice
+// the bytes have been believed.
+func (c charset) misdeclared(text []byte) string {
+	m := encodingDecl.FindSubmatch(text[:min(len(text), 1024)])
+	if m == nil || c.name != "utf-8" && c.name != "utf-16" {
+		return "" // read by what it says
+	}
+	is := "other"
+	switch says := strings.ToLower(string(m[1])); says {
+	case "utf-8", "utf8":
+		is = "utf-8"
+	case "utf-16", "utf-16le", "utf-16be", "unicode", "ucs-2", "iso-10646-ucs-2":
+		is = "utf-16"
+	}
+	if is == c.name {
+		return ""
+	}
+	return string(m[1])
+}
+
 // declared is text with a declaration that holds.
 func (c charset) declared(text []byte) []byte {
 	at := encodingDecl.FindSubmatchIndex(text[:min(len(text), 1024)])
-	if !c.wrong || at == nil {
+	if c.says == "" || at == nil {
 		return text
 	}
-	return slices.Concat(text[:at[2]], []byte("utf-8"), text[at[3]:])
+	return slices.Concat(text[:at[2]], []byte(c.name), text[at[3]:])
 }
 
 // decode gives the UTF-8 text without byte order mark. For UTF-8 it is a

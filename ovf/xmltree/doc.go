@@ -98,6 +98,10 @@ type Document struct {
 // Root is the document element.
 func (d *Document) Root() *Node { return d.root }
 
+// Misdeclared gives the encoding that the XML declaration names and the one that
+// the document is in and was read by, where they differ; else says is empty.
+func (d *Document) Misdeclared() (says, is string) { return d.charset.says, d.charset.name }
+
 // Edits counts the edits made so far; 0 means that Bytes gives the original.
 func (d *Document) Edits() int { return d.edits }
 

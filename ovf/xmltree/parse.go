@@ -28,6 +28,7 @@ func Parse(b []byte, limits Limits) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
+	cs.says = cs.misdeclared(text)
 	d := &Document{original: b, charset: cs}
 	d.src = &source{doc: d, text: text}
 	p := &parser{src: d.src, limits: limits, names: map[Name]*Name{}, bound: map[string]string{"xml": xmlNamespace}}

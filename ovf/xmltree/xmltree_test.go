@@ -145,6 +145,8 @@ func TestEncodings(t *testing.T) {
 		"utf-16":                 {utf16(true, text("UTF-16")), utf16(true, strings.Replace(text("UTF-16"), "é", "ü€", 1))},
 		"utf-16 bare":            {utf16(false, text("UTF-16LE")), utf16(false, strings.Replace(text("UTF-16LE"), "é", "ü€", 1))},
 		"utf-8 that says utf-16": {[]byte(text("utf-16")), []byte(strings.Replace(text("utf-8"), "é", "ü€", 1))}, // XenCenter's; an edit puts it right
+		"utf-16 that says utf-8": {utf16(true, text("UTF-8")), utf16(true, strings.Replace(text("utf-16"), "é", "ü€", 1))},
+		"marked, says latin-1":   {[]byte("\xEF\xBB\xBF" + text("ISO-8859-1")), []byte("\xEF\xBB\xBF" + strings.Replace(text("utf-8"), "é", "ü€", 1))},
 		"latin-1":                {[]byte(strings.Replace(text("ISO-8859-1"), "é", "\xE9", 1)), []byte(strings.Replace(text("ISO-8859-1"), "é", "\xFC&#8364;", 1))},
 		"windows-1252":           {[]byte(strings.Replace(text("windows-1252"), "é", "\xE9", 1)), []byte(strings.Replace(text("windows-1252"), "é", "\xFC\x80", 1))},
 		"gb18030":                {[]byte(strings.Replace(text("GB18030"), "é", "\xA8\xA6", 1)), []byte(strings.Replace(text("GB18030"), "é", "\xA8\xB9\xA2\xE3", 1))},
@@ -161,6 +163,9 @@ func TestEncodings(t *testing.T) {
 		}
 		if !bytes.Equal(d.Bytes(), tt.in) {
 			t.Errorf("%s: untouched bytes differ", name)
+		}
+		if says, is := d.Misdeclared(); (says != "") != strings.Contains(name, "says") || says == is {
+			t.Errorf("%s: it says %q and is %q", name, says, is)
 		}
 		d.Root().SetText("ü€")
 		if !bytes.Equal(d.Bytes(), tt.edited) {
