@@ -181,16 +181,6 @@ func TestChangedInDoubtE2E(t *testing.T) {
 			k.t.Fatalf("qemu-img %v: %v: %s", args, err, out)
 		}
 	}
-	point := func(old, fresh string) func(*tracked) {
-		return func(k *tracked) {
-			k.stop()
-			p := strings.ReplaceAll(k.point, old, fresh)
-			if p == k.point {
-				k.t.Fatalf("%s has no %s", p, old)
-			}
-			k.point = p
-		}
-	}
 	name := func(k *tracked) string { return k.checkpoints()[0] }
 	for what, doubt := range map[string]func(*tracked){
 		"its QEMU was killed": func(k *tracked) { libvirtd.Kill(k.t, k.domain) },
@@ -253,24 +243,49 @@ func TestChangedInDoubtE2E(t *testing.T) {
 			k.stop()
 			libvirtd.Virsh(k.t, "detach-disk", k.domain, k.device(), "--config")
 		},
-		"the point of another checkpoint": point("cimimove-point-", "cimimove-point-0"),
-		"the point of another machine":    point(`"machine":"`, `"machine":"00`),
-		"the point of another device":     point(`"device":"`, `"device":"x`),
-		"the point of another disk":       point(`"place":"`, `"place":"x`),
-		"the point of another size":       point(`"size":`, `"size":1`),
-		"no point":                        func(k *tracked) { k.stop(); k.point = "vSphere's" },
 	} {
 		t.Run(what, func(t *testing.T) {
 			k := trackedMachine(t, "&format=qcow2")
 			k.write("write -P 2 3M 4k")
 			doubt(k)
-			if got, err := k.changed(); !errors.Is(err, host.ErrChanged) {
-				t.Errorf("it says %v: %v", got, err)
-			} else {
-				t.Log(err)
-			}
+			k.inDoubt(t)
 			k.forget()
 		})
+	}
+	// The same file, and a point that is not of it.
+	k := trackedMachine(t, "&format=qcow2")
+	k.write("write -P 2 3M 4k")
+	k.stop()
+	point := k.point
+	for what, change := range map[string][2]string{
+		"checkpoint": {"cimimove-point-", "cimimove-point-0"},
+		"machine":    {`"machine":"`, `"machine":"00`},
+		"device":     {`"device":"`, `"device":"x`},
+		"disk":       {`"place":"`, `"place":"x`},
+		"size":       {`"size":`, `"size":1`},
+		"host":       {point, "vSphere's"},
+	} {
+		t.Run("the point of another "+what, func(t *testing.T) {
+			if k.point = strings.ReplaceAll(point, change[0], change[1]); k.point == point {
+				t.Fatalf("%s has no %s", point, change[0])
+			}
+			k.inDoubt(t)
+		})
+	}
+	k.point = point
+	if _, err := k.changed(); err != nil {
+		t.Errorf("with its own point: %v", err)
+	}
+	k.forget()
+}
+
+// inDoubt: what has changed is not told.
+func (k *tracked) inDoubt(t *testing.T) {
+	t.Helper()
+	if got, err := k.changed(); !errors.Is(err, host.ErrChanged) {
+		t.Errorf("it says %v: %v", got, err)
+	} else {
+		t.Log(err)
 	}
 }
 
