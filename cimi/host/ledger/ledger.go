@@ -209,69 +209,6 @@ func (l *Ledger) Forget(ctx context.Context, id string) error {
 	return l.Shelf.Remove(ctx, noteName(id))
 }
 
-// Notes are those of all owners, by System: work under way, here or elsewhere,
-// or that ended in the middle. A note that is not whole is left out.
-func (l *Ledger) Notes(ctx context.Context) (map[string]Note, error) {
-	names, err := l.Shelf.Names(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]Note{}
-	for _, n := range names {
-		id, ok := strings.CutSuffix(n, ".note")
-		if !ok {
-			continue
-		}
-		var note Note
-		switch err := l.get(ctx, n, &note); {
-		case errors.Is(err, errBroken), errors.Is(err, host.ErrNotFound): // begun or ended just now
-		case err != nil:
-			return nil, err
-		default:
-			out[id] = note
-		}
-	}
-	return out, nil
-}
-
-// Leftovers are the notes of this owner whose work is not done, by System.
-// Notes of imports that were committed are removed on the way.
-func (l *Ledger) Leftovers(ctx context.Context) (map[string]Note, error) {
-	names, err := l.Shelf.Names(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]Note{}
-	for _, n := range names {
-		id, ok := strings.CutSuffix(n, ".note")
-		if !ok {
-			continue
-		}
-		var note Note
-		if err := l.get(ctx, n, &note); errors.Is(err, errBroken) {
-			// Nothing is made before its note is whole.
-			note = Note{Owner: l.Owner}
-		} else if err != nil {
-			return nil, err
-		}
-		if note.Owner != l.Owner {
-			continue
-		}
-		if !note.Removing {
-			if _, err := l.newest(ctx, names, id); err == nil {
-				if err := l.Shelf.Remove(ctx, n); err != nil {
-					return nil, err
-				}
-				continue
-			} else if !errors.Is(err, host.ErrNotFound) {
-				return nil, err
-			}
-		}
-		out[id] = note
-	}
-	return out, nil
-}
-
 // Get reads what is kept of a System; the caller owns it.
 func (l *Ledger) Get(ctx context.Context, id string) (*Entry, error) {
 	names, err := l.Shelf.Names(ctx)
