@@ -43,26 +43,20 @@ func (p *Provider) attach(ctx context.Context, machine, volume, location string)
 	if err := p.newPlan().connectable(ctx, volume); err != nil {
 		return err
 	}
-	root, err := p.lockMachine(ctx, machine)
-	if err != nil {
-		return err
-	}
-	defer p.changes.lock(root)()
-	return p.alter(ctx, root, func(s *host.System) error {
-		m := machineIn(s, machine)
-		switch {
-		case m == nil:
-			return host.ErrNotFound
-		case m.State != host.Stopped:
-			return cimi.Errorf(http.StatusConflict, "machines/%s: %w: stop it first", machine, host.ErrBusy)
-		}
+	return p.alterStopped(ctx, machine, func(m *host.Machine) {
 		m.Attachments = append(m.Attachments, attachment(m, volume, location, false))
-		return nil
 	})
 }
 
 // detachVolume takes a Volume from a Machine; it stays where it is.
 func (p *Provider) detachVolume(ctx context.Context, machine, volume string) error {
+	return p.alterStopped(ctx, machine, func(m *host.Machine) {
+		m.Attachments = slices.DeleteFunc(m.Attachments, func(a host.Attachment) bool { return a.DiskID == volume })
+	})
+}
+
+// alterStopped changes a Machine, which must not run.
+func (p *Provider) alterStopped(ctx context.Context, machine string, change func(m *host.Machine)) error {
 	root, err := p.lockMachine(ctx, machine)
 	if err != nil {
 		return err
@@ -76,7 +70,7 @@ func (p *Provider) detachVolume(ctx context.Context, machine, volume string) err
 		case m.State != host.Stopped:
 			return cimi.Errorf(http.StatusConflict, "machines/%s: %w: stop it first", machine, host.ErrBusy)
 		}
-		m.Attachments = slices.DeleteFunc(m.Attachments, func(a host.Attachment) bool { return a.DiskID == volume })
+		change(m)
 		return nil
 	})
 }

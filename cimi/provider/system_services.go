@@ -221,6 +221,13 @@ func (p *Provider) removeRecoverable(ctx context.Context, s subject, a *cimi.Act
 // forceSync is the forceSync action: the backup of a Machine becomes what the
 // Machine is now.
 func (p *Provider) forceSync(ctx context.Context, s subject, a *cimi.Action) (*cimi.Accepted, error) {
+	return p.withBackup(ctx, s, a, func(ctx context.Context, node string, l link) error {
+		return p.sync(ctx, lastWord(node), lastWord(l.extra.Backup))
+	})
+}
+
+// withBackup runs an action on the Machine that it names and its backup.
+func (p *Provider) withBackup(ctx context.Context, s subject, a *cimi.Action, act func(ctx context.Context, node string, l link) error) (*cimi.Accepted, error) {
 	node := plainID(cimi.HrefOf(a.Node))
 	l, err := p.entryOf(s, node)
 	if err != nil {
@@ -231,7 +238,7 @@ func (p *Provider) forceSync(ctx context.Context, s subject, a *cimi.Action) (*c
 	}
 	return p.run(ctx, a.Action, s.id, "", func(ctx context.Context, t *task) error {
 		t.affect("", node, l.extra.Backup)
-		return p.sync(ctx, lastWord(node), lastWord(l.extra.Backup))
+		return act(ctx, node, l)
 	})
 }
 
@@ -268,18 +275,7 @@ func (p *Provider) sync(ctx context.Context, primary, backup string) error {
 // swapBackup is the swapBackup action: the backup takes the place of the
 // Machine, which becomes the backup.
 func (p *Provider) swapBackup(ctx context.Context, s subject, a *cimi.Action) (*cimi.Accepted, error) {
-	node := plainID(cimi.HrefOf(a.Node))
-	l, err := p.entryOf(s, node)
-	if err != nil {
-		return nil, err
-	}
-	if l.extra.Backup == "" {
-		return nil, cimi.Errorf(http.StatusConflict, "%s has no backup", node)
-	}
-	return p.run(ctx, a.Action, s.id, "", func(ctx context.Context, t *task) error {
-		t.affect("", node, l.extra.Backup)
-		return p.swap(ctx, s.id, l)
-	})
+	return p.withBackup(ctx, s, a, func(ctx context.Context, _ string, l link) error { return p.swap(ctx, s.id, l) })
 }
 
 // swap exchanges a Machine and its backup: a running one is stopped and the

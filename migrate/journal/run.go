@@ -132,7 +132,11 @@ const briefColumns = `id, created, updated, state, system, source, destination, 
 // Runs lists all runs, oldest first, without their plans and reports, which Run
 // reads.
 func (j *Journal) Runs(ctx context.Context) ([]*Run, error) {
-	rows, err := j.query(ctx, `SELECT `+briefColumns+` FROM run ORDER BY id`)
+	return j.runs(ctx, `SELECT `+briefColumns+` FROM run ORDER BY id`)
+}
+
+func (j *Journal) runs(ctx context.Context, query string, args ...any) ([]*Run, error) {
+	rows, err := j.query(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
@@ -198,19 +202,6 @@ func moment(s string) time.Time {
 // RunsBetween lists the latest runs between two endpoints that have ended well,
 // newest first.
 func (j *Journal) RunsBetween(ctx context.Context, source, destination string, limit int) ([]*Run, error) {
-	rows, err := j.query(ctx, `SELECT `+runColumns+` FROM run WHERE source=? AND destination=? AND state IN (?,?) ORDER BY id DESC LIMIT ?`,
+	return j.runs(ctx, `SELECT `+runColumns+` FROM run WHERE source=? AND destination=? AND state IN (?,?) ORDER BY id DESC LIMIT ?`,
 		source, destination, Verified, Done, limit)
-	if err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
-	}
-	defer rows.Close()
-	var out []*Run
-	for rows.Next() {
-		r, err := scanRun(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, r)
-	}
-	return out, rows.Err()
 }
