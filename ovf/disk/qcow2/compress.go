@@ -2,6 +2,7 @@ package qcow2
 
 import (
 	"context"
+	"iter"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -76,20 +77,9 @@ func (w *writer) compress(ctx context.Context, img disk.Image, opts disk.EncodeO
 	err := inorder.Line[packed]{
 		Workers: opts.Workers,
 		New:     func() *packed { return &packed{data: disk.NewBuffer()} },
-		Produce: func(ctx context.Context, next func() (*packed, error), submit func(*packed)) error {
-			for index, err := range disk.DataBlocks(ctx, img, size) {
-				if err != nil {
-					return err
-				}
-				b, err := next()
-				if err != nil {
-					return err
-				}
-				b.index, b.n = index, int(min(disk.BlockSize, size-index*disk.BlockSize))
-				submit(b)
-			}
-			return nil
-		},
+		Produce: inorder.Numbers(func(ctx context.Context) iter.Seq2[int64, error] { return disk.DataBlocks(ctx, img, size) }, func(b *packed, index int64) {
+			b.index, b.n = index, int(min(disk.BlockSize, size-index*disk.BlockSize))
+		}),
 		Work: func(_ context.Context, worker int, b *packed) (err error) {
 			if err := disk.ReadFull(img, b.data[:b.n], b.index*disk.BlockSize); err != nil {
 				return err

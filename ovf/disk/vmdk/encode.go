@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"iter"
 
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/grain"
@@ -41,20 +42,9 @@ func Encode(ctx context.Context, img disk.Image, w io.Writer, opts EncodeOptions
 	err = inorder.Line[encodeBlock]{
 		Workers: opts.Workers,
 		New:     func() *encodeBlock { return &encodeBlock{data: make([]byte, disk.BlockSize)} },
-		Produce: func(ctx context.Context, next func() (*encodeBlock, error), submit func(*encodeBlock)) error {
-			for index, err := range disk.DataBlocks(ctx, img, size) {
-				if err != nil {
-					return err
-				}
-				b, err := next()
-				if err != nil {
-					return err
-				}
-				b.index, b.n = index, int(min(disk.BlockSize, size-index*disk.BlockSize))
-				submit(b)
-			}
-			return nil
-		},
+		Produce: inorder.Numbers(func(ctx context.Context) iter.Seq2[int64, error] { return disk.DataBlocks(ctx, img, size) }, func(b *encodeBlock, index int64) {
+			b.index, b.n = index, int(min(disk.BlockSize, size-index*disk.BlockSize))
+		}),
 		Work: func(_ context.Context, worker int, b *encodeBlock) error {
 			if err := disk.ReadFull(img, b.data[:b.n], b.index*disk.BlockSize); err != nil {
 				return err
