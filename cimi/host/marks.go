@@ -174,14 +174,21 @@ func (m *marks) block(index int64, _ disk.BlockSum) {
 	if m.ready == nil || m.working || m.failed != nil {
 		return
 	}
-	k := *m.ready
-	m.ready, m.working = nil, true
+	m.working = true
+	// Besides the decoding: it waits for the disk. What has become ready meanwhile is
+	// kept too: the source may stall now.
 	m.busy.Go(func() {
-		// Besides the decoding: it waits for the disk.
-		err := m.keep.Keep(m.ctx, m.disk, k)
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.failed, m.working = err, false
+		for m.ready != nil && m.failed == nil {
+			k := *m.ready
+			m.ready = nil
+			m.mu.Unlock()
+			err := m.keep.Keep(m.ctx, m.disk, k)
+			m.mu.Lock()
+			m.failed = err
+		}
+		m.working = false
 	})
 }
 

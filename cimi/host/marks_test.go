@@ -101,3 +101,41 @@ func TestMarksHoldLittle(t *testing.T) {
 		}
 	}
 }
+
+// slowKeeper waits before it keeps the first place.
+type slowKeeper struct {
+	everyPlace
+	begun, release chan struct{}
+}
+
+func (k *slowKeeper) Keep(ctx context.Context, d *Disk, kept Kept) error {
+	if len(k.kept) == 0 {
+		close(k.begun)
+		<-k.release
+	}
+	return k.everyPlace.Keep(ctx, d, kept)
+}
+
+// TestMarksBeforeStall: what has come while an earlier place was made durable is kept
+// too, though nothing more comes after it.
+func TestMarksBeforeStall(t *testing.T) {
+	content := make([]byte, 4<<20)
+	p := &passage{Reader: bytes.NewReader(content), hash: sha256.New()}
+	k := &slowKeeper{begun: make(chan struct{}), release: make(chan struct{})}
+	m := newMarks(t.Context(), k, &Disk{}, &files.Content{Passage: p, Reader: p}, Kept{Head: []byte{}})
+	for index := range int64(4) {
+		if _, err := io.CopyN(io.Discard, m, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		m.place(index, p.at)
+		m.block(index, [32]byte{})
+		if index == 1 {
+			<-k.begun
+		}
+	}
+	close(k.release)
+	m.busy.Wait()
+	if n := len(k.kept); n != 2 || k.kept[n-1].File.Offset != 4<<20 {
+		t.Errorf("kept: %d places, the last of %d bytes", n, k.kept[max(0, n-1)].File.Offset)
+	}
+}
