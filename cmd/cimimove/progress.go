@@ -32,7 +32,7 @@ func newProgress(mode string, quiet bool, w io.Writer) progress {
 	width, tty := terminal(w)
 	switch {
 	case mode == "json":
-		return &jsonProgress{w: w, last: map[string]time.Time{}}
+		return &jsonProgress{w: w, last: map[string]time.Time{}, first: map[string]firstEvent{}}
 	case mode == "none", quiet:
 		return noProgress{}
 	case mode == "tty", mode == "auto" && tty:
@@ -50,10 +50,17 @@ func (noProgress) result(*failure)     {}
 // jsonProgress writes an event a line, at most four a second for each disk
 // but always the first and the last, and at the very end one for the result.
 type jsonProgress struct {
-	mu   sync.Mutex
-	w    io.Writer
-	last map[string]time.Time
-	run  string
+	mu    sync.Mutex
+	w     io.Writer
+	last  map[string]time.Time
+	first map[string]firstEvent
+	run   string
+}
+
+// firstEvent is when a phase of a disk was first told of, and how far it was.
+type firstEvent struct {
+	at   time.Time
+	done int64
 }
 
 func (p *jsonProgress) event(e migrate.Event) {
@@ -61,7 +68,19 @@ func (p *jsonProgress) event(e migrate.Event) {
 	defer p.mu.Unlock()
 	p.run = e.Run
 	key := e.System + "\x00" + e.Disk + "\x00" + e.Phase
-	now := time.Now()
+	now := time.Now().UTC()
+	// Commands without a run tell of their disks as they go, without a clock.
+	if e.Time.IsZero() {
+		e.Time = now
+	}
+	begun, seen := p.first[key]
+	if !seen {
+		begun = firstEvent{e.Time, e.Done}
+		p.first[key] = begun
+	}
+	if took := e.Time.Sub(begun.at); took > 0 && e.Rate == 0 && countsBytes(e) {
+		e.Rate = int64(float64(e.Done-begun.done) / took.Seconds())
+	}
 	if seen, ok := p.last[key]; ok && e.Done < e.Total && now.Sub(seen) < 250*time.Millisecond {
 		return
 	}

@@ -65,28 +65,41 @@ func TestBars(t *testing.T) {
 	}
 }
 
-// TestJSONProgress: each line is one document; the first, the last and the result are there.
+// TestJSONProgress: each line is one document; the first, the last and the result
+// are there, and each says when it was, though what is shown does not.
 func TestJSONProgress(t *testing.T) {
 	var out bytes.Buffer
 	p := newProgress("json", true, &out)
+	began := time.Now().Add(-time.Second)
+	p.event(migrate.Event{Time: began, System: "web", Disk: "disk2", Phase: "convert", Total: 1 << 20})
 	for i := range 1001 {
 		p.event(migrate.Event{Run: "r", System: "web", Disk: "disk1", Phase: "transfer", Done: int64(i), Total: 1000})
 	}
+	p.event(migrate.Event{System: "web", Disk: "disk2", Phase: "convert", Done: 1 << 20, Total: 1 << 20})
 	p.result(nil)
 	var phases []string
-	var last int64
+	var last, rate int64
 	for line := range strings.Lines(out.String()) {
 		var e map[string]any
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
 		phases = append(phases, e["phase"].(string))
-		if d, ok := e["done"].(float64); ok {
+		if at, err := time.Parse(time.RFC3339Nano, e["time"].(string)); err != nil || at.Before(began.Add(-time.Minute)) {
+			t.Errorf("the time is %v (%v) in %s", e["time"], err, line)
+		}
+		if d, ok := e["done"].(float64); ok && e["phase"] == "transfer" {
 			last = int64(d)
+		}
+		if r, ok := e["rate"].(float64); ok && e["phase"] == "convert" {
+			rate = int64(r)
 		}
 	}
 	if len(phases) < 3 || phases[len(phases)-1] != "result" || last != 1000 {
 		t.Errorf("phases %v, last done %d", phases, last)
+	}
+	if rate <= 0 || rate > 1<<20 {
+		t.Errorf("the rate of 1 MiB in more than a second is %d", rate)
 	}
 }
 
