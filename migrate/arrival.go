@@ -12,9 +12,10 @@ import (
 
 // followPackage gives a package that tells how much of each disk's file was read, of
 // how many stored bytes, whichever way it is read. told may be called
-// concurrently.
-func followPackage(pkg ovf.Package, told func(disk, file string, done, total int64)) ovf.Package {
-	f := &followed{Package: pkg, told: told, disks: map[string]string{}}
+// concurrently, and so may passed, which is given how many bytes of any file have
+// come, and may hold them back.
+func followPackage(pkg ovf.Package, told func(disk, file string, done, total int64), passed func(n int)) ovf.Package {
+	f := &followed{Package: pkg, told: told, passed: passed, disks: map[string]string{}}
 	byFile := map[string]string{}
 	for _, d := range pkg.Envelope().Disks() {
 		if _, taken := byFile[d.FileRef]; !taken && d.FileRef != "" {
@@ -46,6 +47,7 @@ func followPackage(pkg ovf.Package, told func(disk, file string, done, total int
 type followed struct {
 	ovf.Package
 	told   func(disk, file string, done, total int64)
+	passed func(n int)
 	disks  map[string]string // by stored name
 	failed atomic.Pointer[error]
 }
@@ -91,7 +93,7 @@ func (f *followed) Next(ctx context.Context) (*ovf.Member, error) {
 		f.note(err)
 		return nil, err
 	}
-	m.Reader = &noting{r: m.Reader, note: f.note}
+	m.Reader = &noting{r: m.Reader, note: f.note, passed: f.passed}
 	if disk, ok := f.disk(m.Name); ok && m.Size > 0 {
 		m.Reader = &counted{r: m.Reader, told: func(done int64) { f.told(disk, m.Name, done, m.Size) }}
 	}
@@ -112,15 +114,17 @@ func (f *followed) OnThisMachine() bool {
 	return ok && here.OnThisMachine()
 }
 
-// noting tells of the error that ends reading.
+// noting tells of the error that ends reading, and of what was read.
 type noting struct {
-	r    io.Reader
-	note func(error)
+	r      io.Reader
+	note   func(error)
+	passed func(n int)
 }
 
 func (n *noting) Read(p []byte) (int, error) {
 	k, err := n.r.Read(p)
 	n.note(err)
+	n.passed(k)
 	return k, err
 }
 
@@ -188,7 +192,7 @@ func (f *followedOpener) Open(ctx context.Context, name string) (ovf.MemberFile,
 		f.note(err)
 		return nil, err
 	}
-	c := &countedFile{MemberFile: file, note: f.note, told: func(int64) {}}
+	c := &countedFile{MemberFile: file, note: f.note, passed: f.passed, told: func(int64) {}}
 	if disk, ok := f.disk(name); ok && file.Size() > 0 {
 		c.told = func(done int64) { f.told(disk, name, done, file.Size()) }
 	}
@@ -197,14 +201,16 @@ func (f *followedOpener) Open(ctx context.Context, name string) (ovf.MemberFile,
 
 type countedFile struct {
 	ovf.MemberFile
-	high atomic.Int64
-	told func(int64)
-	note func(error)
+	high   atomic.Int64
+	told   func(int64)
+	note   func(error)
+	passed func(n int)
 }
 
 func (c *countedFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := c.MemberFile.ReadAt(p, off)
 	c.note(err)
+	c.passed(n)
 	for end := off + int64(n); ; {
 		high := c.high.Load()
 		if end <= high {
@@ -240,7 +246,7 @@ func (f *followedParallel) Pass(ctx context.Context, name string, from ovf.Passe
 		f.note(err)
 		return nil, err
 	}
-	noted := &noting{r: p, note: f.note}
+	noted := &noting{r: p, note: f.note, passed: f.passed}
 	c := &counted{r: noted, n: from.Offset, told: func(int64) {}}
 	if disk, ok := f.disk(name); ok {
 		for _, m := range f.parallel.Passing() {

@@ -82,7 +82,8 @@ func (t *throttle) wait(ctx context.Context, n int) error {
 	return t.WaitN(ctx, n)
 }
 
-// throttle is what holds bytes between endpoints back; nil for nothing.
+// throttle is what holds bytes between endpoints back; nil for nothing. Without a
+// journal no other machine takes part.
 func (l *Limits) throttle(j *journal.Journal, ends ...Endpoint) []*throttle {
 	if l == nil {
 		return nil
@@ -93,7 +94,7 @@ func (l *Limits) throttle(j *journal.Journal, ends ...Endpoint) []*throttle {
 	if l.Bandwidth > 0 {
 		if l.total == nil {
 			var share *journal.Share
-			if l.name != "" {
+			if l.name != "" && j != nil {
 				share = j.Share("total\x1f"+l.name, l.Bandwidth)
 			}
 			l.total = newThrottle(l.Bandwidth, share)
@@ -111,7 +112,11 @@ func (l *Limits) throttle(j *journal.Journal, ends ...Endpoint) []*throttle {
 			l.bandwidth = map[string]*throttle{}
 		}
 		if l.bandwidth[e.Name] == nil {
-			l.bandwidth[e.Name] = newThrottle(e.Limits.Bandwidth, j.Share("endpoint\x1f"+e.Name, e.Limits.Bandwidth))
+			var share *journal.Share
+			if j != nil {
+				share = j.Share("endpoint\x1f"+e.Name, e.Limits.Bandwidth)
+			}
+			l.bandwidth[e.Name] = newThrottle(e.Limits.Bandwidth, share)
 		}
 		out = append(out, l.bandwidth[e.Name])
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/cimimove/cimimove/cimi/hosttest"
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/migrate/metrics"
+	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
@@ -45,6 +46,38 @@ func TestBandwidth(t *testing.T) {
 		moved := 2*rep.Bytes.Read - limit/2
 		if least := time.Duration(float64(moved) / limit * float64(time.Second)); time.Since(started) < least {
 			t.Errorf("%s: %d bytes in %s; at %d a second that takes %s", by, moved, time.Since(started), limit, least)
+		}
+	}
+}
+
+// TestImportBandwidth: a package is read no faster than was asked for, or than
+// the cloud's own limit allows, whichever way it comes in (AC-10).
+func TestImportBandwidth(t *testing.T) {
+	ovftest.Slow(t)
+	t.Parallel()
+	archive := hosttest.NewSample(t, "shop", 1).OVA(t)
+	limit := int64(len(archive))
+	for _, by := range []string{"option", "endpoint"} {
+		for way, endpoint := range map[string]func(*cloud) migrate.Endpoint{"in process": (*cloud).inProcess, "over HTTP": (*cloud).remote} {
+			for from, pkg := range map[string]ovf.Package{"file": hosttest.Package(t, archive), "stream": hosttest.Stream(t, bytes.NewReader(archive))} {
+				t.Run(by+" "+way+" "+from, func(t *testing.T) {
+					t.Parallel()
+					dst, o := endpoint(newCloud(t)), migrate.ImportOptions{}
+					if by == "option" {
+						o.Bandwidth = limit
+					} else {
+						dst.Limits.Bandwidth = limit
+					}
+					started := time.Now()
+					if _, err := migrate.ImportPackage(t.Context(), pkg, dst, o); err != nil {
+						t.Fatal(err)
+					}
+					// A quarter of a second's passes at once, and the descriptor was read before.
+					if took := time.Since(started); took < time.Second/2 {
+						t.Errorf("%d bytes in %s; at %d a second that takes one", len(archive), took, limit)
+					}
+				})
+			}
 		}
 	}
 }

@@ -41,8 +41,11 @@ type ImportOptions struct {
 	Relay    RelayOptions
 	// ParallelDisks is as in Options; default 1.
 	ParallelDisks int
-	StallTimeout  time.Duration // default 60 s
-	Events        func(Event)
+	// Bandwidth is how many bytes a second are read of the package, and the
+	// cloud's own limit holds too; 0: any.
+	Bandwidth    int64
+	StallTimeout time.Duration // default 60 s
+	Events       func(Event)
 }
 
 // ImportResult is the document of the import and export commands.
@@ -113,7 +116,7 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 	i.pkg = followPackage(pkg, func(disk, file string, done, total int64) {
 		i.taken.Pass(file, 0, done, total)
 		i.feed.emit(Event{System: name, Disk: disk, Phase: string(StepTransfer), Done: done, Total: total})
-	})
+	}, i.pace(ctx))
 	job, system, err := i.run(ctx, &cimi.Action{Action: cimi.ActionImport, Common: cimi.Common{Properties: importProperties(choice)}})
 	if r, ok := pkg.(ovf.Reporter); ok {
 		res.note(r.Findings())
@@ -227,6 +230,7 @@ type oneImport struct {
 	feed   *feed
 	server *relay.Server
 	taken  relay.Taken
+	passed atomic.Int64 // bytes of the package that were let through
 	// failed is why the package could not be read to its end, where it is not its
 	// reading that says so.
 	failed atomic.Pointer[error]
@@ -267,6 +271,27 @@ func (i *oneImport) run(ctx context.Context, a *cimi.Action) (*cimi.Job, string,
 	return job, system, nil
 }
 
+// pace holds bytes of the package back as the limits say.
+func (i *oneImport) pace(ctx context.Context) func(n int) {
+	limits := &Limits{Bandwidth: i.opts.Bandwidth}
+	held := limits.throttle(nil, i.dst)
+	return func(n int) {
+		for n > 0 {
+			piece := n
+			for _, l := range held {
+				piece = min(piece, l.Burst())
+			}
+			for _, l := range held {
+				if l.wait(ctx, piece) != nil {
+					return // interrupted: whoever reads is told
+				}
+			}
+			i.passed.Add(int64(piece))
+			n -= piece
+		}
+	}
+}
+
 // collection is where the package is imported.
 func (i *oneImport) collection(ctx context.Context) (string, error) {
 	cep, systems, err := systemsOf(ctx, i.dst)
@@ -289,7 +314,7 @@ func (i *oneImport) follow(ctx context.Context, acc *cimi.Accepted) (*cimi.Job, 
 		if i.server == nil {
 			return time.Now().UnixNano() // in process there is no line to stall
 		}
-		return i.server.Sent()
+		return i.server.Sent() + i.passed.Load()
 	})
 	w.ending = i.taken.Ending
 	go w.run(waiting, stop)

@@ -106,6 +106,19 @@ func (c *call) sides(ctx context.Context, source, destination string) (src, dst 
 	return src, dst, err
 }
 
+// bandwidth reads --bandwidth; 0 where it does not stand there.
+func (c *call) bandwidth() (int64, error) {
+	text := c.String("bandwidth")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n == 0 || n > math.MaxInt64 {
+		return 0, usage("--bandwidth takes a size such as 50MiB (a second), not %q", text)
+	}
+	return int64(n), nil
+}
+
 // engine opens the journal; done closes it.
 func (c *call) engine(ctx context.Context, events func(migrate.Event)) (e *migrate.Engine, done func(), err error) {
 	dir := c.String("state-dir")
@@ -118,12 +131,8 @@ func (c *call) engine(ctx context.Context, events func(migrate.Event)) (e *migra
 		return nil, nil, usageError{err.Error()}
 	}
 	limits := &migrate.Limits{}
-	if text := c.String("bandwidth"); text != "" {
-		n, err := humanize.ParseBytes(text)
-		if err != nil || n == 0 || n > math.MaxInt64 {
-			return nil, nil, usage("--bandwidth takes a size such as 50MiB (a second), not %q", text)
-		}
-		limits.Bandwidth = int64(n)
+	if limits.Bandwidth, err = c.bandwidth(); err != nil {
+		return nil, nil, err
 	}
 	signer, err := c.reportSigner()
 	if err != nil {

@@ -85,6 +85,9 @@ func (c *call) importOptions() (migrate.ImportOptions, error) {
 	if o.ParallelDisks, err = c.parallelDisks(); err != nil {
 		return o, err
 	}
+	if o.Bandwidth, err = c.bandwidth(); err != nil {
+		return o, err
+	}
 	if o.Manifest, err = c.manifestPolicy(); err != nil {
 		return o, err
 	}
