@@ -13,6 +13,7 @@ import (
 	_ "modernc.org/sqlite" // the driver
 
 	"github.com/cimimove/cimimove/cimi"
+	"github.com/cimimove/cimimove/cimi/host"
 )
 
 // schema: resources are those that the host has no place for, as JSON, with
@@ -110,7 +111,7 @@ func openStore(ctx context.Context, path string) (*store, error) {
 	}
 	fresh, err := layOut(ctx, db)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
+		return nil, errors.Join(host.DatabaseError(path, err), db.Close())
 	}
 	s := &store{db: db, fresh: fresh, writes: make(chan *write), quit: make(chan struct{}), closed: make(chan struct{})}
 	go s.writeAll()

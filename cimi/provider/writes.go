@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+
+	"github.com/cimimove/cimimove/cimi/host"
 )
 
 // maxTogether is how many changes are committed at once at most.
@@ -82,6 +84,6 @@ func (s *store) commit(batch []*write) {
 		if failed[i] == nil {
 			failed[i] = err
 		}
-		w.err <- failed[i]
+		w.err <- host.DatabaseFull("the cloud's database", failed[i])
 	}
 }

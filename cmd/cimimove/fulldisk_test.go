@@ -84,6 +84,40 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestFullDatabase: a file system on which not even what describes a cloud has
+// room is as full as one that has none for its disks, however far it comes.
+func TestFullDatabase(t *testing.T) {
+	small := smallDisk(t)
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	p, err := newTestPackage(filepath.Join("testdata", "descriptor"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, east := filepath.Join(t.TempDir(), "web.ova"), "local:"+t.TempDir()
+	if err := p.write(file); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := invoked("import", file, east); code != 0 {
+		t.Fatalf("%d: %s", code, stderr)
+	}
+	cloud := filepath.Join(small, "cloud")
+	for room := 0; room <= 256<<10; room += 16 << 10 {
+		if err := os.WriteFile(filepath.Join(small, "fill"), make([]byte, 4<<20-room), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"ls", "local:" + cloud}, {"import", file, "local:" + cloud}, {"migrate", east, "web", "local:" + cloud}} {
+			code, _, stderr := invoked(append(args, "--progress", "none")...)
+			if code == 0 && args[0] == "ls" {
+				continue // there was room for an empty one
+			}
+			if code != 5 || !strings.Contains(stderr, "no space left") {
+				t.Errorf("%v with room for %d bytes: exit code %d: %s", args, room, code, stderr)
+			}
+		}
+		os.RemoveAll(cloud)
+	}
+}
+
 // TestFullDestinationE2E migrates on each way into a served cloud whose file
 // system is too small: exit 5 and class refused, the destination named, and both
 // clouds as they were; when there is room, the same command succeeds.

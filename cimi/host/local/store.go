@@ -10,8 +10,7 @@ import (
 	"net/url"
 	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	_ "modernc.org/sqlite" // the driver
 
 	"github.com/cimimove/cimimove/cimi/host"
 )
@@ -53,7 +52,7 @@ func openStore(ctx context.Context, path string) (*sql.DB, error) {
 	var version int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("state.db: %w", err)
+		return nil, host.DatabaseError("state.db", err)
 	}
 	if version > 1 {
 		db.Close()
@@ -62,12 +61,12 @@ func openStore(ctx context.Context, path string) (*sql.DB, error) {
 	if version == 0 {
 		if _, err := db.ExecContext(ctx, schema); err != nil {
 			db.Close()
-			return nil, fmt.Errorf("state.db: %w", err)
+			return nil, host.DatabaseError("state.db", err)
 		}
 	}
 	if _, err := db.ExecContext(ctx, arrivalsSchema); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("state.db: %w", err)
+		return nil, host.DatabaseError("state.db", err)
 	}
 	return db, nil
 }
@@ -86,13 +85,7 @@ func transact(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
 }
 
 // full makes a full file system under the database an ErrNoSpace.
-func full(err error) error {
-	var se *sqlite.Error
-	if errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_FULL {
-		return fmt.Errorf("state.db: %w: %w", host.ErrNoSpace, err)
-	}
-	return err
-}
+func full(err error) error { return host.DatabaseFull("state.db", err) }
 
 func unowned(ctx context.Context, db *sql.DB) ([]string, error) {
 	rows, err := db.QueryContext(ctx, "SELECT path FROM unowned WHERE path NOT IN (SELECT path FROM arrivals)")
