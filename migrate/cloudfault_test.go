@@ -3,6 +3,7 @@ package migrate_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -216,5 +217,11 @@ func TestUnverifiable(t *testing.T) {
 		if d.Verified || d.SourceDigest == "" || d.DestinationDigest != "" {
 			t.Errorf("disk %+v", d)
 		}
+	}
+	// Who resumes it is told the same, in the same words.
+	again, resumed := e.Resume(t.Context(), rep.Run, migrate.ResumeOptions{})
+	wantClass(t, resumed, migrate.ClassUnverified, migrate.Destination)
+	if again == nil || again.Verified || fmt.Sprint(resumed) != fmt.Sprint(err) {
+		t.Errorf("resumed: %v, %+v; at first: %v", resumed, again, err)
 	}
 }

@@ -230,6 +230,15 @@ func FailureOf(err error) *Failure {
 	return f
 }
 
+// inner is the message without the side and the object that it begins with.
+func (f *Failure) inner() string {
+	m := f.Message
+	for _, s := range []string{f.Side, f.Object} {
+		m = strings.TrimPrefix(m, s+": ")
+	}
+	return m
+}
+
 // Encode gives it as JSON.
 func (f *Failure) Encode() json.RawMessage {
 	b, err := json.Marshal(f)

@@ -37,6 +37,9 @@ type run struct {
 // ErrFailed: the run has failed for good, and was undone.
 var ErrFailed = errors.New("the run has failed and cannot be resumed")
 
+// ErrRolledBack: the run was undone, because somebody asked for it.
+var ErrRolledBack = errors.New("the run was rolled back and cannot be resumed")
+
 // Start carries out a plan. The Report is there as soon as there is a run,
 // together with an error too. A Plan with Skip gives a Report that is not
 // verified, without error.

@@ -30,6 +30,9 @@ func (e *Engine) take(ctx context.Context, id string) (*run, *Report, error) {
 			r.unlock()
 		}
 		rep, err := decodeReport(row)
+		if err == nil {
+			err = ending(row)
+		}
 		return nil, rep, err
 	case row.State == journal.Failed:
 		r.closeEndpoints()
@@ -37,6 +40,22 @@ func (e *Engine) take(ctx context.Context, id string) (*run, *Report, error) {
 		return nil, nil, refuse("", "", "run "+id, ErrFailed, "begin a new one; cimimove gc removes what it may have left")
 	}
 	return r, nil, nil
+}
+
+// ending is what a run that has ended says again to who would go on with it: only
+// what is done, and verified as was asked, is no error.
+func ending(row *journal.Run) error {
+	if row.State == journal.RolledBack {
+		return refuse("", "", "run "+row.ID, ErrRolledBack, "begin a new one")
+	}
+	f := &Failure{}
+	if row.State != journal.Done || len(row.Error) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(row.Error, f); err != nil || Class(f.Code) != ClassUnverified {
+		return err
+	}
+	return &Error{Step: StepVerify, Side: Side(f.Side), Object: f.Object, Class: ClassUnverified, Err: errors.New(f.inner()), Advice: f.Hint}
 }
 
 // takeAny reads a run from the journal, locks it and opens its clouds.
