@@ -108,9 +108,11 @@ func ClassOf(err error) Class {
 	case isTLS(err):
 		return ClassAuth
 	case errors.As(err, &cloud) && cloud.Status != 0:
+		// The Job of an answer only says it in words, where it is none of ours.
 		if cloud.Job != nil {
-			c, _ := cimi.Class(cloud)
-			return Class(c)
+			if c, ok := cimi.ExitClass(cloud.Job.ReturnCode); ok {
+				return Class(c)
+			}
 		}
 		return classOfStatus(cloud.Status)
 	case errors.As(err, &stored):
