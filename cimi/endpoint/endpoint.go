@@ -83,6 +83,7 @@ var ErrUnknownKind = errors.New("not an endpoint: give the URL of a Cloud Entry 
 var (
 	ErrNoFolder = errors.New("needs a folder, such as local:cloud")
 	ErrNotURL   = errors.New("not a URL")
+	ErrNotURI   = errors.New("not a URI, expected such as libvirt:qemu:///system")
 	ErrNoHost   = errors.New("URL without a host")
 )
 

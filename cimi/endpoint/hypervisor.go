@@ -116,7 +116,7 @@ func stateDir(o Options) (string, error) {
 func checkHypervisor(name, uri string) error {
 	u, err := url.Parse(uri)
 	if err != nil || u.Scheme == "" {
-		return &NameError{redact(name), errors.New("not a URI, expected such as libvirt:qemu:///system")}
+		return &NameError{redact(name), ErrNotURI}
 	}
 	if u.User != nil {
 		return &NameError{redact(name), ErrUserInfo}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -203,8 +204,8 @@ func get(ctx context.Context, c *call) (result, error) {
 	if _, err := c.encoder(); err != nil {
 		return result{}, err
 	}
-	if form := c.String("output"); form != "text" && c.String("format") == "xml" {
-		return result{}, usage("--output %s and --format xml ask for two forms of one document", form)
+	if err := c.oneForm(); err != nil {
+		return result{}, err
 	}
 	o, err := c.open(ctx, c.Args().Get(0), endpoint.Source)
 	if err != nil {
@@ -229,6 +230,16 @@ func get(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	r, err := o.Get(ctx, id, opts)
+	if cimi.IsNotFound(err) {
+		// A System has a name, too, where that is unique.
+		s, named := migrate.FindSystem(ctx, migrate.Endpoint{Name: o.Name, Provider: o.Provider}, migrate.Source, id)
+		switch {
+		case named == nil:
+			r, err = o.Get(ctx, s.ID, opts)
+		case errors.Is(named, migrate.ErrAmbiguous):
+			return result{}, named
+		}
+	}
 	if err != nil {
 		return result{}, sourced(o.Name, err)
 	}
@@ -241,6 +252,14 @@ func get(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	return result{json.RawMessage(b), func(w io.Writer) error { return cimi.EncodeJSONIn(w, r, version) }}, nil
+}
+
+// oneForm refuses --format xml where --output promises a document of another form.
+func (c *call) oneForm() error {
+	if form := c.String("output"); form != "text" && c.String("format") == "xml" {
+		return usage("--output %s and --format xml ask for two forms of one document", form)
+	}
+	return nil
 }
 
 // overWire is the client of a cloud on a network, nil for one in this process.

@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/dustin/go-humanize"
 
@@ -61,7 +62,8 @@ func (c *call) endpointError(err error, side endpoint.Side, name string) error {
 	var config *endpoint.ConfigError
 	switch {
 	case errors.As(err, &config), errors.Is(err, endpoint.ErrUserInfo), errors.Is(err, endpoint.ErrUnknownKind), errors.Is(err, endpoint.ErrNotConfigured),
-		errors.Is(err, endpoint.ErrNoFolder), errors.Is(err, endpoint.ErrNotURL), errors.Is(err, endpoint.ErrNoHost):
+		errors.Is(err, endpoint.ErrNoFolder), errors.Is(err, endpoint.ErrNotURL), errors.Is(err, endpoint.ErrNotURI), errors.Is(err, endpoint.ErrNoHost),
+		errors.Is(err, syscall.ENOTDIR): // local:FILE
 		return usageError{err.Error()}
 	}
 	var named *endpoint.NameError
