@@ -217,18 +217,21 @@ func arity(usage string) (least, most int) {
 	return least, most
 }
 
+// outputForm is what --output says, before anything else is understood; the last
+// one counts, as of every option.
 func outputForm(args []string) string {
+	form := "text"
 	for i, a := range args {
 		switch {
 		case a == "--":
-			return "text"
+			return form
 		case (a == "--output" || a == "-o") && i+1 < len(args):
-			return args[i+1]
+			form = args[i+1]
 		case strings.HasPrefix(a, "--output="), strings.HasPrefix(a, "-o="):
-			return a[strings.Index(a, "=")+1:]
+			form = a[strings.Index(a, "=")+1:]
 		}
 	}
-	return "text"
+	return form
 }
 
 func checkForm(form string) error {

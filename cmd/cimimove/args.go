@@ -141,6 +141,9 @@ func recognised(command string, options []string, flags []cli.Flag, values map[s
 
 // respell turns ovftool's --net:A=B into --net=A=B and its camelCase into ours.
 func respell(a string) string {
+	if value, ok := strings.CutPrefix(a, "-o"); ok && (value == "" || value[0] == '=') {
+		return "--output" + value // in one spelling, of which the last one counts
+	}
 	if !strings.HasPrefix(a, "--") {
 		return a
 	}
