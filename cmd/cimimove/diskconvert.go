@@ -37,7 +37,7 @@ func diskConvert(ctx context.Context, c *call) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	if err := checkOut(out); err != nil {
+	if err := checkFile(out); err != nil {
 		return result{}, err
 	}
 	opts := disk.EncodeOptions{Progress: diskProgress(c.show, in, "convert"), Variant: c.String("variant")}

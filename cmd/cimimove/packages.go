@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -197,10 +198,13 @@ func checkOut(out string) error {
 		return usage("%s: nothing is written there, but to a file, a folder, s3://BUCKET/KEY and -", fetch.Redact(out))
 	}
 	folder := filepath.Dir(filepath.Clean(out))
-	made := strings.EqualFold(filepath.Ext(out), ".ovf")
-	if made {
-		folder = filepath.Dir(folder) // the last one is made
+	if strings.EqualFold(filepath.Ext(out), ".ovf") {
+		return checkFolder(out, filepath.Dir(folder)) // the last one is made
 	}
+	return cmp.Or(checkFolder(out, folder), checkPlace(out))
+}
+
+func checkFolder(out, folder string) error {
 	info, err := os.Stat(folder)
 	switch {
 	case errors.Is(err, os.ErrNotExist), err == nil && !info.IsDir():
@@ -208,14 +212,29 @@ func checkOut(out string) error {
 	case err != nil:
 		return usageError{err.Error()}
 	}
-	// What is no regular file is written into where only a stream is asked for.
-	if made {
-		return nil
-	}
+	return nil
+}
+
+// checkPlace lets what is no regular file pass: it is written into where only a
+// stream is asked for.
+func checkPlace(out string) error {
 	if _, err := beside.Place(filepath.Clean(out)); err != nil && !errors.Is(err, beside.ErrSpecial) {
 		return refusedPlace(err)
 	}
 	return nil
+}
+
+// checkFile is checkOut for what is one file on this machine.
+func checkFile(out string) error {
+	switch info, err := os.Stat(out); {
+	case out == "-":
+		return nil
+	case strings.Contains(out, "://"):
+		return usage("%s: this is written to a file or to -", fetch.Redact(out))
+	case err == nil && info.IsDir(), strings.HasSuffix(out, "/"):
+		return usage("%s is a folder, not a file", out)
+	}
+	return cmp.Or(checkFolder(out, filepath.Dir(filepath.Clean(out))), checkPlace(out))
 }
 
 // refusedPlace is why nothing is put at a place: a link that is not followed is the

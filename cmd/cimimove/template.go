@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -23,7 +24,10 @@ func template(ctx context.Context, c *call) (result, error) {
 	if c.NArg() == 0 {
 		return result{}, usage("template takes PACKAGE [OUT], or --to-ovf FILE OUT.ovf")
 	}
-	if err := checkOut(cmp.Or(c.Args().Get(1), "-")); err != nil {
+	if err := c.oneForm(); err != nil {
+		return result{}, err
+	}
+	if err := checkFile(cmp.Or(c.Args().Get(1), "-")); err != nil {
 		return result{}, err
 	}
 	pkg, err := c.pkg(ctx, c.Args().First())
@@ -45,8 +49,11 @@ func template(ctx context.Context, c *call) (result, error) {
 	if out := c.Args().Get(1); out != "" && out != "-" {
 		return result{}, replace(out, func(f *os.File) error { return encode(f, t) })
 	}
-	// The template is the result, in the format asked for, whatever --output says.
-	return result{}, encode(c.out, t)
+	if c.String("output") == "text" {
+		return result{}, encode(c.out, t)
+	}
+	b, err := cimi.MarshalJSON(t)
+	return result{json.RawMessage(b), nil}, err
 }
 
 func (c *call) encoder() (func(io.Writer, cimi.Resource) error, error) {
@@ -64,7 +71,7 @@ func (c *call) templateToOVF(file string) (result, error) {
 	if c.NArg() != 1 {
 		return result{}, usage("template --to-ovf FILE takes OUT.ovf")
 	}
-	if err := checkOut(c.Args().First()); err != nil {
+	if err := checkFile(c.Args().First()); err != nil {
 		return result{}, err
 	}
 	b, err := readFile(file, c.in, maxTemplate)
