@@ -346,8 +346,13 @@ func (i *oneImport) clean(ctx context.Context, acc *cimi.Accepted, cause error) 
 	}
 	switch class := ClassOf(cause); {
 	case class == ClassIntegrity:
-		err = &Error{Step: StepTransfer, Side: PackageSide, Object: i.pkg.Name(), Class: class, Err: cause,
-			Advice: "the package is damaged: fetch it again; nothing of it is in the cloud"}
+		advice := "nothing of it is in the cloud"
+		// Where no digests were compared, it is a signature or a manifest that is wanting.
+		var wrong *ovf.IntegrityError
+		if errors.As(cause, &wrong) && wrong.Reason == "" {
+			advice = "the package is damaged: fetch it again; " + advice
+		}
+		err = &Error{Step: StepTransfer, Side: PackageSide, Object: i.pkg.Name(), Class: class, Err: cause, Advice: advice}
 	case class == ClassInvalid, failed != nil:
 		err = at(StepTransfer, PackageSide, i.pkg.Name(), cause)
 	}

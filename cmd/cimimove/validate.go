@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf"
@@ -39,8 +40,8 @@ func validatePackage(ctx context.Context, c *call) (result, error) {
 	pkg, err := c.openPackage(ctx, name)
 	if err != nil {
 		if migrate.ClassOf(err) == migrate.ClassInvalid {
-			doc.Findings = append(doc.Findings, ovf.Finding{ID: check.RulePackage, Severity: ovf.Error, Object: shownName(name), Message: errors.Unwrap(err).Error()})
-			return result{doc, nil}, err
+			doc.Findings = append(doc.Findings, ovf.Finding{ID: check.RulePackage, Severity: ovf.Error, Object: shownName(name), Message: strings.TrimPrefix(errors.Unwrap(err).Error(), shownName(name)+": ")})
+			return result{doc, doc.text}, err
 		}
 		return result{}, err
 	}

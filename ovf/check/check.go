@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/cert"
@@ -94,8 +95,8 @@ func Package(ctx context.Context, pkg ovf.Package, opts Options) ([]ovf.Finding,
 	if judged(err) {
 		_, more, wrong := opts.Signature.Judge(pkg.Name(), cert.ManifestName(pkg), pkg.Manifest(), pkg.Certificate())
 		findings = append(findings, more...)
-		if err == nil {
-			err = wrong
+		if err == nil && wrong != nil {
+			return findings, wrong // of which there is a finding
 		}
 	}
 	if f, ok := findingOf(err); ok {
@@ -258,11 +259,21 @@ func findingOf(err error) (ovf.Finding, bool) {
 	)
 	switch {
 	case errors.As(err, &integrity):
-		return ovf.Finding{ID: RuleDigest, Severity: ovf.Error, Object: integrity.File, Message: integrity.Error(), Clause: "DSP0243 5.1"}, true
+		return ovf.Finding{ID: RuleDigest, Severity: ovf.Error, Object: integrity.File, Message: without(integrity.Error(), integrity.Package, integrity.File), Clause: "DSP0243 5.1"}, true
 	case errors.As(err, &missing):
-		return ovf.Finding{ID: "OVF-REF-003", Severity: ovf.Error, Object: missing.Href, Message: missing.Error(), Clause: "DSP0243 7.1"}, true
+		return ovf.Finding{ID: "OVF-REF-003", Severity: ovf.Error, Object: missing.Href, Message: without(missing.Error(), missing.Package), Clause: "DSP0243 7.1"}, true
 	case errors.As(err, &descriptor):
-		return ovf.Finding{ID: RulePackage, Severity: ovf.Error, Object: descriptor.Object, Message: descriptor.Error()}, true
+		return ovf.Finding{ID: RulePackage, Severity: ovf.Error, Object: descriptor.Object, Message: without(descriptor.Error(), descriptor.Package, descriptor.Object)}, true
 	}
 	return ovf.Finding{}, false
+}
+
+// without is a message without what it begins with and a finding says beside it.
+func without(message string, said ...string) string {
+	for _, s := range said {
+		if s != "" {
+			message = strings.TrimPrefix(message, s+": ")
+		}
+	}
+	return message
 }
