@@ -83,6 +83,9 @@ func (o *opened) Version() string {
 	return ""
 }
 
+// Findings are those of the archive and of its files.
+func (o *opened) Findings() []ovf.Finding { return slices.Concat(o.a.findings, o.Package.Findings()) }
+
 func (o *opened) Close() error {
 	err := o.Package.Close()
 	if c, ok := o.a.r.(io.Closer); ok {
@@ -102,6 +105,8 @@ type archive struct {
 	r       io.ReaderAt
 	size    int64
 	members []*member
+	// findings are what was odd about it.
+	findings []ovf.Finding
 }
 
 func (a *archive) readIndex(ctx context.Context, r io.ReaderAt) error {
@@ -113,6 +118,7 @@ func (a *archive) readIndex(ctx context.Context, r io.ReaderAt) error {
 		}
 		m, err := s.next()
 		if err == io.EOF {
+			a.findings = s.findings()
 			return nil
 		}
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/compression"
@@ -306,7 +307,7 @@ func (s *stream) Certificate() []byte { return s.cert }
 
 // Findings are what was odd so far.
 func (s *stream) Findings() []ovf.Finding {
-	return append(s.findings[:len(s.findings):len(s.findings)], s.checker.Findings()...)
+	return slices.Concat(s.findings, s.scan.findings(), s.checker.Findings())
 }
 
 // Next gives the next file; see ovf.Package.

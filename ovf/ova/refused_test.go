@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,16 +35,24 @@ func TestCutArchive(t *testing.T) {
 			}
 		})
 	}
-	// Neither end mark nor padding after the last file: read all the same.
+	// Neither end mark nor padding after the last file, or half an end mark: read all
+	// the same, and told of, as what came last may be missing.
 	end := bytes.LastIndex(whole, s.Files[3].Content) + len(s.Files[3].Content)
-	both(t, whole[:end], manifest.Require, func(t *testing.T, p ovf.Package, err error) {
-		if err == nil {
-			_, err = contents(p)
-		}
-		if err != nil {
-			t.Errorf("without end mark: %v", err)
-		}
-	})
+	padded := (end + 511) &^ 511
+	for n, unended := range map[int]bool{end: true, padded: true, padded + 512: true, padded + 1024: false, len(whole): false} {
+		both(t, whole[:n], manifest.Require, func(t *testing.T, p ovf.Package, err error) {
+			if err == nil {
+				_, err = contents(p)
+			}
+			if err != nil {
+				t.Fatalf("without end mark, at %d: %v", n, err)
+			}
+			found := p.(ovf.Reporter).Findings()
+			if told := slices.ContainsFunc(found, func(f ovf.Finding) bool { return f.ID == ova.RuleUnended }); told != unended {
+				t.Errorf("cut at %d of %d: findings %v", n, len(whole), found)
+			}
+		})
+	}
 }
 
 func TestRefusesByName(t *testing.T) {

@@ -54,6 +54,8 @@ type scanner struct {
 	in   blocks
 	seen map[string]bool
 	err  error
+	// unended: the archive was over before a whole end mark came.
+	unended bool
 }
 
 func newScanner(pkg string, in blocks) *scanner {
@@ -95,7 +97,8 @@ func (s *scanner) scan() (*member, error) {
 		b, err := s.block()
 		switch {
 		case err == io.EOF && special == 0:
-			return nil, io.EOF // no end mark; some writers leave it out
+			s.unended = true // some writers leave the end mark out
+			return nil, io.EOF
 		case err == io.EOF, err == io.ErrUnexpectedEOF:
 			return nil, s.broken("archive", at, fmt.Sprintf("archive is cut inside a header, after %d bytes", s.in.position()), nil)
 		case err != nil:
@@ -138,6 +141,19 @@ func (s *scanner) scan() (*member, error) {
 	}
 }
 
+// RuleUnended is the id of the finding about an archive that does not say where it
+// ends. All that it holds is whole, but nothing tells whether that is all.
+const RuleUnended = "OVF-PKG-015"
+
+// findings are what was odd about the archive as far as was scanned.
+func (s *scanner) findings() []ovf.Finding {
+	if !s.unended {
+		return nil
+	}
+	return []ovf.Finding{{ID: RuleUnended, Severity: ovf.Warning, Object: "archive", Clause: "DSP0243 5.3",
+		Message: "it ends without the two blocks of zeros that end an archive, so files that were cut off it are not missed", Hint: "compare its size with that of its source"}}
+}
+
 func (s *scanner) block() (*block, error) {
 	var b block
 	if err := s.in.readFull(b[:]); err != nil {
@@ -154,6 +170,7 @@ func (s *scanner) endMark(at int64, special int) error {
 	}
 	switch b, err := s.block(); {
 	case err == io.EOF, err == io.ErrUnexpectedEOF:
+		s.unended = true
 		return io.EOF
 	case err != nil:
 		return err
