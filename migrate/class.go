@@ -76,6 +76,7 @@ func ClassOf(err error) Class {
 		cloud      *cimi.Error
 		stored     *object.Error
 		setting    *object.SettingError
+		reach      *fetch.SettingError
 		elsewhere  *remote.RefusedError
 		status     *fetch.StatusError
 		classed    interface{ Class() Class }
@@ -123,7 +124,7 @@ func ClassOf(err error) Class {
 		return ClassTransfer
 	case errors.As(err, &status):
 		return classOfServer(status)
-	case errors.As(err, &setting), errors.Is(err, object.ErrNotAnObject), errors.Is(err, runbook.ErrInvalid), errors.Is(err, journal.ErrNoRun), errors.Is(err, journal.ErrLocked), errors.Is(err, hook.ErrInvalid):
+	case errors.As(err, &setting), errors.As(err, &reach), errors.Is(err, object.ErrNotAnObject), errors.Is(err, runbook.ErrInvalid), errors.Is(err, journal.ErrNoRun), errors.Is(err, journal.ErrLocked), errors.Is(err, hook.ErrInvalid):
 		return ClassUsage
 	}
 	return ClassOther

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -40,8 +39,19 @@ type PinError struct {
 }
 
 func (e *PinError) Error() string {
-	return fmt.Sprintf("certificate of %s has sha256:%s, which is not the pinned one", e.Server, e.Digest)
+	whose := "its certificate"
+	if e.Server != "" { // of a server without a name, only its address is known
+		whose = "certificate of " + e.Server
+	}
+	return fmt.Sprintf("%s has sha256:%s, which is not the pinned one", whose, e.Digest)
 }
+
+// SettingError: what is said about how to reach a server cannot be understood.
+type SettingError struct{ Message string }
+
+func (e *SettingError) Error() string { return e.Message }
+
+func setting(format string, args ...any) error { return &SettingError{fmt.Sprintf(format, args...)} }
 
 // Client is NewClient with such a connection.
 func (c Connection) Client() (*http.Client, error) {
@@ -52,7 +62,7 @@ func (c Connection) Client() (*http.Client, error) {
 	} else if c.Proxy != "" {
 		u, err := url.Parse(c.Proxy)
 		if err != nil || u.Host == "" {
-			return nil, fmt.Errorf("proxy: expected a URL, got %s", Redact(c.Proxy))
+			return nil, setting("proxy: expected a URL, got %s", Redact(c.Proxy))
 		}
 		t.Proxy = http.ProxyURL(u)
 	}
@@ -72,7 +82,7 @@ func (c Connection) tls() (*tls.Config, error) {
 			pool = x509.NewCertPool()
 		}
 		if !pool.AppendCertsFromPEM(c.CA) {
-			return nil, errors.New("certificate authorities: no certificate in PEM")
+			return nil, setting("certificate authorities: no certificate in PEM")
 		}
 		cfg.RootCAs = pool
 	}
@@ -82,7 +92,7 @@ func (c Connection) tls() (*tls.Config, error) {
 	digest, ok := strings.CutPrefix(strings.ToLower(c.Pin), "sha256:")
 	want, err := hex.DecodeString(strings.ReplaceAll(digest, ":", ""))
 	if !ok || err != nil || len(want) != sha256.Size {
-		return nil, fmt.Errorf("TLS pin: expected sha256: and 64 hex digits, got %q", c.Pin)
+		return nil, setting("TLS pin: expected sha256: and 64 hex digits, got %q", c.Pin)
 	}
 	cfg.InsecureSkipVerify = true // the pin is the check
 	cfg.VerifyConnection = func(s tls.ConnectionState) error {
