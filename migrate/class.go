@@ -153,7 +153,7 @@ func classOfStore(e *object.Error) Class {
 		return ClassIntegrity
 	case errors.Is(e, fs.ErrNotExist):
 		return ClassUsage
-	case e.Status >= 500, e.Status == http.StatusTooManyRequests, e.Status == http.StatusRequestTimeout:
+	case e.Passing():
 		return ClassTransfer
 	}
 	return ClassRefused

@@ -69,6 +69,15 @@ func (e *Error) Denied() bool {
 	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 }
 
+// Passing tells whether another attempt, later, may go well.
+func (e *Error) Passing() bool {
+	switch e.Code {
+	case "IncompleteBody", "RequestTimeout", "InternalError", "SlowDown", "ServiceUnavailable":
+		return true
+	}
+	return e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
+}
+
 // retry runs op until it succeeds or another attempt is of no use. When the
 // attempts are used up, the error is a *fetch.TransferError at off.
 func (s *Store) retry(ctx context.Context, l Location, off int64, op func(context.Context) error) error {
@@ -81,16 +90,23 @@ func (s *Store) retry(ctx context.Context, l Location, off int64, op func(contex
 		}
 		return err
 	})
-	var answer minio.ErrorResponse
-	if err == nil || ctx.Err() != nil || errors.As(err, &answer) || !fetch.Temporary(err) {
-		return err
-	}
 	var wrapped *url.Error
 	for errors.As(err, &wrapped) { // it holds the URL with its query
 		err = wrapped.Err
 	}
-	return &fetch.TransferError{URL: l.String(), Offset: off, Size: -1, Attempts: attempts, Err: err}
+	var answer minio.ErrorResponse
+	if err == nil || ctx.Err() != nil || errors.As(err, &answer) || !fetch.Temporary(err) {
+		return err
+	}
+	return &fetch.TransferError{URL: l.String(), Offset: off, Size: -1, Attempts: attempts, Err: brief{err}}
 }
+
+// brief is an error of which only the beginning is told: what is no answer of a
+// store is quoted by who cannot read it.
+type brief struct{ error }
+
+func (e brief) Error() string { return bounded(e.error.Error()) }
+func (e brief) Unwrap() error { return e.error }
 
 // final tells an answer that stays the same however often it is asked for. One
 // about what arrived otherwise than it was sent does not.
@@ -119,7 +135,7 @@ func (s *Store) explain(op string, l Location, err error) error {
 	case errors.As(err, &own):
 		return err
 	case errors.As(err, &answer) && answer.StatusCode != 0:
-		return &Error{Op: op, Object: l, Status: answer.StatusCode, Code: answer.Code, Message: bounded(answer.Message), Err: err}
+		return &Error{Op: op, Object: l, Status: answer.StatusCode, Code: bounded(answer.Code), Message: bounded(answer.Message), Err: err}
 	case errors.As(err, &status) && !status.Temporary():
 		e := &Error{Op: op, Object: l, Status: status.StatusCode, Err: err}
 		e.Code, e.Message = refusal(status.Body)
@@ -165,24 +181,4 @@ func bounded(s string) string {
 		s = strings.ToValidUTF8(s[:enough], "") + "…"
 	}
 	return s
-}
-
-// answers makes errors of the answers after which a request is worth another
-// attempt, with the time that the store asks to wait: the library below knows
-// nothing of that time.
-type answers struct{ http.RoundTripper }
-
-func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := a.RoundTripper.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode >= 400 {
-		if again := (&fetch.StatusError{StatusCode: resp.StatusCode}); again.Temporary() {
-			defer resp.Body.Close()
-			resp.Request = req
-			return nil, fetch.NewStatusError(resp)
-		}
-	}
-	return resp, nil
 }

@@ -7,8 +7,6 @@ import (
 	"path"
 	"strings"
 
-	"github.com/minio/minio-go/v7"
-
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/manifest"
 	"github.com/cimimove/cimimove/ovf/members"
@@ -40,25 +38,24 @@ const maxListed = 10_000
 
 // descriptor finds the one descriptor directly under a prefix.
 func (s *Store) descriptor(ctx context.Context, l Location) (Location, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var found, others []string
-	n := 0
-	for o := range s.core.Client.ListObjects(ctx, l.Bucket, minio.ListObjectsOptions{Prefix: l.Key}) {
-		if o.Err != nil {
-			return l, s.explain("list", l, o.Err)
+	err := s.pages(ctx, l, "/", func(p *listing) error {
+		for _, o := range p.Contents {
+			if members.IsDescriptor(o.Key) {
+				found = append(found, path.Base(o.Key))
+			} else {
+				others = append(others, strings.TrimPrefix(o.Key, l.Key))
+			}
 		}
-		if n++; n > maxListed {
-			return l, &ovf.DescriptorError{Package: l.String(), Offset: -1, Message: fmt.Sprintf("more than %d objects; name the descriptor", maxListed)}
+		for _, c := range p.CommonPrefixes {
+			others = append(others, strings.TrimPrefix(c.Prefix, l.Key))
 		}
-		switch {
-		case members.IsDescriptor(o.Key):
-			found = append(found, path.Base(o.Key))
-		default:
-			others = append(others, strings.TrimPrefix(o.Key, l.Key))
+		if len(found)+len(others) > maxListed {
+			return &ovf.DescriptorError{Package: l.String(), Offset: -1, Message: fmt.Sprintf("more than %d objects; name the descriptor", maxListed)}
 		}
-	}
-	if err := ctx.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return l, err
 	}
 	switch {

@@ -31,10 +31,14 @@ type Options struct {
 type Store struct {
 	core     minio.Core
 	creds    *credentials.Credentials
-	client   *http.Client
+	client   *http.Client // of objects
+	asks     *http.Client // of anything else
 	endpoint *url.URL
 	fetch    fetch.Options
 }
+
+// stallTimeout is how long a store may give nothing when Options do not say.
+const stallTimeout = time.Minute
 
 // Dial takes endpoint, region and credentials from where tools for S3 look for
 // them: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_PROFILE,
@@ -53,12 +57,17 @@ func Dial(o Options) (*Store, error) {
 		}
 	}
 	s := &Store{endpoint: set.endpoint, fetch: o.Fetch}
+	if s.fetch.StallTimeout == 0 {
+		s.fetch.StallTimeout = stallTimeout
+	}
 	if s.client, err = o.Connection.Client(); err != nil {
 		return nil, err
 	}
 	if s.creds, err = set.credentials(s.client); err != nil {
 		return nil, err
 	}
+	s.asks = &http.Client{Transport: answers{s.client.Transport, s.fetch.StallTimeout},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }} // a signature is for one host
 	lookup := minio.BucketLookupAuto
 	if !s3utils.IsAmazonEndpoint(*set.endpoint) {
 		lookup = minio.BucketLookupPath
@@ -66,7 +75,7 @@ func Dial(o Options) (*Store, error) {
 	core, err := minio.NewCore(set.endpoint.Host, &minio.Options{
 		Creds: s.creds, Secure: set.endpoint.Scheme == "https", Region: set.region, BucketLookup: lookup,
 		// This project tries again in one place, package fetch.
-		MaxRetries: 1, Transport: answers{s.client.Transport},
+		MaxRetries: 1, Transport: s.asks.Transport,
 	})
 	if err != nil {
 		return nil, &SettingError{"AWS_ENDPOINT_URL", err}
@@ -140,22 +149,6 @@ func (s *Store) Remove(ctx context.Context, l Location) error {
 		return s.core.RemoveObject(ctx, l.Bucket, l.Key, minio.RemoveObjectOptions{})
 	})
 	return s.explain("remove", l, err)
-}
-
-// List calls f with every object whose key begins with that of l, until it
-// gives an error.
-func (s *Store) List(ctx context.Context, l Location, f func(Location, int64) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for o := range s.core.Client.ListObjects(ctx, l.Bucket, minio.ListObjectsOptions{Prefix: l.Key, Recursive: true}) {
-		if o.Err != nil {
-			return s.explain("list", l, o.Err)
-		}
-		if err := f(Location{l.Bucket, o.Key}, o.Size); err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
 }
 
 // Info is what a store tells of an object.

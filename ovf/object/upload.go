@@ -112,7 +112,7 @@ func (s *Store) left(ctx context.Context, l Location) (string, error) {
 // may not be listed.
 func (s *Store) uploads(ctx context.Context, l Location) (all []minio.ObjectMultipartInfo, err error) {
 	var key, mark string
-	for {
+	for range maxPages {
 		var page minio.ListMultipartUploadsResult
 		err := s.retry(ctx, l, 0, func(ctx context.Context) (err error) {
 			page, err = s.core.ListMultipartUploads(ctx, l.Bucket, l.Key, key, mark, "", 1000)
@@ -135,6 +135,7 @@ func (s *Store) uploads(ctx context.Context, l Location) (all []minio.ObjectMult
 		}
 		key, mark = page.NextKeyMarker, page.NextUploadIDMarker
 	}
+	return nil, s.endless(l, "uploads")
 }
 
 // list reads which parts are stored.
@@ -155,7 +156,7 @@ func (u *Upload) list(ctx context.Context) error {
 		for _, p := range page.ObjectParts {
 			u.there[p.PartNumber] = sentPart{strings.Trim(p.ETag, `"`), p.Size}
 		}
-		if !page.IsTruncated || page.NextPartNumberMarker <= mark {
+		if !page.IsTruncated || page.NextPartNumberMarker <= mark || page.NextPartNumberMarker >= maxParts {
 			return nil
 		}
 		mark = page.NextPartNumberMarker
