@@ -12,6 +12,7 @@ import (
 	"github.com/cimimove/cimimove/migrate/runbook"
 	"github.com/cimimove/cimimove/ovf"
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/object"
 	"github.com/cimimove/cimimove/ovf/systemtemplate"
 )
 
@@ -53,6 +54,13 @@ func TestExitCode(t *testing.T) {
 		{failed(cimi.Int(77)), 8},
 		{failed(nil), 8},
 		{&cimi.Error{Status: 500}, 8},
+		{&object.Error{Status: 200, Code: "AccessDenied"}, 6},
+		{&object.Error{Status: 200, Code: "InternalError"}, 7}, // found out after the answer began
+		{&object.Error{Status: 200}, 7},
+		{&object.Error{Status: 400, Code: "RequestTimeout"}, 7},
+		{&object.Error{Status: 404, Code: "NoSuchUpload"}, 7},
+		{&object.Error{Status: 404, Code: "NoSuchKey"}, 2},
+		{&object.Error{Status: 400, Code: "EntityTooSmall"}, 5},
 		{&Error{Class: ClassBatch, Err: errors.New("some")}, 9},
 		{&Error{Class: ClassUnverified, Err: errors.New("not")}, 10},
 		{context.Canceled, 130},

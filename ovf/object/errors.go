@@ -43,6 +43,9 @@ func (e *Error) Error() string {
 		if what == "" {
 			what = fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
 		}
+		if e.Status/100 == 2 {
+			what += ", without saying whether it is done"
+		}
 	}
 	return fmt.Sprintf("%s: %s: %s", e.Object, e.Op, what)
 }
@@ -50,9 +53,13 @@ func (e *Error) Error() string {
 // Unwrap is the answer itself.
 func (e *Error) Unwrap() error { return e.Err }
 
+// noSuchUpload: what an upload stored is gone, by a rule of the bucket's or by
+// another's hand. The next attempt begins another.
+const noSuchUpload = "NoSuchUpload"
+
 // Is makes what is not there fs.ErrNotExist.
 func (e *Error) Is(target error) bool {
-	return target == fs.ErrNotExist && (e.Status == http.StatusNotFound || e.Code == "NoSuchKey" || e.Code == "NoSuchBucket")
+	return target == fs.ErrNotExist && e.Code != noSuchUpload && (e.Status == http.StatusNotFound || e.Code == "NoSuchKey" || e.Code == "NoSuchBucket")
 }
 
 // noReason is minio-go's word for an answer of 400 without a body, as one to HEAD
@@ -60,10 +67,11 @@ func (e *Error) Is(target error) bool {
 const noReason = "400 Bad Request"
 
 // Denied tells whether the store wants other credentials. Amazon answers a token
-// that is over, or none of its own, with 400.
+// that is over, or none of its own, with 400; and with 200 whatever it finds
+// after it has begun to answer.
 func (e *Error) Denied() bool {
 	switch e.Code {
-	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired", noReason:
+	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired", noReason, "AccessDenied":
 		return true
 	}
 	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
@@ -72,8 +80,12 @@ func (e *Error) Denied() bool {
 // Passing tells whether another attempt, later, may go well.
 func (e *Error) Passing() bool {
 	switch e.Code {
-	case "IncompleteBody", "RequestTimeout", "InternalError", "SlowDown", "ServiceUnavailable":
+	case "IncompleteBody", "RequestTimeout", "InternalError", "SlowDown", "ServiceUnavailable", noSuchUpload:
 		return true
+	case "":
+		if e.Status/100 == 2 {
+			return true
+		}
 	}
 	return e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
 }
@@ -109,7 +121,8 @@ func (e brief) Error() string { return bounded(e.error.Error()) }
 func (e brief) Unwrap() error { return e.error }
 
 // final tells an answer that stays the same however often it is asked for. One
-// about what arrived otherwise than it was sent does not.
+// about what arrived otherwise than it was sent does not, nor one that breaks
+// off after 200 and leaves open what was done.
 func final(err error) bool {
 	var answer minio.ErrorResponse
 	if !errors.As(err, &answer) || answer.StatusCode == 0 {
@@ -119,7 +132,13 @@ func final(err error) bool {
 	case "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody", "RequestTimeout", "InternalError", "SlowDown", "ServiceUnavailable":
 		return false
 	}
-	return true
+	return !saysNothing(answer)
+}
+
+// saysNothing: a 200 without what should follow it; the library makes the status
+// line the code then.
+func saysNothing(answer minio.ErrorResponse) bool {
+	return answer.StatusCode/100 == 2 && strings.HasPrefix(answer.Code, fmt.Sprint(answer.StatusCode))
 }
 
 // explain names operation and object in what a store answered.
@@ -135,7 +154,11 @@ func (s *Store) explain(op string, l Location, err error) error {
 	case errors.As(err, &own):
 		return err
 	case errors.As(err, &answer) && answer.StatusCode != 0:
-		return &Error{Op: op, Object: l, Status: answer.StatusCode, Code: bounded(answer.Code), Message: bounded(answer.Message), Err: err}
+		e := &Error{Op: op, Object: l, Status: answer.StatusCode, Err: err}
+		if !saysNothing(answer) {
+			e.Code, e.Message = bounded(answer.Code), bounded(answer.Message)
+		}
+		return e
 	case errors.As(err, &status) && !status.Temporary():
 		e := &Error{Op: op, Object: l, Status: status.StatusCode, Err: err}
 		e.Code, e.Message = refusal(status.Body)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -191,7 +193,7 @@ func TestListingsEnd(t *testing.T) {
 }
 
 // TestEndlessParts: parts of numbers that an upload cannot have end the listing
-// of them.
+// of them. An upload that is gone afterwards is no object that is missing.
 func TestEndlessParts(t *testing.T) {
 	srv := s3test.Start(t, "depot")
 	var pages atomic.Int64
@@ -212,7 +214,46 @@ func TestEndlessParts(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if err := asked["store"](ctx, dial(t)); ctx.Err() != nil || !strings.Contains(err.Error(), "does not exist") {
+	err := asked["store"](ctx, dial(t))
+	var refused *object.Error
+	if !errors.As(err, &refused) || errors.Is(err, fs.ErrNotExist) || !refused.Passing() {
 		t.Errorf("after %d pages: %v", pages.Load(), err)
+	}
+}
+
+// TestCompletions: whatever a store says instead of being done is told, and
+// what it leaves open is looked at.
+func TestCompletions(t *testing.T) {
+	const failed = `<?xml version="1.0"?>` + "\n   " + `<Error><Code>%s</Code><Message>oops</Message></Error>`
+	withstands(t, []hostile{
+		{"an error after 200", "store", "POST uploadId", says(200, fmt.Sprintf(failed, "InternalError")), "complete: InternalError: oops", true},
+		{"in haste", "store", "POST uploadId", says(200, fmt.Sprintf(failed, "SlowDown")), "SlowDown", true},
+		{"a part is missing", "store", "POST uploadId", says(200, fmt.Sprintf(failed, "InvalidPart")), "InvalidPart", false},
+		{"nothing", "store", "POST uploadId", says(200, ""), "200 OK, without", true},
+		{"half of it", "store", "POST uploadId", says(200, "<CompleteMultipartUploadResult><Bucket>dep"), "after 2 attempts", true},
+		{"a page with a long name", "store", "POST uploadId", says(200, "<"+strings.Repeat("html", 50_000)+"/>"), "after 2 attempts", true},
+		{"a long code", "store", "POST uploadId", says(400, fmt.Sprintf(failed, strings.Repeat("Code", 50_000))), "complete: CodeCode", false},
+		{"no id", "store", "POST uploads", says(200, fmt.Sprintf(failed, "InternalError")), "names no upload", true},
+	})
+	// An answer that is cut off after all was done.
+	for _, cut := range []string{"", "<CompleteMultipartUploadResult><Bucket>dep"} {
+		srv := s3test.Start(t, "depot")
+		once := false
+		srv.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPost || !r.URL.Query().Has("uploadId") || once {
+				return false
+			}
+			once = true
+			srv.ServeHTTP(httptest.NewRecorder(), r)
+			says(200, cut)(w, r)
+			return true
+		}
+		if err := asked["store"](t.Context(), dial(t)); err != nil || string(srv.Get("depot/app.ova")) != "some bytes" {
+			t.Errorf("%q: %v, %q is stored", cut, err, srv.Get("depot/app.ova"))
+		}
+	}
+	denied := &object.Error{Status: 200, Code: "AccessDenied"}
+	if !denied.Denied() {
+		t.Error("access that is denied after 200 is none")
 	}
 }

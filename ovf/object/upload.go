@@ -88,6 +88,9 @@ func (s *Store) Upload(ctx context.Context, l Location, o UploadOptions) (*Uploa
 	}
 	err = s.retry(ctx, l, 0, func(ctx context.Context) (err error) {
 		u.id, err = s.core.NewMultipartUpload(ctx, l.Bucket, l.Key, minio.PutObjectOptions{ContentType: contentType(l.Key), DisableContentSha256: true})
+		if err == nil && u.id == "" {
+			err = errors.New("the answer names no upload")
+		}
 		return err
 	})
 	return u, s.explain("begin upload", l, err)
@@ -147,7 +150,7 @@ func (u *Upload) list(ctx context.Context) error {
 			return err
 		})
 		var refused minio.ErrorResponse
-		if errors.As(err, &refused) && refused.Code == "NoSuchUpload" {
+		if errors.As(err, &refused) && refused.Code == noSuchUpload {
 			return fmt.Errorf("%s: upload: %w", u.at, fs.ErrNotExist)
 		}
 		if err != nil {
@@ -262,7 +265,7 @@ func (u *Upload) Commit(ctx context.Context) error {
 		return err
 	})
 	var answer minio.ErrorResponse
-	if errors.As(err, &answer) && answer.Code == "NoSuchUpload" {
+	if errors.As(err, &answer) && answer.Code == noSuchUpload {
 		// An earlier attempt may have been done without our hearing of it.
 		if info, statErr := u.store.Stat(ctx, u.at); statErr == nil && info.ETag == sum && info.Size == u.length {
 			err = nil
@@ -336,7 +339,7 @@ func (s *Store) AbortUpload(ctx context.Context, l Location, id string) error {
 		return s.core.AbortMultipartUpload(ctx, l.Bucket, l.Key, id)
 	})
 	var answer minio.ErrorResponse
-	if errors.As(err, &answer) && answer.Code == "NoSuchUpload" {
+	if errors.As(err, &answer) && answer.Code == noSuchUpload {
 		return nil
 	}
 	return s.explain("abort upload", l, err)
