@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestLimits: what the network may not send, a file may hold.
@@ -56,5 +57,28 @@ func TestLimits(t *testing.T) {
 	}
 	if _, err := DecodeXMLWithin([]byte("<a><b/><b/><b/></a>"), "", Limits{Nodes: 3}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("four elements of three: %v", err)
+	}
+}
+
+// TestManyExtensions: reading takes time by the size of a document, not by its
+// square. A tenth of what the network may send took minutes.
+func TestManyExtensions(t *testing.T) {
+	const n = 200_000
+	for name, format := range map[string]string{"in a resource": "<Machine>%s</Machine>", "in a structure": "<Machine><operations><operation rel='x' href='y'>%s</operation></operations></Machine>"} {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "<x%d/>", i)
+		}
+		began := time.Now()
+		r, err := DecodeXML(fmt.Appendf(nil, format, b.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 30*time.Second {
+			t.Errorf("%s: %v", name, took)
+		}
+		if extra := r.Base().Extra; name == "in a resource" && len(extra) != n {
+			t.Errorf("%d of %d are read", len(extra), n)
+		}
 	}
 }

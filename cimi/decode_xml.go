@@ -77,6 +77,7 @@ func bindElement(r Resource, el *element, path string, root bool) error {
 	v, t := structOf(r)
 	base := r.Base()
 	c, _ := r.(*Collection)
+	more := extras{to: &base.Extensions}
 	for _, child := range el.children {
 		a, flat := lookup(t, child)
 		if a == nil {
@@ -88,7 +89,7 @@ func bindElement(r Resource, el *element, path string, root bool) error {
 					continue
 				}
 			}
-			addExtra(&base.Extensions, extraOf(child))
+			more.add(extraOf(child))
 			continue
 		}
 		if child.bare() && !flat {
@@ -106,19 +107,38 @@ func bindElement(r Resource, el *element, path string, root bool) error {
 	return nil
 }
 
-// addExtra adds an extension attribute; a repeated one becomes an array.
-func addExtra(e *Extensions, x Extra) {
-	for i, old := range e.Extra {
-		if old.Name == x.Name && old.Namespace == x.Namespace {
-			if arr, ok := old.Value.([]any); ok {
-				e.Extra[i].Value = append(arr, x.Value)
-			} else {
-				e.Extra[i].Value = []any{old.Value, x.Value}
-			}
-			return
+// extras adds extension attributes to those of a resource or structure that is
+// being read.
+type extras struct {
+	to *Extensions // nil: it has none
+	at map[extraName]int
+}
+
+type extraName struct{ namespace, name string }
+
+// add adds one; a repeated one becomes an array.
+func (e *extras) add(x Extra) {
+	if e.to == nil {
+		return
+	}
+	if e.at == nil {
+		e.at = map[extraName]int{}
+		for i, old := range e.to.Extra {
+			e.at[extraName{old.Namespace, old.Name}] = i
 		}
 	}
-	e.Extra = append(e.Extra, x)
+	name := extraName{x.Namespace, x.Name}
+	i, repeated := e.at[name]
+	if !repeated {
+		e.at[name] = len(e.to.Extra)
+		e.to.Extra = append(e.to.Extra, x)
+		return
+	}
+	if arr, ok := e.to.Extra[i].Value.([]any); ok {
+		e.to.Extra[i].Value = append(arr, x.Value)
+	} else {
+		e.to.Extra[i].Value = []any{e.to.Extra[i].Value, x.Value}
+	}
 }
 
 // lookup finds the attribute of an element: by its name, or as an item
@@ -265,6 +285,7 @@ func bindItems(a *Attribute, f reflect.Value, el *element, flat bool, path strin
 func bindXMLStruct(v reflect.Value, el *element, path string) error {
 	t := tableOf(v.Type())
 	attrs := el.plainAttrs()
+	more := extras{to: extrasOf(v)}
 	if t.inline != nil {
 		if in := t.inlineElement(el); in != nil {
 			if err := bindXML(t.inline, t.inline.value(v), in, false, path); err != nil {
@@ -278,9 +299,7 @@ func bindXMLStruct(v reflect.Value, el *element, path string) error {
 			if t.isInline(k) {
 				continue
 			}
-			if x := extrasOf(v); x != nil {
-				addExtra(x, Extra{Name: k, Namespace: Namespace, Value: attrs[k]})
-			}
+			more.add(Extra{Name: k, Namespace: Namespace, Value: attrs[k]})
 			continue
 		}
 		if a.kind == kindAny {
@@ -300,9 +319,7 @@ func bindXMLStruct(v reflect.Value, el *element, path string) error {
 			if isCIMI(child.space) && t.inlineChild(child) {
 				continue
 			}
-			if x := extrasOf(v); x != nil {
-				addExtra(x, extraOf(child))
-			}
+			more.add(extraOf(child))
 			continue
 		}
 		if child.bare() && a.kind != kindAny && a.kind != kindString {
