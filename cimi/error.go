@@ -99,13 +99,18 @@ const returnCodeBase = 10000
 // ReturnCode is the Job returnCode of an exit class.
 func ReturnCode(class int) int64 { return returnCodeBase + int64(class) }
 
-// ExitClass is the exit class in a Job's returnCode; ok is false when the code
-// is not one of this project's.
+// ExitClass is the exit class in the returnCode of a Job that did not succeed;
+// ok is false when the code is not one of this project's: a failure that calls
+// itself done is one all the same.
 func ExitClass(returnCode *int64) (class int, ok bool) {
-	if returnCode == nil || *returnCode < returnCodeBase || *returnCode > returnCodeBase+255 {
+	if returnCode == nil {
 		return 0, false
 	}
-	return int(*returnCode - returnCodeBase), true
+	switch n := *returnCode - returnCodeBase; {
+	case n >= 1 && n <= 10, n == 130, n == 143:
+		return int(n), true
+	}
+	return 0, false
 }
 
 // Class is the exit class of an error that came from a cloud: what its Job
@@ -164,19 +169,26 @@ type JobError struct {
 	// Job is the Job as it ended.
 	Job *Job
 	// Messages are the status messages of the Job and of nested Jobs that did
-	// not succeed, outermost first.
+	// not succeed, outermost first, cut where they are too long together.
 	Messages []string
 	// Findings is the extension attribute ovfFindings, nil when absent.
 	Findings any
 }
 
+// maxSaid bounds the messages of a Job together, in bytes.
+const maxSaid = 16 << 10
+
 // say adds a message, but for one that was said already: a Job often repeats
 // what its nested Job died of.
 func (e *JobError) say(message string) {
+	left := maxSaid
 	for _, m := range e.Messages {
-		if strings.Contains(m, message) {
+		if left -= len(m); left <= 0 || strings.Contains(m, message) {
 			return
 		}
+	}
+	if len(message) > left {
+		message = strings.ToValidUTF8(message[:left], "") + "…"
 	}
 	e.Messages = append(e.Messages, message)
 }

@@ -53,6 +53,9 @@ func TestExitCode(t *testing.T) {
 		{failed(cimi.Int(10007)), 7},
 		{failed(cimi.Int(77)), 8},
 		{failed(nil), 8},
+		{failed(cimi.Int(10000)), 8}, // a failure that calls itself done
+		{&cimi.Error{Status: 400, Job: &cimi.Job{ReturnCode: cimi.Int(10000)}}, 8},
+		{failed(cimi.Int(10011)), 8},
 		{&cimi.Error{Status: 500}, 8},
 		{&object.Error{Status: 200, Code: "AccessDenied"}, 6},
 		{&object.Error{Status: 200, Code: "InternalError"}, 7}, // found out after the answer began
