@@ -4,20 +4,39 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"sync/atomic"
 )
 
 // pageSize is how many entries of a collection are asked for at once.
 const pageSize = 500
 
-// MaxEntries bounds what All reads of one collection: one that goes on beyond
-// it has no end, whatever it counts.
-const MaxEntries = 1 << 20
+// MaxEntries and MaxRead, in bytes of documents, bound what All reads of one
+// collection: one that goes on beyond them has no end, whatever it counts.
+const (
+	MaxEntries = 1 << 20
+	MaxRead    = 256 << 20
+)
+
+// reading is how many bytes All has read of a collection.
+type reading struct{ n atomic.Int64 }
+
+type readingKey struct{}
+
+// CountRead tells the All that lists with this context of n bytes that it keeps.
+// A Provider that reads from a network calls it; the error ends the listing.
+func CountRead(ctx context.Context, n int) error {
+	r, _ := ctx.Value(readingKey{}).(*reading)
+	if r != nil && r.n.Add(int64(n)) > MaxRead {
+		return Errorf(http.StatusBadGateway, "a collection of more than %d MiB, and no end", MaxRead>>20)
+	}
+	return nil
+}
 
 // All iterates over every entry of a collection, page by page; opts.First and
 // opts.Last bound the whole. An empty collection id gives nothing: the cloud
 // does not offer that collection. A cloud that ignores paging (4.1.6), or gives
-// fewer entries at once than were asked for, is noticed by its answer. One
-// whose pages form a circle, or have no end, gives an *Error of status 502.
+// fewer entries at once than were asked for, or counts fewer than it gives, is
+// noticed by its answer. One whose pages form a circle, or have no end, gives an *Error of status 502.
 func All(ctx context.Context, p Provider, collection string, opts ListOptions) iter.Seq2[Resource, error] {
 	return func(yield func(Resource, error) bool) {
 		if collection == "" {
@@ -26,6 +45,7 @@ func All(ctx context.Context, p Provider, collection string, opts ListOptions) i
 		first, last := max(opts.First, 1), opts.Last
 		start, given := first, 0
 		seen := map[string]bool{}
+		ctx := context.WithValue(ctx, readingKey{}, &reading{})
 		for {
 			page := opts
 			page.First, page.Last = first, first+pageSize-1
@@ -56,6 +76,9 @@ func All(ctx context.Context, p Provider, collection string, opts ListOptions) i
 			}
 			given += fresh
 			first += len(c.Items)
+			if c.Count != nil && int64(given) > *c.Count {
+				c.Count = nil // it counts fewer than have come
+			}
 			switch {
 			case len(c.Items) == 0, last > 0 && first > last:
 				return

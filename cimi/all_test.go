@@ -46,16 +46,19 @@ func TestAll(t *testing.T) {
 		want  int
 		bad   bool
 	}{
-		"paged":                {pages{count: cimi.Int(1234), page: exact(1234)}, cimi.ListOptions{}, 1234, false},
-		"a part":               {pages{count: cimi.Int(1234), page: exact(1234)}, cimi.ListOptions{First: 11, Last: 700}, 690, false},
-		"beyond the end":       {pages{count: cimi.Int(5), page: exact(5)}, cimi.ListOptions{First: 6}, 0, false},
-		"no count":             {pages{page: exact(1234)}, cimi.ListOptions{}, 1234, false},
-		"all at once":          {pages{count: cimi.Int(1234), page: ignored(1234)}, cimi.ListOptions{}, 1234, false},
-		"all at once, uncount": {pages{page: ignored(1234)}, cimi.ListOptions{}, 1234, false},
-		"small pages":          {pages{count: cimi.Int(1234), page: capped(1234, 50)}, cimi.ListOptions{}, 1234, false},
-		"counts more":          {pages{count: cimi.Int(9), page: exact(5)}, cimi.ListOptions{}, 5, false},
-		"empty":                {pages{count: cimi.Int(0), page: exact(0)}, cimi.ListOptions{}, 0, false},
-		"circle":               {pages{count: cimi.Int(1234), page: ignored(3)}, cimi.ListOptions{}, 3, true},
+		"paged":                 {pages{count: cimi.Int(1234), page: exact(1234)}, cimi.ListOptions{}, 1234, false},
+		"a part":                {pages{count: cimi.Int(1234), page: exact(1234)}, cimi.ListOptions{First: 11, Last: 700}, 690, false},
+		"beyond the end":        {pages{count: cimi.Int(5), page: exact(5)}, cimi.ListOptions{First: 6}, 0, false},
+		"no count":              {pages{page: exact(1234)}, cimi.ListOptions{}, 1234, false},
+		"all at once":           {pages{count: cimi.Int(1234), page: ignored(1234)}, cimi.ListOptions{}, 1234, false},
+		"all at once, uncount":  {pages{page: ignored(1234)}, cimi.ListOptions{}, 1234, false},
+		"small pages":           {pages{count: cimi.Int(1234), page: capped(1234, 50)}, cimi.ListOptions{}, 1234, false},
+		"counts more":           {pages{count: cimi.Int(9), page: exact(5)}, cimi.ListOptions{}, 5, false},
+		"counts fewer":          {pages{count: cimi.Int(3), page: exact(1234)}, cimi.ListOptions{}, 1234, false},
+		"counts fewer, at once": {pages{count: cimi.Int(3), page: ignored(1234)}, cimi.ListOptions{}, 1234, false},
+		"counts below nothing":  {pages{count: cimi.Int(-1), page: exact(5)}, cimi.ListOptions{}, 5, false},
+		"empty":                 {pages{count: cimi.Int(0), page: exact(0)}, cimi.ListOptions{}, 0, false},
+		"circle":                {pages{count: cimi.Int(1234), page: ignored(3)}, cimi.ListOptions{}, 3, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen, bad := map[string]int{}, false
@@ -106,4 +109,35 @@ func TestAllIsBounded(t *testing.T) {
 		n++
 	}
 	t.Errorf("it ended after %d entries", n)
+}
+
+// large is a collection of fresh entries, each from a document of 20 MiB.
+type large struct {
+	cimi.Provider
+	n *int
+}
+
+func (l large) List(ctx context.Context, _ string, _ cimi.ListOptions) (*cimi.Collection, error) {
+	m := &cimi.Machine{}
+	*l.n++
+	m.ID = fmt.Sprint("machines/", *l.n)
+	return &cimi.Collection{Count: cimi.Int(1 << 40), Items: []cimi.Resource{m}}, cimi.CountRead(ctx, 20<<20)
+}
+
+// TestAllReadsNoMore: entries without end are one thing, large ones another.
+func TestAllReadsNoMore(t *testing.T) {
+	for range 2 { // each counts for itself
+		n := 0
+		for _, err := range cimi.All(t.Context(), large{n: &n}, "machines", cimi.ListOptions{}) {
+			if err != nil && (cimi.StatusOf(err) != 502 || n != cimi.MaxRead/(20<<20)+1) {
+				t.Errorf("after %d pages: %v", n, err)
+			}
+			if n > 100 {
+				t.Fatal("it reads on and on")
+			}
+		}
+	}
+	if err := cimi.CountRead(t.Context(), 1<<40); err != nil {
+		t.Error(err)
+	}
 }

@@ -58,6 +58,9 @@ func (c *Client) send(ctx context.Context, method, href string, r cimi.Resource,
 	if err := c.decode(a, typeName); err != nil {
 		return nil, err
 	}
+	if err := cimi.CountRead(ctx, len(a.body)); err != nil {
+		return nil, err
+	}
 	return a, nil
 }
 
