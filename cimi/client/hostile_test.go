@@ -3,6 +3,7 @@ package client_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -44,5 +45,26 @@ func TestEndlessCollection(t *testing.T) {
 	}
 	if got, err := read("systems"); err != nil || got != 9000 {
 		t.Errorf("%d entries of 9000, sent at once: %v", got, err)
+	}
+}
+
+// TestReferer: the query of a URL, which may be a signature, does not go along
+// to another origin.
+func TestReferer(t *testing.T) {
+	var told atomic.Value
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		told.Store(fmt.Sprint(r.URL, r.Header))
+		fmt.Fprint(w, machine)
+	}))
+	defer other.Close()
+	s := newScript(t, map[string]http.HandlerFunc{
+		"GET /api/m": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL+"/m", http.StatusFound) },
+	})
+	c := s.client(client.Options{User: "u", Password: "pa55"})
+	if _, err := c.Get(t.Context(), "m?signature=hidden", cimi.ReadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := told.Load().(string); got == "" || strings.Contains(got, "hidden") {
+		t.Errorf("the other origin is told %s", got)
 	}
 }

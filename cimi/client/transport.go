@@ -53,6 +53,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 			return refuse("a change is not sent to another host")
 		}
 		req.Header.Del("Authorization")
+		req.Header.Del("Referer") // the URL before it, whose query may be a signature
 	}
 	return nil
 }
