@@ -71,13 +71,13 @@ var _ cimi.Provider = (*Client)(nil)
 func New(ctx context.Context, rawURL string, o Options) (*Client, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("%s: not a URL", fetch.Redact(rawURL))
+		return nil, fmt.Errorf("%s: not a URL", shown(rawURL))
 	}
 	switch {
 	case u.User != nil:
-		return nil, &cimi.SecurityError{URL: fetch.Redact(rawURL), Message: "refused", Err: fetch.ErrUserInfo}
+		return nil, &cimi.SecurityError{URL: shown(rawURL), Message: "refused", Err: fetch.ErrUserInfo}
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return nil, fmt.Errorf("%s: expected http(s)://host/…", fetch.Redact(rawURL))
+		return nil, fmt.Errorf("%s: expected http(s)://host/…", shown(rawURL))
 	}
 	if o.Format == "" {
 		o.Format = "json"
@@ -111,7 +111,7 @@ func (c *Client) EntryPoint(ctx context.Context) (*cimi.CloudEntryPoint, error) 
 	}
 	cep, ok := a.resource.(*cimi.CloudEntryPoint)
 	if !ok || !looksLikeEntryPoint(cep) {
-		return nil, &cimi.Error{Status: a.status, Method: http.MethodGet, URL: fetch.Redact(c.entry.String()), Body: a.excerpt(),
+		return nil, &cimi.Error{Status: a.status, Method: http.MethodGet, URL: shown(c.entry.String()), Body: a.excerpt(),
 			Message: "expected a CloudEntryPoint; give the URL of the cloud's entry point"}
 	}
 	base := a.url
@@ -228,7 +228,7 @@ func (c *Client) operation(ctx context.Context, id, rel string) (string, error) 
 		if err := c.MayChange(ctx, id); err != nil {
 			return "", err
 		}
-		return "", &cimi.Error{Status: http.StatusMethodNotAllowed, Method: http.MethodPost, URL: fetch.Redact(id),
+		return "", &cimi.Error{Status: http.StatusMethodNotAllowed, Method: http.MethodPost, URL: shown(id),
 			Message: "the operation " + rel + " is not offered"}
 	}
 	return id, nil
@@ -290,6 +290,9 @@ func (c *Client) Raw(ctx context.Context, id, format string, opts cimi.ReadOptio
 	a, err := c.exchange(ctx, http.MethodGet, withQuery(c.resolve(id), cimi.ListOptions{ReadOptions: opts}), nil, h)
 	if err != nil {
 		return nil, "", err
+	}
+	if len(a.body) > cimi.MaxBody {
+		return nil, "", &cimi.Error{Status: http.StatusBadGateway, Method: a.method, URL: shown(a.url.String()), Message: cimi.ErrTooLarge.Error(), Err: cimi.ErrTooLarge}
 	}
 	return a.body, a.header.Get("Content-Type"), nil
 }

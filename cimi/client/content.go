@@ -17,7 +17,7 @@ import (
 // resumption (package fetch).
 func (c *Client) Open(ctx context.Context, href string) (cimi.Content, error) {
 	o := c.o.Retry
-	o.Client, o.Authorize = c.http, c.authorize
+	o.Client, o.Authorize, o.Shown = c.http, c.authorize, shown
 	if c.o.Renew != nil {
 		o.Renew = c.renew
 	}

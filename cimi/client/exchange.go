@@ -28,8 +28,8 @@ type answer struct {
 func (a *answer) excerpt() []byte { return a.body[:min(len(a.body), maxExcerpt)] }
 
 func (a *answer) unexpected(want string) error {
-	return &cimi.Error{Status: http.StatusBadGateway, Method: a.method, URL: fetch.Redact(a.url.String()), Body: a.excerpt(),
-		Message: fmt.Sprintf("expected %s, the answer (%d, %s) is none", want, a.status, a.header.Get("Content-Type"))}
+	return &cimi.Error{Status: http.StatusBadGateway, Method: a.method, URL: shown(a.url.String()), Body: a.excerpt(),
+		Message: fmt.Sprintf("expected %s, the answer (%d, %s) is none", want, a.status, cut(a.header.Get("Content-Type"), maxCode))}
 }
 
 // send makes a request, again where that is safe, and decodes the answer as
@@ -68,7 +68,7 @@ func (c *Client) send(ctx context.Context, method, href string, r cimi.Resource,
 func (c *Client) exchange(ctx context.Context, method, href string, body []byte, h http.Header) (*answer, error) {
 	var a *answer
 	var final error
-	err := fetch.Retry(ctx, c.o.Retry, fetch.Redact(href), func(ctx context.Context) error {
+	err := fetch.Retry(ctx, c.o.Retry, shown(href), func(ctx context.Context) error {
 		var err error
 		a, err = c.authorized(ctx, method, href, body, h)
 		if err != nil && ctx.Err() == nil && repeatable(method, err) {
@@ -120,10 +120,10 @@ func (c *Client) once(ctx context.Context, method, href string, body []byte, h h
 	defer cancel()
 	u, err := url.Parse(href)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, &cimi.Error{Method: method, URL: fetch.Redact(href), Message: "not an http or https URL"}
+		return nil, &cimi.Error{Method: method, URL: shown(href), Message: "not an http or https URL"}
 	}
 	if u.User != nil {
-		return nil, &cimi.SecurityError{URL: fetch.Redact(href), Message: "refused", Err: fetch.ErrUserInfo}
+		return nil, &cimi.SecurityError{URL: shown(href), Message: "refused", Err: fetch.ErrUserInfo}
 	}
 	u.Fragment = ""
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
@@ -186,8 +186,8 @@ func (c *Client) decode(a *answer, typeName string) error {
 		if a.method != http.MethodGet {
 			return nil // the change was taken; how it was confirmed does not matter
 		}
-		return &cimi.Error{Status: http.StatusBadGateway, Method: a.method, URL: fetch.Redact(a.url.String()),
-			Message: "the answer is no CIMI resource: " + err.Error(), Body: a.excerpt(), Err: err}
+		return &cimi.Error{Status: http.StatusBadGateway, Method: a.method, URL: shown(a.url.String()),
+			Message: cut("the answer is no CIMI resource: "+err.Error(), maxMessage), Body: a.excerpt(), Err: err}
 	}
 	cimi.MapMeasures(r, c.o.Capacity.received)
 	if typeName != "CloudEntryPoint" {

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -66,5 +67,76 @@ func TestReferer(t *testing.T) {
 	}
 	if got, _ := told.Load().(string); got == "" || strings.Contains(got, "hidden") {
 		t.Errorf("the other origin is told %s", got)
+	}
+}
+
+// TestTalkativeCloud: whatever a cloud puts into an answer, an error tells as
+// much of it as somebody reads.
+func TestTalkativeCloud(t *testing.T) {
+	long := strings.Repeat("long", 50_000)
+	s := newScript(t, map[string]http.HandlerFunc{
+		"GET /api/code": body(400, `{"code":"`+long[:40_000]+`","message":"no"}`),
+		"GET /api/job":  body(400, `{"resourceURI":"http://schemas.dmtf.org/cimi/2/Job","statusMessage":"`+long[:40_000]+`"}`),
+		"GET /api/href": body(200, `{"resourceURI":"http://schemas.dmtf.org/cimi/2/Machine","id":"m","operations":[{"rel":"edit","href":"`+long+`"}]}`),
+		"GET /api/type": body(200, "", "Content-Type", long),
+		"GET /api/path": body(200, `{"resourceURI":"http://schemas.dmtf.org/cimi/2/ResourceMetadata","vscope":[{"`+long+`":5}]}`),
+		"GET /api/line": func(w http.ResponseWriter, r *http.Request) {
+			conn, _, _ := w.(http.Hijacker).Hijack()
+			fmt.Fprint(conn, long+"\r\n\r\n")
+			conn.Close()
+		},
+		"GET /api/heads": func(w http.ResponseWriter, r *http.Request) {
+			for i := range 20 {
+				w.Header().Set(fmt.Sprint("X-", i), long)
+			}
+		},
+	})
+	c := s.client(client.Options{})
+	for name := range s.routes {
+		name = strings.TrimPrefix(name, "GET /api/")
+		_, err := c.Get(t.Context(), name, cimi.ReadOptions{})
+		if name == "href" {
+			_, err = c.Update(t.Context(), name, &cimi.Machine{}, cimi.UpdateOptions{})
+		}
+		var e *cimi.Error
+		if !errors.As(err, &e) || len(err.Error()) > 4<<10 || !strings.HasPrefix(e.URL, s.URL+"/api/") {
+			t.Errorf("%s: %d bytes: %.200v", name, len(fmt.Sprint(err)), err)
+		}
+	}
+}
+
+// TestRawIsWhole: half of a document is none.
+func TestRawIsWhole(t *testing.T) {
+	s := newScript(t, map[string]http.HandlerFunc{
+		"GET /api/all":  func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, cimi.MaxBody)) },
+		"GET /api/more": func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, cimi.MaxBody+1)) },
+	})
+	c := s.client(client.Options{})
+	if b, _, err := c.Raw(t.Context(), "all", "", cimi.ReadOptions{}); err != nil || len(b) != cimi.MaxBody {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+	if b, _, err := c.Raw(t.Context(), "more", "", cimi.ReadOptions{}); !errors.Is(err, cimi.ErrTooLarge) || cimi.StatusOf(err) != 502 {
+		t.Errorf("%d bytes of more, %v", len(b), err)
+	}
+}
+
+// TestLongETag: a tag that is no tag is not kept for later; the resource counts
+// as changed then.
+func TestLongETag(t *testing.T) {
+	sent := ""
+	s := newScript(t, map[string]http.HandlerFunc{
+		"GET /api/machines/1": body(200, `{"resourceURI":"http://schemas.dmtf.org/cimi/2/Machine","id":"machines/1"}`, "ETag", `"`+strings.Repeat("e", 100_000)+`"`),
+		"PUT /api/machines/1": func(w http.ResponseWriter, r *http.Request) {
+			sent = r.Header.Get("If-Match")
+			w.WriteHeader(http.StatusPreconditionFailed)
+		},
+	})
+	c := s.client(client.Options{})
+	r, err := c.Get(t.Context(), "machines/1", cimi.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Update(t.Context(), "machines/1", r, cimi.UpdateOptions{IfMatch: cimi.ETag(r)}); !cimi.IsConflict(err) || sent != `"`+cimi.ETag(r)+`"` {
+		t.Errorf("%v: sent a tag of %d bytes", err, len(sent))
 	}
 }

@@ -20,13 +20,26 @@ import (
 const (
 	maxRefusal = 64 << 10 // bytes of an error's body that are read
 	maxExcerpt = 2 << 10  // bytes of it that are kept
+	maxMessage = 500      // bytes of what it says that are told
+	maxCode    = 100
+	maxURL     = 2 << 10
 )
+
+// shown is a URL for messages, which a cloud may have made as long as it likes.
+func shown(href string) string { return cut(fetch.Redact(href), maxURL) }
+
+func cut(s string, most int) string {
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
 
 // refusal reads an answer that is an error. The standard wants a Job (4.2.2);
 // real clouds send {"code","message"}, <error>, HTML or nothing.
 func refusal(resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
-	e := &cimi.Error{Status: resp.StatusCode, Method: resp.Request.Method, URL: fetch.Redact(resp.Request.URL.String())}
+	e := &cimi.Error{Status: resp.StatusCode, Method: resp.Request.Method, URL: shown(resp.Request.URL.String())}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	again := fetch.NewStatusError(resp)
 	e.RetryAfter = int(again.RetryAfter.Seconds())
@@ -63,9 +76,7 @@ func explain(e *cimi.Error, body []byte) {
 	default:
 		e.Message = strings.Join(strings.Fields(strings.ToValidUTF8(string(e.Body), "?")), " ")
 	}
-	if len(e.Message) > 500 {
-		e.Message = strings.ToValidUTF8(e.Message[:500], "") + "…"
-	}
+	e.Message, e.Code = cut(e.Message, maxMessage), cut(e.Code, maxCode)
 }
 
 var titleOf = regexp.MustCompile(`(?is)<(?:title|h1)[^>]*>(.*?)</(?:title|h1)>`)
@@ -139,11 +150,11 @@ func networkError(method, href string, err error) error {
 	)
 	switch {
 	case errors.As(err, &judged) && judged.Status != 0: // redirects in a circle
-		return &cimi.Error{Status: judged.Status, Method: method, URL: fetch.Redact(href), Message: judged.Message}
+		return &cimi.Error{Status: judged.Status, Method: method, URL: shown(href), Message: judged.Message}
 	case errors.As(err, &security):
 		return security
 	case errors.As(err, &authority), errors.As(err, &name), errors.As(err, &invalid), errors.As(err, &verify), errors.As(err, &alert), errors.As(err, &record), errors.As(err, &pin):
-		return &cimi.SecurityError{URL: fetch.Redact(href), Message: "TLS", Err: err}
+		return &cimi.SecurityError{URL: shown(href), Message: "TLS", Err: err}
 	}
-	return &cimi.Error{Method: method, URL: fetch.Redact(href), Message: err.Error(), Err: err}
+	return &cimi.Error{Method: method, URL: shown(href), Message: cut(err.Error(), maxMessage), Err: err}
 }

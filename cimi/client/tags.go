@@ -11,10 +11,13 @@ type tagCache struct {
 	order []string
 }
 
-const maxTags = 512
+const (
+	maxTags = 512
+	maxTag  = 4 << 10 // bytes of one
+)
 
 func (t *tagCache) put(local, header string) {
-	if local == "" || header == "" {
+	if local == "" || header == "" || len(header) > maxTag {
 		return
 	}
 	t.mu.Lock()

@@ -18,6 +18,9 @@ const exchangeTimeout = 5 * time.Minute
 
 const maxRedirects = 5
 
+// maxHead bounds the head of an answer, in bytes.
+const maxHead = 1 << 20
+
 func newHTTPClient(o Options) (*http.Client, error) {
 	c, err := fetch.Connection{CA: o.CA, Pin: o.Pin, Insecure: o.Insecure, Proxy: o.Proxy, HandshakeTimeout: o.HandshakeTimeout}.Client()
 	if err != nil {
@@ -26,6 +29,7 @@ func newHTTPClient(o Options) (*http.Client, error) {
 	t := c.Transport.(*http.Transport)
 	t.MaxIdleConnsPerHost = 16
 	t.ResponseHeaderTimeout = headerTimeout
+	t.MaxResponseHeaderBytes = maxHead
 	return &http.Client{Transport: t, CheckRedirect: checkRedirect}, nil
 }
 
@@ -34,7 +38,7 @@ func newHTTPClient(o Options) (*http.Client, error) {
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	last := via[len(via)-1]
 	refuse := func(why string) error {
-		return &cimi.SecurityError{URL: fetch.Redact(last.URL.String()), Message: "redirect to " + fetch.Redact(req.URL.String()) + ": " + why}
+		return &cimi.SecurityError{URL: shown(last.URL.String()), Message: "redirect to " + shown(req.URL.String()) + ": " + why}
 	}
 	switch {
 	case len(via) > maxRedirects:
