@@ -120,7 +120,7 @@ func ClassOf(err error) Class {
 		return classOfStore(stored)
 	case errors.As(err, &status) && classOfServer(status) == ClassAuth:
 		return ClassAuth // in the middle of a file, too
-	case isNetwork(err):
+	case isNetwork(err), errors.As(err, &cloud) && unanswered(cloud):
 		return ClassTransfer
 	case errors.As(err, &status):
 		return classOfServer(status)
@@ -168,6 +168,11 @@ func classOfServer(e *fetch.StatusError) Class {
 		return ClassTransfer
 	}
 	return ClassOther
+}
+
+// unanswered: a cloud that gave no answer, half of one, or one too late.
+func unanswered(e *cimi.Error) bool {
+	return e.Status == 0 && e.Method != "" && e.Err != nil && !errors.Is(e, fetch.ErrRefused)
 }
 
 // full: a disk or a quota of ours has no room.

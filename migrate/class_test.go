@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/cimimove/cimimove/cimi"
@@ -14,6 +15,7 @@ import (
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/object"
 	"github.com/cimimove/cimimove/ovf/systemtemplate"
+	"github.com/cimimove/cimimove/ovf/web/fetch"
 )
 
 // TestExitCode is the table of exit codes of the command line.
@@ -57,6 +59,11 @@ func TestExitCode(t *testing.T) {
 		{&cimi.Error{Status: 400, Job: &cimi.Job{ReturnCode: cimi.Int(10000)}}, 8},
 		{failed(cimi.Int(10011)), 8},
 		{&cimi.Error{Status: 500}, 8},
+		{&cimi.Error{Method: "GET", Err: io.EOF}, 7},
+		{&cimi.Error{Method: "GET", Err: io.ErrUnexpectedEOF}, 7},
+		{&cimi.Error{Method: "GET", Err: context.DeadlineExceeded}, 7},
+		{&cimi.Error{Method: "GET", Err: fetch.ErrRefused}, 1},
+		{&cimi.Error{Method: "GET", Err: x509.UnknownAuthorityError{}}, 6},
 		{&object.Error{Status: 200, Code: "AccessDenied"}, 6},
 		{&object.Error{Status: 200, Code: "InternalError"}, 7}, // found out after the answer began
 		{&object.Error{Status: 200}, 7},

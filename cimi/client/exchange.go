@@ -115,8 +115,18 @@ func repeatable(method string, err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
+var errSlow = fmt.Errorf("no whole answer within %v: %w", exchangeTimeout, context.DeadlineExceeded)
+
+// inTime says of an error that time has made which time it was.
+func inTime(ctx context.Context, err error) error {
+	if context.Cause(ctx) == errSlow {
+		return errSlow
+	}
+	return err
+}
+
 func (c *Client) once(ctx context.Context, method, href string, body []byte, h http.Header) (*answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, exchangeTimeout, errSlow)
 	defer cancel()
 	u, err := url.Parse(href)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
@@ -148,7 +158,7 @@ func (c *Client) once(ctx context.Context, method, href string, body []byte, h h
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, networkError(method, href, err)
+		return nil, networkError(method, href, inTime(ctx, err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= 400 || resp.StatusCode >= 300 && resp.StatusCode != http.StatusNotModified {
@@ -156,7 +166,7 @@ func (c *Client) once(ctx context.Context, method, href string, body []byte, h h
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, cimi.MaxBody+1))
 	if err != nil {
-		return nil, networkError(method, href, err)
+		return nil, networkError(method, href, inTime(ctx, err))
 	}
 	return &answer{status: resp.StatusCode, header: resp.Header, url: resp.Request.URL, method: method, body: b}, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cimimove/cimimove/cimi"
 	"github.com/cimimove/cimimove/cimi/client"
+	"github.com/cimimove/cimimove/migrate"
 	"github.com/cimimove/cimimove/ovf/ovftest"
 )
 
@@ -138,5 +139,21 @@ func TestLongETag(t *testing.T) {
 	}
 	if _, err := c.Update(t.Context(), "machines/1", r, cimi.UpdateOptions{IfMatch: cimi.ETag(r)}); !cimi.IsConflict(err) || sent != `"`+cimi.ETag(r)+`"` {
 		t.Errorf("%v: sent a tag of %d bytes", err, len(sent))
+	}
+}
+
+// TestUnanswered: a connection that ends without an answer, or in one, is the
+// end of a transfer that may go on, as one that is refused.
+func TestUnanswered(t *testing.T) {
+	s := newScript(t, map[string]http.HandlerFunc{
+		"GET /api/gone": func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
+		"GET /api/half": body(200, `{"resourceURI":`, "Content-Length", "1000"),
+	})
+	c := s.client(client.Options{})
+	for _, id := range []string{"gone", "half"} {
+		_, err := c.Get(t.Context(), id, cimi.ReadOptions{})
+		if class := migrate.ClassOf(err); class != migrate.ClassTransfer {
+			t.Errorf("%s: class %v: %v", id, class, err)
+		}
 	}
 }
