@@ -157,3 +157,39 @@ func TestUnanswered(t *testing.T) {
 		}
 	}
 }
+
+// TestNotInTheClear: what is written to a cloud that is reached over https does
+// not go over http, whatever the cloud names.
+func TestNotInTheClear(t *testing.T) {
+	var told atomic.Int32
+	open := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if told.Add(1); r.Header.Get("Authorization") != "" {
+			t.Error("credentials go over http")
+		}
+		fmt.Fprint(w, machine)
+	}))
+	defer open.Close()
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/cep":
+			fmt.Fprint(w, strings.ReplaceAll(entry, "BASE", "https://"+r.Host))
+		case "/api/machines":
+			fmt.Fprintf(w, `{"resourceURI":"http://schemas.dmtf.org/cimi/2/MachineCollection","operations":[{"rel":"add","href":%q}]}`, open.URL)
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer s.Close()
+	c, err := client.New(t.Context(), s.URL+"/cep", client.Options{Retry: quick, Insecure: true, User: "u", Password: "pa55"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, err = c.Create(t.Context(), "machines", &cimi.MachineCreate{})
+	if class, _ := cimi.Class(err); class != 6 || told.Load() != 0 || !strings.Contains(err.Error(), open.URL) {
+		t.Errorf("class %d after %d requests: %v", class, told.Load(), err)
+	}
+	if _, err := c.Get(t.Context(), open.URL, cimi.ReadOptions{}); err != nil {
+		t.Errorf("reading: %v", err)
+	}
+}
