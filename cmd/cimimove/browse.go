@@ -191,11 +191,15 @@ func split(s string) []string {
 	return strings.Split(s, ",")
 }
 
+// cell is a name in a table, which has a line for each: a cloud's may have
+// several, or tabs.
+var cell = strings.NewReplacer("\n", " ", "\r", " ", "\t", " ", "\v", " ", "\f", " ")
+
 func entriesText(w io.Writer, entries []entry) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tTYPE\tSTATE\tID")
 	for _, e := range entries {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", e.Name, e.Type, e.State, e.ID)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", cell.Replace(e.Name), cell.Replace(e.Type), cell.Replace(e.State), cell.Replace(e.ID))
 	}
 	return t.Flush()
 }

@@ -81,3 +81,12 @@ func TestTerminal(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesOfSeveralLines: a name makes no lines of its own in a listing.
+func TestNamesOfSeveralLines(t *testing.T) {
+	var out bytes.Buffer
+	err := entriesText(&out, []entry{{ID: "m/1", Name: "web\nother\tMachine\vSTARTED\fm/2\r", Type: "Machine", State: "STOPPED"}, {ID: "m/3", Name: "db", Type: "Machine", State: "STARTED"}})
+	if lines := strings.Count(out.String(), "\n"); err != nil || lines != 3 || strings.ContainsAny(out.String(), "\r\v\f\t") {
+		t.Errorf("%d lines, %v:\n%q", lines, err, out.String())
+	}
+}
