@@ -10,6 +10,9 @@ import (
 // pageSize is how many entries of a collection are asked for at once.
 const pageSize = 500
 
+// maxPages bounds the requests for one collection.
+const maxPages = 1 << 16
+
 // MaxEntries and MaxRead, in bytes of documents, bound what All reads of one
 // collection: one that goes on beyond them has no end, whatever it counts.
 const (
@@ -27,7 +30,7 @@ type readingKey struct{}
 func CountRead(ctx context.Context, n int) error {
 	r, _ := ctx.Value(readingKey{}).(*reading)
 	if r != nil && r.n.Add(int64(n)) > MaxRead {
-		return Errorf(http.StatusBadGateway, "a collection of more than %d MiB, and no end", MaxRead>>20)
+		return Errorf(http.StatusBadGateway, "more than %d MiB for one answer, and no end: %w", MaxRead>>20, ErrTooLarge)
 	}
 	return nil
 }
@@ -46,7 +49,11 @@ func All(ctx context.Context, p Provider, collection string, opts ListOptions) i
 		start, given := first, 0
 		seen := map[string]bool{}
 		ctx := context.WithValue(ctx, readingKey{}, &reading{})
-		for {
+		for pages := 0; ; pages++ {
+			if pages == maxPages {
+				yield(nil, Errorf(http.StatusBadGateway, "collection %s: more than %d pages, and no end", collection, maxPages))
+				return
+			}
 			page := opts
 			page.First, page.Last = first, first+pageSize-1
 			if last > 0 {

@@ -124,6 +124,13 @@ func (l large) List(ctx context.Context, _ string, _ cimi.ListOptions) (*cimi.Co
 	return &cimi.Collection{Count: cimi.Int(1 << 40), Items: []cimi.Resource{m}}, cimi.CountRead(ctx, 20<<20)
 }
 
+// small is one of small ones.
+type small struct{ large }
+
+func (s small) List(context.Context, string, cimi.ListOptions) (*cimi.Collection, error) {
+	return s.large.List(context.Background(), "", cimi.ListOptions{})
+}
+
 // TestAllReadsNoMore: entries without end are one thing, large ones another.
 func TestAllReadsNoMore(t *testing.T) {
 	for range 2 { // each counts for itself
@@ -136,6 +143,13 @@ func TestAllReadsNoMore(t *testing.T) {
 				t.Fatal("it reads on and on")
 			}
 		}
+	}
+	n := 0
+	var last error
+	for _, last = range cimi.All(t.Context(), small{large{n: &n}}, "machines", cimi.ListOptions{}) {
+	}
+	if cimi.StatusOf(last) != 502 || n > 1<<17 {
+		t.Errorf("after %d pages of one entry: %v", n, last)
 	}
 	if err := cimi.CountRead(t.Context(), 1<<40); err != nil {
 		t.Error(err)

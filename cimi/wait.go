@@ -144,12 +144,19 @@ func transient(err error) bool {
 	return !errors.As(err, &s)
 }
 
-// maxNested bounds how many nested Jobs are read for their messages.
-const maxNested = 200
+// maxNested bounds how many nested Jobs are read for their messages, and
+// maxNestedRead how many bytes that takes.
+const (
+	maxNested     = 200
+	maxNestedRead = MaxBody
+)
 
 func jobError(ctx context.Context, p Provider, job *Job) *JobError {
 	e := &JobError{Job: job, Findings: job.ExtraValue(OVFFindings)}
 	left := maxNested
+	r := &reading{}
+	r.n.Store(MaxRead - maxNestedRead)
+	ctx = context.WithValue(ctx, readingKey{}, r)
 	seen := map[string]bool{job.ID: true}
 	var collect func(j *Job)
 	collect = func(j *Job) {
@@ -165,6 +172,9 @@ func jobError(ctx context.Context, p Provider, job *Job) *JobError {
 				left--
 				seen[n.Href] = true
 				r, err := p.Get(ctx, n.Href, ReadOptions{})
+				if errors.Is(err, ErrTooLarge) {
+					left = 0
+				}
 				if err != nil {
 					continue // the message of the whole is there already
 				}

@@ -44,3 +44,25 @@ func TestTalkativeJob(t *testing.T) {
 		}
 	}
 }
+
+// nesting is a cloud whose Jobs each have another in them, with much in it.
+type nesting struct {
+	cimi.Provider
+	read int
+}
+
+func (n *nesting) Get(ctx context.Context, _ string, _ cimi.ReadOptions) (cimi.Resource, error) {
+	n.read++
+	job := &cimi.Job{State: cimi.JobFailed, StatusMessage: "first"}
+	job.NestedJobs = []cimi.Ref[cimi.Job]{{Href: fmt.Sprint("jobs/", n.read)}}
+	return job, cimi.CountRead(ctx, 5<<20)
+}
+
+// TestNestingJobs: nor is more read for what a Job died of.
+func TestNestingJobs(t *testing.T) {
+	cloud := &nesting{}
+	_, err := cimi.WaitJob(t.Context(), cloud, "jobs/0", cimi.WaitOptions{})
+	if je := new(cimi.JobError); !errors.As(err, &je) || je.Messages[0] != "first" || cloud.read > 6 {
+		t.Errorf("after %d Jobs: %v", cloud.read, err)
+	}
+}
