@@ -47,6 +47,9 @@ func environment(ctx context.Context, c *call) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	if err := c.offered(pkg); err != nil {
+		return result{}, err
+	}
 	machines, err := c.machines(pkg)
 	if err != nil {
 		return result{}, err

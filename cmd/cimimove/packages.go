@@ -59,6 +59,15 @@ func (c *call) whole(pkg ovf.Package, name string) (ovf.Package, error) {
 	return pkg, nil
 }
 
+// offered refuses a --deployment-option that the package does not have, as import
+// does: nothing is wrong with the package.
+func (c *call) offered(pkg ovf.Package) error {
+	if _, err := pkg.Envelope().Configuration(c.String("deployment-option")); err != nil {
+		return &migrate.Error{Step: migrate.StepPlan, Side: migrate.PackageSide, Object: pkg.Name(), Class: migrate.ClassRefused, Err: err, Advice: "cimimove inspect lists them"}
+	}
+	return nil
+}
+
 // hinted is an error with what could be done about it.
 type hinted struct {
 	error

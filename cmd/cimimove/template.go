@@ -35,6 +35,9 @@ func template(ctx context.Context, c *call) (result, error) {
 		return result{}, err
 	}
 	defer pkg.Close()
+	if err := c.offered(pkg); err != nil {
+		return result{}, err
+	}
 	t, findings, err := systemtemplate.FromEnvelope(pkg.Envelope(), systemtemplate.Options{Configuration: c.String("deployment-option"), Signed: pkg.Certificate() != nil, NoContent: true})
 	if err != nil {
 		return result{}, err
