@@ -124,6 +124,9 @@ func (r *run) readSteps(ctx context.Context) error {
 
 func (r *run) lock(name string) error {
 	l, err := r.engine.Journal.Lock(name)
+	if errors.Is(err, journal.ErrLocked) {
+		err = journal.ErrLocked // the name of the lock is for no reader
+	}
 	if err != nil {
 		return &Error{Class: ClassRefused, Object: "run " + r.id, Err: err, Advice: "cimimove status " + r.id + " shows it"}
 	}

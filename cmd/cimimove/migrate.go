@@ -67,7 +67,10 @@ func gc(ctx context.Context, c *call) (result, error) {
 	removed, err := e.GC(ctx, migrate.GCOptions{Run: c.String("run"), DryRun: c.Bool("dry-run")})
 	doc := &collected{Removed: append([]migrate.Removed{}, removed...)}
 	return result{doc, func(w io.Writer) error {
-		if len(doc.Removed) == 0 {
+		switch {
+		case err != nil && len(doc.Removed) == 0:
+			return nil // the error says it
+		case len(doc.Removed) == 0:
 			_, err := fmt.Fprintln(w, "nothing was left behind")
 			return err
 		}
