@@ -100,15 +100,15 @@ func withstands(t *testing.T, cases []hostile) {
 				c.answer(w, r)
 				return true
 			}
-			o := fetch.Options{Attempts: 2, MinWait: time.Millisecond, MaxWait: time.Millisecond, StallTimeout: 150 * time.Millisecond}
-			if c.want == "" {
-				o.StallTimeout = 5 * time.Second
+			o := fetch.Options{Attempts: 2, MinWait: time.Millisecond, MaxWait: time.Millisecond, StallTimeout: 10 * time.Second}
+			if c.want == "stalled" || c.want == "takes longer" {
+				o.StallTimeout = 150 * time.Millisecond
 			}
 			s, err := object.Dial(object.Options{Fetch: o})
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			err = asked[c.ask](ctx, s)
 			srv.CloseClientConnections()
@@ -165,7 +165,9 @@ func TestListingsEnd(t *testing.T) {
 		{"a page for people", "list", "GET", says(200, `<html><body>log in</body></html>`), "no listing", true},
 		{"nothing", "list", "GET", says(200, ``), "no listing", true},
 		{"an error after 200", "list", "GET", says(200, `<Error><Code>InternalError</Code><Message>oops</Message></Error>`), "InternalError: oops", true},
-		{"a redirect", "list", "GET", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", 307) }, "307", false},
+		{"a redirect", "list", "GET", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
+		}, "307", false},
 	})
 	srv := s3test.Start(t, "depot")
 	srv.Put("depot/a b/é+%.txt", []byte("x"))
