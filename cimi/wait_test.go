@@ -26,7 +26,7 @@ func (j jobs) Get(context.Context, string, cimi.ReadOptions) (cimi.Resource, err
 func TestTalkativeJob(t *testing.T) {
 	job := &cimi.Job{State: cimi.JobFailed, StatusMessage: "no room: " + strings.Repeat("ä", 1<<20)}
 	many := &cimi.Job{State: cimi.JobFailed, StatusMessage: "in pieces"}
-	for i := range 300_000 {
+	for i := range 150_000 {
 		many.NestedJobs = append(many.NestedJobs, cimi.Ref[cimi.Job]{Value: &cimi.Job{State: cimi.JobFailed, StatusMessage: fmt.Sprint("disk ", i, " of ", i)}})
 	}
 	for _, c := range []struct {
