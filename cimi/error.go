@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -173,6 +174,8 @@ type JobError struct {
 	Messages []string
 	// Findings is the extension attribute ovfFindings, nil when absent.
 	Findings any
+
+	said int // bytes of Messages
 }
 
 // maxSaid bounds the messages of a Job together, in bytes.
@@ -181,12 +184,11 @@ const maxSaid = 16 << 10
 // say adds a message, but for one that was said already: a Job often repeats
 // what its nested Job died of.
 func (e *JobError) say(message string) {
-	left := maxSaid
-	for _, m := range e.Messages {
-		if left -= len(m); left <= 0 || strings.Contains(m, message) {
-			return
-		}
+	left := maxSaid - e.said
+	if left <= 0 || slices.ContainsFunc(e.Messages, func(m string) bool { return strings.Contains(m, message) }) {
+		return
 	}
+	e.said += len(message)
 	if len(message) > left {
 		message = strings.ToValidUTF8(message[:left], "") + "…"
 	}
