@@ -144,6 +144,7 @@ func (c *Client) resolve(uri string) string {
 	if err != nil {
 		return uri
 	}
+	c.secure(u)
 	return u.String()
 }
 

@@ -193,3 +193,39 @@ func TestNotInTheClear(t *testing.T) {
 		t.Errorf("reading: %v", err)
 	}
 }
+
+// TestBehindTLS: a cloud that does not know that it is reached over https is asked
+// there all the same, with credentials.
+func TestBehindTLS(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); r.URL.Path != "/cep" && password != "pa55" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		base := "http://" + r.Host
+		switch {
+		case r.URL.Path == "/cep":
+			fmt.Fprint(w, strings.ReplaceAll(entry, "BASE", base))
+		case r.Method == http.MethodPost:
+			w.Header().Set("Location", base+"/api/machines/1")
+			w.WriteHeader(http.StatusCreated)
+			fmt.Fprint(w, machine)
+		case r.URL.Path == "/api/machines/1":
+			fmt.Fprint(w, machine)
+		default:
+			fmt.Fprintf(w, `{"resourceURI":"http://schemas.dmtf.org/cimi/2/MachineCollection","operations":[{"rel":"add","href":%q}]}`, base+"/api/machines")
+		}
+	}))
+	defer s.Close()
+	c, err := client.New(t.Context(), s.URL+"/cep", client.Options{Retry: quick, Insecure: true, User: "u", Password: "pa55"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Create(t.Context(), "machines", &cimi.MachineCreate{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Get(t.Context(), strings.Replace(s.URL, "https", "http", 1)+"/api/machines/1", cimi.ReadOptions{}); err != nil {
+		t.Error(err)
+	}
+}

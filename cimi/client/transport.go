@@ -62,6 +62,17 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// secure makes https of an http URL of a cloud that is reached over https: one
+// behind what ends TLS for it may not know, and names itself as it is asked.
+func (c *Client) secure(u *url.URL) {
+	if c.entry.Scheme != "https" || u.Scheme != "http" || !strings.EqualFold(u.Hostname(), c.entry.Hostname()) {
+		return
+	}
+	if port := u.Port(); port == "" || port == "80" || port == c.entry.Port() {
+		u.Scheme, u.Host = "https", c.entry.Host
+	}
+}
+
 func sameOrigin(a, b *url.URL) bool {
 	return a.Scheme == b.Scheme && strings.EqualFold(hostPort(a), hostPort(b))
 }
