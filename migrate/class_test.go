@@ -56,7 +56,7 @@ func TestExitCode(t *testing.T) {
 		{failed(cimi.Int(77)), 8},
 		{failed(nil), 8},
 		{failed(cimi.Int(10000)), 8}, // a failure that calls itself done
-		{&cimi.Error{Status: 400, Job: &cimi.Job{ReturnCode: cimi.Int(10000)}}, 8},
+		{&cimi.Error{Status: 400, Job: &cimi.Job{ReturnCode: cimi.Int(10000)}}, 5},
 		{failed(cimi.Int(10011)), 8},
 		{&cimi.Error{Status: 500}, 8},
 		{&cimi.Error{Method: "GET", Err: io.EOF}, 7},

@@ -101,7 +101,7 @@ func TestResourcesFail(t *testing.T) {
 					return nil, nil
 				}
 			}},
-		"the source refuses images": {systems: true, class: migrate.ClassRemote, side: migrate.Source, want: "volume is in use",
+		"the source refuses images": {systems: true, class: migrate.ClassRefused, side: migrate.Source, want: "volume is in use",
 			src: func(f *crooked) {
 				f.create = func(context.Context, string, cimi.Resource) (*cimi.Accepted, error) {
 					return nil, cimi.Errorf(409, "volume is in use")
@@ -173,7 +173,7 @@ func TestResourcesFail(t *testing.T) {
 					return nil, nil
 				}
 			}},
-		"the System is refused": {systems: true, class: migrate.ClassRemote, side: migrate.Destination, want: "quota",
+		"the System is refused": {systems: true, class: migrate.ClassRefused, side: migrate.Destination, want: "quota",
 			dst: func(f *crooked) {
 				f.create = func(_ context.Context, _ string, r cimi.Resource) (*cimi.Accepted, error) {
 					if _, ok := r.(*cimi.SystemCreate); ok {
