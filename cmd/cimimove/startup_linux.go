@@ -29,32 +29,33 @@ func forgetStartup() {
 type mapping struct{ from, to uintptr }
 
 // unchanged are the mappings of a file in a text of /proc/PID/smaps that cannot
-// be written to and hold nothing but what the file does: a linker may have
-// changed what is only read since.
+// be written to and hold nothing but what the file does, in memory or swapped out: a
+// linker may have changed what is only read since.
 func unchanged(smaps []byte, file string) (out []mapping) {
-	var (
-		m    mapping
-		here bool
-	)
+	own := false // the last of out is to be looked at
 	for line := range bytes.Lines(smaps) {
 		first, rest, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
 		if from, to, ok := bytes.Cut(first, []byte("-")); ok {
 			// from-to perm offset device inode   path
-			here = bytes.HasPrefix(rest, []byte("r-")) && len(rest) > 3 && rest[3] == 'p' && bytes.HasSuffix(rest, []byte(" "+file))
-			if here {
-				m, here = mappingOf(from, to)
+			own = bytes.HasPrefix(rest, []byte("r-")) && len(rest) > 3 && rest[3] == 'p' && bytes.HasSuffix(rest, []byte(" "+file))
+			if own {
+				out = append(out, mappingOf(from, to))
 			}
 			continue
 		}
-		if here && string(first) == "Anonymous:" && string(bytes.TrimSpace(rest)) == "0 kB" {
-			out = append(out, m)
+		if own && (string(first) == "Anonymous:" || string(first) == "Swap:") && string(bytes.TrimSpace(rest)) != "0 kB" {
+			out, own = out[:len(out)-1], false
 		}
 	}
 	return out
 }
 
-func mappingOf(from, to []byte) (mapping, bool) {
+// mappingOf is empty where its ends are no addresses.
+func mappingOf(from, to []byte) mapping {
 	a, err := strconv.ParseUint(string(from), 16, 64)
 	b, err2 := strconv.ParseUint(string(to), 16, 64)
-	return mapping{uintptr(a), uintptr(b)}, err == nil && err2 == nil && a < b
+	if err != nil || err2 != nil || a >= b {
+		return mapping{}
+	}
+	return mapping{uintptr(a), uintptr(b)}
 }
