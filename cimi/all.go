@@ -2,6 +2,8 @@ package cimi
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"sync/atomic"
@@ -13,15 +15,16 @@ const pageSize = 500
 // maxPages bounds the requests for one collection.
 const maxPages = 1 << 16
 
-// MaxEntries and MaxRead, in bytes of documents, bound what All reads of one
-// collection: one that goes on beyond them has no end, whatever it counts.
+// MaxEntries bounds what All reads of one collection, and MaxRead how many bytes of
+// documents beyond a KiB for each entry: one that goes on has no end, whatever it
+// counts.
 const (
 	MaxEntries = 1 << 20
 	MaxRead    = 256 << 20
 )
 
-// reading is how many bytes All has read of a collection.
-type reading struct{ n atomic.Int64 }
+// reading is how much All has read of a collection.
+type reading struct{ bytes, entries atomic.Int64 }
 
 type readingKey struct{}
 
@@ -29,8 +32,12 @@ type readingKey struct{}
 // A Provider that reads from a network calls it; the error ends the listing.
 func CountRead(ctx context.Context, n int) error {
 	r, _ := ctx.Value(readingKey{}).(*reading)
-	if r != nil && r.n.Add(int64(n)) > MaxRead {
-		return Errorf(http.StatusBadGateway, "more than %d MiB for one answer, and no end: %w", MaxRead>>20, ErrTooLarge)
+	if r == nil {
+		return nil
+	}
+	entries := r.entries.Load()
+	if r.bytes.Add(int64(n)) > MaxRead+entries<<10 {
+		return Errorf(http.StatusBadGateway, "more than %d MiB for %d entries, and no end: %w", MaxRead>>20, entries, ErrTooLarge)
 	}
 	return nil
 }
@@ -48,7 +55,8 @@ func All(ctx context.Context, p Provider, collection string, opts ListOptions) i
 		first, last := max(opts.First, 1), opts.Last
 		start, given := first, 0
 		seen := map[string]bool{}
-		ctx := context.WithValue(ctx, readingKey{}, &reading{})
+		read := &reading{}
+		ctx := context.WithValue(ctx, readingKey{}, read)
 		for pages := 0; ; pages++ {
 			if pages == maxPages {
 				yield(nil, Errorf(http.StatusBadGateway, "collection %s: more than %d pages, and no end", collection, maxPages))
@@ -60,6 +68,9 @@ func All(ctx context.Context, p Provider, collection string, opts ListOptions) i
 				page.Last = min(page.Last, last)
 			}
 			c, err := p.List(ctx, collection, page)
+			if errors.Is(err, ErrTooLarge) {
+				err = fmt.Errorf("collection %s: %w", collection, err)
+			}
 			if err != nil {
 				yield(nil, err)
 				return
@@ -82,6 +93,7 @@ func All(ctx context.Context, p Provider, collection string, opts ListOptions) i
 				}
 			}
 			given += fresh
+			read.entries.Add(int64(fresh))
 			first += len(c.Items)
 			if c.Count != nil && int64(given) > *c.Count {
 				c.Count = nil // it counts fewer than have come

@@ -3,6 +3,7 @@ package cimi_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/cimimove/cimimove/cimi"
@@ -135,13 +136,14 @@ func (s small) List(context.Context, string, cimi.ListOptions) (*cimi.Collection
 func TestAllReadsNoMore(t *testing.T) {
 	for range 2 { // each counts for itself
 		n := 0
-		for _, err := range cimi.All(t.Context(), large{n: &n}, "machines", cimi.ListOptions{}) {
-			if err != nil && (cimi.StatusOf(err) != 502 || n != cimi.MaxRead/(20<<20)+1) {
-				t.Errorf("after %d pages: %v", n, err)
-			}
+		var last error
+		for _, last = range cimi.All(t.Context(), large{n: &n}, "machines", cimi.ListOptions{}) {
 			if n > 100 {
 				t.Fatal("it reads on and on")
 			}
+		}
+		if cimi.StatusOf(last) != 502 || n != cimi.MaxRead/(20<<20)+1 || !strings.HasPrefix(last.Error(), "collection machines: ") {
+			t.Errorf("after %d pages: %v", n, last)
 		}
 	}
 	n := 0

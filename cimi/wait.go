@@ -155,7 +155,7 @@ func jobError(ctx context.Context, p Provider, job *Job) *JobError {
 	e := &JobError{Job: job, Findings: job.ExtraValue(OVFFindings)}
 	left := maxNested
 	r := &reading{}
-	r.n.Store(MaxRead - maxNestedRead)
+	r.bytes.Store(MaxRead - maxNestedRead)
 	ctx = context.WithValue(ctx, readingKey{}, r)
 	seen := map[string]bool{job.ID: true}
 	var collect func(j *Job)
