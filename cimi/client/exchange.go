@@ -136,7 +136,7 @@ func (c *Client) once(ctx context.Context, method, href string, body []byte, h h
 		return nil, &cimi.SecurityError{URL: shown(href), Message: "refused", Err: fetch.ErrUserInfo}
 	}
 	c.secure(u)
-	if len(body) > 0 && c.entry.Scheme == "https" && u.Scheme == "http" {
+	if method != http.MethodGet && method != http.MethodHead && c.entry.Scheme == "https" && u.Scheme == "http" {
 		// It may hold a password, or a URL that is one.
 		return nil, &cimi.SecurityError{URL: shown(href), Message: "the cloud is reached over https and names this URL for a change; nothing is sent there in the clear"}
 	}

@@ -42,7 +42,7 @@ func TestEndlessCollection(t *testing.T) {
 		}
 		return n, nil
 	}
-	if got, err := read("machines"); cimi.StatusOf(err) != 502 || n.Load() > cimi.MaxRead/int64(len(ballast))+1 {
+	if got, err := read("machines"); cimi.StatusOf(err) != 502 || n.Load() > cimi.MaxRead/int64(len(ballast)-1<<10)+1 {
 		t.Errorf("after %d entries, %d pages: %v", got, n.Load(), err)
 	}
 	if got, err := read("systems"); err != nil || got != 9000 {
@@ -163,7 +163,10 @@ func TestUnanswered(t *testing.T) {
 func TestNotInTheClear(t *testing.T) {
 	var told atomic.Int32
 	open := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if told.Add(1); r.Header.Get("Authorization") != "" {
+		if r.Method != http.MethodGet {
+			told.Add(1)
+		}
+		if r.Header.Get("Authorization") != "" {
 			t.Error("credentials go over http")
 		}
 		fmt.Fprint(w, machine)
@@ -187,7 +190,10 @@ func TestNotInTheClear(t *testing.T) {
 	defer c.Close()
 	_, err = c.Create(t.Context(), "machines", &cimi.MachineCreate{})
 	if class, _ := cimi.Class(err); class != 6 || told.Load() != 0 || !strings.Contains(err.Error(), open.URL) {
-		t.Errorf("class %d after %d requests: %v", class, told.Load(), err)
+		t.Errorf("class %d after %d changes: %v", class, told.Load(), err)
+	}
+	if _, err := c.Delete(t.Context(), open.URL+"/machines/1"); err == nil || told.Load() != 0 {
+		t.Errorf("deleting: %v after %d changes", err, told.Load())
 	}
 	if _, err := c.Get(t.Context(), open.URL, cimi.ReadOptions{}); err != nil {
 		t.Errorf("reading: %v", err)
@@ -227,5 +233,55 @@ func TestBehindTLS(t *testing.T) {
 	}
 	if _, err := c.Get(t.Context(), strings.Replace(s.URL, "https", "http", 1)+"/api/machines/1", cimi.ReadOptions{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAnotherPort: what a cloud names on another port than its own stays there.
+func TestAnotherPort(t *testing.T) {
+	open := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, machine) }))
+	defer open.Close()
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, strings.ReplaceAll(entry, "BASE", "https://"+r.Host))
+	}))
+	defer s.Close()
+	c, err := client.New(t.Context(), s.URL+"/cep", client.Options{Retry: quick, Insecure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Get(t.Context(), open.URL+"/machines/1", cimi.ReadOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNothingBehindTheFirst: a collection that has no entries, or has none left, gives
+// none from its second on.
+func TestNothingBehindTheFirst(t *testing.T) {
+	var asked atomic.Int32
+	s := newScript(t, map[string]http.HandlerFunc{
+		"GET /api/machines": func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, `{"resourceURI":"http://schemas.dmtf.org/cimi/2/MachineCollection","count":0}`)
+		},
+		"GET /api/systems": func(w http.ResponseWriter, r *http.Request) {
+			if asked.Add(1) == 1 {
+				fmt.Fprint(w, `{"resourceURI":"http://schemas.dmtf.org/cimi/2/SystemCollection","count":2,"systems":[{"id":"s/1"}]}`)
+				return
+			}
+			fmt.Fprint(w, `{"resourceURI":"http://schemas.dmtf.org/cimi/2/SystemCollection","count":0}`)
+		},
+	})
+	c := s.client(client.Options{})
+	if col, err := c.List(t.Context(), "machines", cimi.ListOptions{First: 2}); err != nil || len(col.Items) != 0 {
+		t.Errorf("%+v: %v", col, err)
+	}
+	n := 0
+	for _, err := range cimi.All(t.Context(), c, "systems", cimi.ListOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 1 || asked.Load() != 2 {
+		t.Errorf("%d entries of %d pages", n, asked.Load())
 	}
 }

@@ -126,7 +126,9 @@ func (c *Client) page(ctx context.Context, collection string, opts cimi.ListOpti
 			to = max(from, min(last, n))
 		}
 		col.Items = col.Items[from:to]
-		_ = cimi.CountRead(ctx, -len(a.body)*(n-to+from)/n) // of what is not kept
+		if n > 0 {
+			_ = cimi.CountRead(ctx, -len(a.body)*(n-to+from)/n) // of what is not kept
+		}
 	}
 	return col, nil
 }

@@ -1,6 +1,9 @@
 package client
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // tagCache remembers the ETag headers of resources that were read, by the
 // cimi.ETag of their representation, so that a caller can say "if it is still
@@ -17,11 +20,19 @@ const (
 )
 
 func (t *tagCache) put(local, header string) {
-	if local == "" || header == "" || len(header) > maxTag {
+	if local == "" || header == "" {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(header) > maxTag {
+		// What was before it is of another state: better none.
+		if _, ok := t.tags[local]; ok {
+			delete(t.tags, local)
+			t.order = slices.DeleteFunc(t.order, func(l string) bool { return l == local })
+		}
+		return
+	}
 	if t.tags == nil {
 		t.tags = map[string]string{}
 	}

@@ -63,12 +63,14 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 }
 
 // secure makes https of an http URL of a cloud that is reached over https: one
-// behind what ends TLS for it may not know, and names itself as it is asked.
+// behind what ends TLS for it may not know, and names itself as it is asked. Another
+// port is another server, but for those that neither URL names.
 func (c *Client) secure(u *url.URL) {
 	if c.entry.Scheme != "https" || u.Scheme != "http" || !strings.EqualFold(u.Hostname(), c.entry.Hostname()) {
 		return
 	}
-	if port := u.Port(); port == "" || port == "80" || port == c.entry.Port() {
+	usual := (u.Port() == "" || u.Port() == "80") && (c.entry.Port() == "" || c.entry.Port() == "443")
+	if usual || u.Port() == c.entry.Port() {
 		u.Scheme, u.Host = "https", c.entry.Host
 	}
 }
