@@ -57,7 +57,8 @@ type jsonProgress struct {
 	run   string
 }
 
-// firstEvent is when a phase of a disk was first told of, and how far it was.
+// firstEvent is when a phase of a disk was first told of, and how far it was: what
+// its rate is counted from.
 type firstEvent struct {
 	at   time.Time
 	done int64
@@ -74,7 +75,7 @@ func (p *jsonProgress) event(e migrate.Event) {
 		e.Time = now
 	}
 	begun, seen := p.first[key]
-	if !seen {
+	if !seen || e.Done < begun.done { // a disk that starts over counts from there
 		begun = firstEvent{e.Time, e.Done}
 		p.first[key] = begun
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,28 @@ func TestJSONProgress(t *testing.T) {
 	}
 	if rate <= 0 || rate > 1<<20 {
 		t.Errorf("the rate of 1 MiB in more than a second is %d", rate)
+	}
+}
+
+// TestJSONProgressStartsOver: a disk whose first bytes were sent in vain is told
+// of at a rate that is never below nothing.
+func TestJSONProgressStartsOver(t *testing.T) {
+	var out bytes.Buffer
+	p := newProgress("json", true, &out)
+	for i, done := range []int64{600, 900, 0, 300, 1000} {
+		p.event(migrate.Event{Time: time.Unix(int64(i), 0), System: "web", Disk: "disk1", Phase: "transfer", Done: done, Total: 1000})
+		p.(*jsonProgress).last = map[string]time.Time{} // as if time had passed
+	}
+	var rates []int64
+	for line := range strings.Lines(out.String()) {
+		var e eventLine
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		rates = append(rates, e.Rate)
+	}
+	if want := []int64{0, 300, 0, 300, 500}; !slices.Equal(rates, want) {
+		t.Errorf("the rates are %v, want %v", rates, want)
 	}
 }
 
