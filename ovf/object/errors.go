@@ -124,6 +124,10 @@ func (e brief) Unwrap() error { return e.error }
 // about what arrived otherwise than it was sent does not, nor one that breaks
 // off after 200 and leaves open what was done.
 func final(err error) bool {
+	var own *Error
+	if errors.As(err, &own) {
+		return !own.Passing()
+	}
 	var answer minio.ErrorResponse
 	if !errors.As(err, &answer) || answer.StatusCode == 0 {
 		return false

@@ -194,6 +194,42 @@ func TestListingsEnd(t *testing.T) {
 	}
 }
 
+// TestListingRefused: what a store finds after it has begun to answer 200 counts as
+// if it had said so at once, and is not asked for again in vain.
+func TestListingRefused(t *testing.T) {
+	for _, c := range []struct {
+		code            string
+		requests        int64
+		denied, missing bool
+	}{
+		{"AccessDenied", 1, true, false},
+		{"NoSuchBucket", 1, false, true},
+		{"InternalError", 2, false, false},
+	} {
+		t.Run(c.code, func(t *testing.T) {
+			srv := s3test.Start(t, "depot")
+			var n atomic.Int64
+			srv.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+				n.Add(1)
+				says(200, `<?xml version="1.0"?>`+"\n  "+`<Error><Code>`+c.code+`</Code><Message>oops</Message></Error>`)(w, r)
+				return true
+			}
+			s, err := object.Dial(object.Options{Fetch: fetch.Options{Attempts: 2, MinWait: time.Millisecond, MaxWait: time.Millisecond}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = asked["list"](t.Context(), s)
+			var refused *object.Error
+			if !errors.As(err, &refused) || refused.Code != c.code || refused.Denied() != c.denied || errors.Is(err, fs.ErrNotExist) != c.missing {
+				t.Errorf("%T: %v", err, err)
+			}
+			if n.Load() != c.requests {
+				t.Errorf("%d requests, want %d", n.Load(), c.requests)
+			}
+		})
+	}
+}
+
 // TestEndlessParts: parts of numbers that an upload cannot have end the listing
 // of them. An upload that is gone afterwards is no object that is missing.
 func TestEndlessParts(t *testing.T) {

@@ -108,7 +108,7 @@ func (s *Store) page(ctx context.Context, l Location, delimiter, token string) (
 	p := &listing{}
 	if err := xml.Unmarshal(body, p); err != nil {
 		if code, message := refusal(string(body)); code != "" {
-			return nil, fmt.Errorf("%s: %s", code, message) // after 200 OK
+			return nil, &Error{Op: "list", Object: l, Status: resp.StatusCode, Code: code, Message: message}
 		}
 		return nil, fmt.Errorf("the answer is no listing: %w", err)
 	}
