@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -50,7 +51,7 @@ var asked = map[string]func(context.Context, *object.Store) error{
 type hostile struct {
 	name, ask, request string
 	answer             http.HandlerFunc
-	want               string // in the error; empty: it goes well
+	want               string // in the error, one of several with | between; empty: it goes well
 	passing            bool   // another attempt may go well: exit 7
 }
 
@@ -85,6 +86,11 @@ func trickle(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// contains tells whether text has one of the wanted words.
+func contains(text, want string) bool {
+	return slices.ContainsFunc(strings.Split(want, "|"), func(word string) bool { return strings.Contains(text, word) })
+}
+
 // withstands asks hostile stores: each time there is an end, soon, and an error
 // that names the object and is short.
 func withstands(t *testing.T, cases []hostile) {
@@ -101,7 +107,7 @@ func withstands(t *testing.T, cases []hostile) {
 				return true
 			}
 			o := fetch.Options{Attempts: 2, MinWait: time.Millisecond, MaxWait: time.Millisecond, StallTimeout: 10 * time.Second}
-			if c.want == "stalled" || c.want == "takes longer" {
+			if contains(c.want, "stalled") {
 				o.StallTimeout = 150 * time.Millisecond
 			}
 			s, err := object.Dial(object.Options{Fetch: o})
@@ -115,7 +121,7 @@ func withstands(t *testing.T, cases []hostile) {
 			switch {
 			case ctx.Err() != nil:
 				t.Fatalf("it has no end: %v", err)
-			case c.want == "" && err != nil, c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			case c.want == "" && err != nil, c.want != "" && (err == nil || !contains(err.Error(), c.want)):
 				t.Fatalf("got %.500v", err)
 			case err == nil:
 				return
@@ -137,7 +143,8 @@ func withstands(t *testing.T, cases []hostile) {
 func TestAnswersAreBounded(t *testing.T) {
 	withstands(t, []hostile{
 		{"list, silence", "list", "GET", silent, "stalled", true},
-		{"list, slowly", "list", "GET", trickle, "takes longer", true},
+		// On a machine that is busy a byte may be so late that it counts as none.
+		{"list, slowly", "list", "GET", trickle, "takes longer|stalled", true},
 		{"list, entries without end", "list", "GET", withoutEnd(200, "<ListBucketResult>", "<Contents><Key>a</Key><Size>1</Size></Contents>"), "longer than", false},
 		{"list, an error without end", "list", "GET", withoutEnd(400, "<Error><Code>Odd</Code>", "<a/>"), "list: Odd", false},
 		{"look, silence", "look", "HEAD", silent, "stalled", true},
