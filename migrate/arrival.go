@@ -12,10 +12,10 @@ import (
 
 // followPackage gives a package that tells how much of each disk's file was read, of
 // how many stored bytes, whichever way it is read. told may be called
-// concurrently, and so may passed, which is given how many bytes of any file have
-// come, and may hold them back.
-func followPackage(pkg ovf.Package, told func(disk, file string, done, total int64), passed func(n int)) ovf.Package {
-	f := &followed{Package: pkg, told: told, passed: passed, disks: map[string]string{}}
+// concurrently. The meter counts the bytes of all files, and may hold them back as
+// long as ctx lasts.
+func followPackage(ctx context.Context, pkg ovf.Package, told func(disk, file string, done, total int64), m *meter) ovf.Package {
+	f := &followed{Package: pkg, told: told, ctx: ctx, meter: m, disks: map[string]string{}}
 	byFile := map[string]string{}
 	for _, d := range pkg.Envelope().Disks() {
 		if _, taken := byFile[d.FileRef]; !taken && d.FileRef != "" {
@@ -47,7 +47,8 @@ func followPackage(pkg ovf.Package, told func(disk, file string, done, total int
 type followed struct {
 	ovf.Package
 	told   func(disk, file string, done, total int64)
-	passed func(n int)
+	ctx    context.Context
+	meter  *meter
 	disks  map[string]string // by stored name
 	failed atomic.Pointer[error]
 }
@@ -93,7 +94,7 @@ func (f *followed) Next(ctx context.Context) (*ovf.Member, error) {
 		f.note(err)
 		return nil, err
 	}
-	m.Reader = &noting{r: m.Reader, note: f.note, passed: f.passed}
+	m.Reader = &noting{r: m.Reader, f: f}
 	if disk, ok := f.disk(m.Name); ok && m.Size > 0 {
 		m.Reader = &counted{r: m.Reader, told: func(done int64) { f.told(disk, m.Name, done, m.Size) }}
 	}
@@ -114,18 +115,15 @@ func (f *followed) OnThisMachine() bool {
 	return ok && here.OnThisMachine()
 }
 
-// noting tells of the error that ends reading, and of what was read.
+// noting tells of the error that ends reading, and has what is read metered.
 type noting struct {
-	r      io.Reader
-	note   func(error)
-	passed func(n int)
+	r io.Reader
+	f *followed
 }
 
 func (n *noting) Read(p []byte) (int, error) {
-	k, err := n.r.Read(p)
-	n.note(err)
-	n.passed(k)
-	return k, err
+	k, err := n.f.meter.read(n.f.ctx, n.r, p)
+	return k, n.noted(err)
 }
 
 func (n *noting) Entrust(algorithm string) bool { return entrust(n.r, algorithm) }
@@ -133,7 +131,7 @@ func (n *noting) Attest(sums ...string) error   { return n.noted(attest(n.r, sum
 func (n *noting) Drain() error                  { return n.noted(drain(n.r)) }
 
 func (n *noting) noted(err error) error {
-	n.note(err)
+	n.f.note(err)
 	return err
 }
 
@@ -192,7 +190,7 @@ func (f *followedOpener) Open(ctx context.Context, name string) (ovf.MemberFile,
 		f.note(err)
 		return nil, err
 	}
-	c := &countedFile{MemberFile: file, note: f.note, passed: f.passed, told: func(int64) {}}
+	c := &countedFile{MemberFile: file, f: f.followed, told: func(int64) {}}
 	if disk, ok := f.disk(name); ok && file.Size() > 0 {
 		c.told = func(done int64) { f.told(disk, name, done, file.Size()) }
 	}
@@ -201,16 +199,14 @@ func (f *followedOpener) Open(ctx context.Context, name string) (ovf.MemberFile,
 
 type countedFile struct {
 	ovf.MemberFile
-	high   atomic.Int64
-	told   func(int64)
-	note   func(error)
-	passed func(n int)
+	high atomic.Int64
+	told func(int64)
+	f    *followed
 }
 
 func (c *countedFile) ReadAt(p []byte, off int64) (int, error) {
-	n, err := c.MemberFile.ReadAt(p, off)
-	c.note(err)
-	c.passed(n)
+	n, err := c.f.meter.readAt(c.f.ctx, c.MemberFile, p, off)
+	c.f.note(err)
 	for end := off + int64(n); ; {
 		high := c.high.Load()
 		if end <= high {
@@ -246,7 +242,7 @@ func (f *followedParallel) Pass(ctx context.Context, name string, from ovf.Passe
 		f.note(err)
 		return nil, err
 	}
-	noted := &noting{r: p, note: f.note, passed: f.passed}
+	noted := &noting{r: p, f: f.followed}
 	c := &counted{r: noted, n: from.Offset, told: func(int64) {}}
 	if disk, ok := f.disk(name); ok {
 		for _, m := range f.parallel.Passing() {

@@ -40,6 +40,12 @@ func openCloud(t testing.TB, dir string) *cloud {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveCloud(t, dir, p)
+}
+
+// serveCloud serves the embedded cloud in dir.
+func serveCloud(t testing.TB, dir string, p *provider.Provider) *cloud {
+	t.Helper()
 	handler, err := server.New(p, server.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -51,13 +57,18 @@ func openCloud(t testing.TB, dir string) *cloud {
 
 // openLocal opens the embedded cloud in dir.
 func openLocal(ctx context.Context, dir string) (*provider.Provider, error) {
+	return openImpatient(ctx, dir, 5*time.Second)
+}
+
+// openImpatient opens one that gives a source up which gives nothing for so long.
+func openImpatient(ctx context.Context, dir string, stall time.Duration) (*provider.Provider, error) {
 	h, err := local.Open(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	h.Chunk = 64 << 10 // the disks of tests are small
 	p, err := provider.New(ctx, h, provider.Options{Database: filepath.Join(dir, "provider.db"),
-		AllowSources: loopback, StallTimeout: 5 * time.Second})
+		AllowSources: loopback, StallTimeout: stall})
 	if err != nil {
 		h.Close()
 		return nil, err

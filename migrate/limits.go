@@ -123,60 +123,47 @@ func (l *Limits) throttle(j *journal.Journal, ends ...Endpoint) []*throttle {
 	return out
 }
 
-// metered is content whose bytes are counted as they come and held back by
-// limits.
-type metered struct {
-	cimi.Content
-	ctx      context.Context
+// meter counts bytes as they come and holds them back.
+type meter struct {
 	limiters []*throttle
 	moved    func(n int)
 }
 
-func (m *metered) ReadAt(p []byte, off int64) (n int, err error) {
+// readAt reads src in pieces that the limits let through at once.
+func (m *meter) readAt(ctx context.Context, src io.ReaderAt, p []byte, off int64) (n int, err error) {
 	for n < len(p) && err == nil {
 		var k int
 		piece := m.allowed(p[n:])
-		if err = m.wait(m.ctx, len(piece)); err != nil {
+		if err = m.wait(ctx, len(piece)); err != nil {
 			break
 		}
-		k, err = m.Content.ReadAt(piece, off+int64(n))
+		k, err = src.ReadAt(piece, off+int64(n))
 		m.moved(k)
 		n += k
 	}
 	return n, err
 }
 
-// Stream is relay.Streamer.
-func (m *metered) Stream(ctx context.Context, off, n int64) io.ReadCloser {
-	return &meteredStream{m: m, ctx: ctx, in: relay.Sequence(ctx, m.Content, off, n)}
-}
-
-type meteredStream struct {
-	m   *metered
-	ctx context.Context
-	in  io.ReadCloser
-}
-
-func (s *meteredStream) Read(p []byte) (int, error) {
-	n, err := s.in.Read(s.m.allowed(p))
-	s.m.moved(n)
-	if waitErr := s.m.wait(s.ctx, n); waitErr != nil && err == nil {
+// read reads no more of in than the limits let through at once: whoever takes the
+// bytes sees that something moves.
+func (m *meter) read(ctx context.Context, in io.Reader, p []byte) (int, error) {
+	n, err := in.Read(m.allowed(p))
+	m.moved(n)
+	if waitErr := m.wait(ctx, n); waitErr != nil && err == nil {
 		err = waitErr
 	}
 	return n, err
 }
 
-func (s *meteredStream) Close() error { return s.in.Close() }
-
 // allowed is as much of p as the limits let through at once.
-func (m *metered) allowed(p []byte) []byte {
+func (m *meter) allowed(p []byte) []byte {
 	for _, l := range m.limiters {
 		p = p[:min(len(p), l.Burst())]
 	}
 	return p
 }
 
-func (m *metered) wait(ctx context.Context, n int) error {
+func (m *meter) wait(ctx context.Context, n int) error {
 	for _, l := range m.limiters {
 		if err := l.wait(ctx, n); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
@@ -187,6 +174,33 @@ func (m *metered) wait(ctx context.Context, n int) error {
 	}
 	return nil
 }
+
+// metered is content whose bytes are counted as they come and held back by
+// limits.
+type metered struct {
+	cimi.Content
+	ctx   context.Context
+	meter *meter
+}
+
+func (m *metered) ReadAt(p []byte, off int64) (int, error) {
+	return m.meter.readAt(m.ctx, m.Content, p, off)
+}
+
+// Stream is relay.Streamer.
+func (m *metered) Stream(ctx context.Context, off, n int64) io.ReadCloser {
+	return &meteredStream{m: m.meter, ctx: ctx, in: relay.Sequence(ctx, m.Content, off, n)}
+}
+
+type meteredStream struct {
+	m   *meter
+	ctx context.Context
+	in  io.ReadCloser
+}
+
+func (s *meteredStream) Read(p []byte) (int, error) { return s.m.read(s.ctx, s.in, p) }
+
+func (s *meteredStream) Close() error { return s.in.Close() }
 
 // open opens bytes at an endpoint of the run, counted and held back.
 func (r *run) open(ctx context.Context, e Endpoint, href string) (cimi.Content, error) {
@@ -199,8 +213,8 @@ func (r *run) open(ctx context.Context, e Endpoint, href string) (cimi.Content, 
 
 // metered is content that is counted and held back.
 func (r *run) metered(ctx context.Context, c cimi.Content) cimi.Content {
-	return &metered{Content: c, ctx: ctx, limiters: r.engine.Limits.throttle(r.engine.Journal, r.src, r.dst), moved: func(n int) {
+	return &metered{Content: c, ctx: ctx, meter: &meter{limiters: r.engine.Limits.throttle(r.engine.Journal, r.src, r.dst), moved: func(n int) {
 		r.moved.Add(int64(n))
 		r.engine.observer().Moved(r.src.Name, r.dst.Name, int64(n))
-	}}
+	}}}
 }

@@ -82,6 +82,30 @@ func TestImportBandwidth(t *testing.T) {
 	}
 }
 
+// TestImportBandwidthMoves: a limit so low that a buffer takes longer than the cloud
+// waits for a byte does not look like a stall.
+func TestImportBandwidthMoves(t *testing.T) {
+	ovftest.Slow(t)
+	t.Parallel()
+	archive := hosttest.NewSample(t, "shop", 1).OVA(t)
+	for from, pkg := range map[string]ovf.Package{"file": hosttest.Package(t, archive), "stream": hosttest.Stream(t, bytes.NewReader(archive))} {
+		t.Run(from, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			const stall = 1500 * time.Millisecond
+			p, err := openImpatient(t.Context(), dir, stall)
+			if err != nil {
+				t.Fatal(err)
+			}
+			started := time.Now()
+			_, err = migrate.ImportPackage(t.Context(), pkg, serveCloud(t, dir, p).remote(), migrate.ImportOptions{Bandwidth: int64(len(archive)) / 6})
+			if took := time.Since(started); err != nil || took < 2*stall {
+				t.Errorf("%d bytes in %s: %v", len(archive), took, err)
+			}
+		})
+	}
+}
+
 // TestTransfersWithin: a move within one cloud takes one of its places, not two.
 func TestTransfersWithin(t *testing.T) {
 	t.Parallel()

@@ -113,10 +113,11 @@ func ImportPackage(ctx context.Context, pkg ovf.Package, d Endpoint, o ImportOpt
 	}
 	i := &oneImport{dst: d, opts: o, name: name, feed: newFeed(o.Events)}
 	defer i.feed.close()
-	i.pkg = followPackage(pkg, func(disk, file string, done, total int64) {
+	i.meter = &meter{limiters: (&Limits{Bandwidth: o.Bandwidth}).throttle(nil, d), moved: func(n int) { i.passed.Add(int64(n)) }}
+	i.pkg = followPackage(ctx, pkg, func(disk, file string, done, total int64) {
 		i.taken.Pass(file, 0, done, total)
 		i.feed.emit(Event{System: name, Disk: disk, Phase: string(StepTransfer), Done: done, Total: total})
-	}, i.pace(ctx))
+	}, i.meter)
 	job, system, err := i.run(ctx, &cimi.Action{Action: cimi.ActionImport, Common: cimi.Common{Properties: importProperties(choice)}})
 	if r, ok := pkg.(ovf.Reporter); ok {
 		res.note(r.Findings())
@@ -230,7 +231,8 @@ type oneImport struct {
 	feed   *feed
 	server *relay.Server
 	taken  relay.Taken
-	passed atomic.Int64 // bytes of the package that were let through
+	meter  *meter
+	passed atomic.Int64 // bytes of the package that were read
 	// failed is why the package could not be read to its end, where it is not its
 	// reading that says so.
 	failed atomic.Pointer[error]
@@ -269,27 +271,6 @@ func (i *oneImport) run(ctx context.Context, a *cimi.Action) (*cimi.Job, string,
 		}
 	}
 	return job, system, nil
-}
-
-// pace holds bytes of the package back as the limits say.
-func (i *oneImport) pace(ctx context.Context) func(n int) {
-	limits := &Limits{Bandwidth: i.opts.Bandwidth}
-	held := limits.throttle(nil, i.dst)
-	return func(n int) {
-		for n > 0 {
-			piece := n
-			for _, l := range held {
-				piece = min(piece, l.Burst())
-			}
-			for _, l := range held {
-				if l.wait(ctx, piece) != nil {
-					return // interrupted: whoever reads is told
-				}
-			}
-			i.passed.Add(int64(piece))
-			n -= piece
-		}
-	}
 }
 
 // collection is where the package is imported.
@@ -389,7 +370,7 @@ func (i *oneImport) offer(ctx context.Context) (relay.Offer, error) {
 	if o, ok := i.pkg.(ovf.Opener); ok {
 		content, err := relay.Archive(ctx, o, i.opts.Manifest)
 		if err == nil {
-			return relay.Offer{Name: "package.ova", Content: content, Size: content.Size()}, nil
+			return relay.Offer{Name: "package.ova", Content: &inPieces{content, i.meter}, Size: content.Size()}, nil
 		}
 		if !errors.Is(err, relay.ErrUnknownSize) {
 			return relay.Offer{}, err
@@ -404,6 +385,25 @@ func (i *oneImport) offer(ctx context.Context) (relay.Offer, error) {
 		return err
 	}}, nil
 }
+
+// inPieces is content that is streamed in pieces that the limits let through at
+// once, made of files that a meter holds back already.
+type inPieces struct {
+	relay.Content
+	meter *meter
+}
+
+// Stream is relay.Streamer.
+func (c *inPieces) Stream(ctx context.Context, off, n int64) io.ReadCloser {
+	return &piecesStream{relay.Sequence(ctx, c.Content, off, n), c.meter}
+}
+
+type piecesStream struct {
+	io.ReadCloser
+	meter *meter
+}
+
+func (s *piecesStream) Read(p []byte) (int, error) { return s.ReadCloser.Read(s.meter.allowed(p)) }
 
 // sink knows whether it was the writing that failed.
 type sink struct {
