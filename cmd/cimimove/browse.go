@@ -226,26 +226,24 @@ func get(ctx context.Context, c *call) (result, error) {
 		if c.IsSet("format") {
 			format = c.String("format")
 		}
-		body, _, err := remote.Raw(ctx, id, format, opts)
+		var body []byte
+		err := byName(ctx, o, id, func(id string) (err error) {
+			body, _, err = remote.Raw(ctx, id, format, opts)
+			return err
+		})
 		if err != nil {
-			return result{}, sourced(o.Name, err)
+			return result{}, err
 		}
 		_, err = c.out.Write(body)
 		return result{}, err
 	}
-	r, err := o.Get(ctx, id, opts)
-	if cimi.IsNotFound(err) {
-		// A System has a name, too, where that is unique.
-		s, named := migrate.FindSystem(ctx, migrate.Endpoint{Name: o.Name, Provider: o.Provider}, migrate.Source, id)
-		switch {
-		case named == nil:
-			r, err = o.Get(ctx, s.ID, opts)
-		case errors.Is(named, migrate.ErrAmbiguous):
-			return result{}, named
-		}
-	}
+	var r cimi.Resource
+	err = byName(ctx, o, id, func(id string) (err error) {
+		r, err = o.Get(ctx, id, opts)
+		return err
+	})
 	if err != nil {
-		return result{}, sourced(o.Name, err)
+		return result{}, err
 	}
 	version := spoken(o.Provider)
 	if c.String("format") == "xml" {
@@ -286,6 +284,29 @@ func spoken(p cimi.Provider) cimi.Version {
 		return c.Version()
 	}
 	return cimi.V2
+}
+
+// byName calls get with an id; where the cloud has nothing of that id, and it may be
+// a name, with the id of the System that has the name.
+func byName(ctx context.Context, o *endpoint.Opened, id string, get func(id string) error) error {
+	err := get(id)
+	if err == nil {
+		return nil
+	}
+	if !cimi.IsNotFound(err) || strings.Contains(id, "/") { // ids of single resources have one
+		return sourced(o.Name, err)
+	}
+	s, named := migrate.FindSystem(ctx, migrate.Endpoint{Name: o.Name, Provider: o.Provider}, migrate.Source, id)
+	switch {
+	case named == nil:
+		err = get(s.ID)
+	case errors.Is(named, migrate.ErrAmbiguous):
+		return named
+	}
+	if err == nil {
+		return nil
+	}
+	return sourced(o.Name, err)
 }
 
 func sourced(name string, err error) error {
