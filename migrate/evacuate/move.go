@@ -60,8 +60,10 @@ func (v *Evacuation) item(ctx context.Context, c *claimed) error {
 		}
 	case errors.Is(err, journal.ErrLocked) && v.engine.Journal.Shared():
 		// A worker that lost this item still has its run: it is told of that
-		// within a heartbeat, and gives it up.
+		// within a heartbeat, and gives it up. One that died took the run a moment
+		// after the item, and keeps it as much longer. Nothing was tried.
 		row.State, row.NotBefore, row.Ended, failure = journal.Interrupted, v.opts.Now().Add(lockedPause), time.Time{}, nil
+		row.Attempts--
 	case again(class) && row.Attempts <= c.item.Retries.Count:
 		row.State, row.NotBefore = journal.Pending, v.opts.Now().Add(pause(c.item.Retries, row.Attempts))
 	default:
