@@ -91,7 +91,9 @@ var safeID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 const magic = "cimimove-record 1"
 
-func noteName(id string) string                { return id + ".note" }
+const noteSuffix = ".note"
+
+func noteName(id string) string                { return id + noteSuffix }
 func recordName(id string, version int) string { return id + ".record." + strconv.Itoa(version) }
 
 // FileName is what kept file n of a System is called on the shelf.

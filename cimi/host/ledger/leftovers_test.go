@@ -22,10 +22,14 @@ func TestLeftoversOfOthers(t *testing.T) {
 	}
 	busy := &busyShelf{shelf: s, ends: "ended.note", begins: "begun.note", whole: s.files["begun.note"]}
 	s.files["begun.note"] = busy.whole[:len(busy.whole)/2]
-	s.files["dead.note"] = []byte("half")
+	s.files["dead.note"], s.files["dead2.note"] = []byte("half"), nil
+	began := time.Now()
 	left, err := (&ledger.Ledger{Shelf: busy, Owner: "test"}).Leftovers(ctx)
-	if err != nil || len(left) != 1 || left["dead"].Owner != "test" {
+	if err != nil || len(left) != 2 || left["dead"].Owner != "test" || left["dead2"].Owner != "test" {
 		t.Errorf("left are %+v: %v", left, err)
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("two that are not whole are given up after %v", took)
 	}
 }
 

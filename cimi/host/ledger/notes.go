@@ -18,7 +18,7 @@ func (l *Ledger) Notes(ctx context.Context) (map[string]Note, error) {
 	}
 	out := map[string]Note{}
 	for _, n := range names {
-		id, ok := strings.CutSuffix(n, ".note")
+		id, ok := strings.CutSuffix(n, noteSuffix)
 		if !ok {
 			continue
 		}
@@ -41,25 +41,16 @@ func (l *Ledger) Leftovers(ctx context.Context) (map[string]Note, error) {
 	if err != nil {
 		return nil, err
 	}
+	notes, err := l.settled(ctx, names)
+	if err != nil {
+		return nil, err
+	}
 	out := map[string]Note{}
-	for _, n := range names {
-		id, ok := strings.CutSuffix(n, ".note")
-		if !ok {
-			continue
-		}
-		var note Note
-		switch err := l.settled(ctx, n, &note); {
-		case errors.Is(err, host.ErrNotFound):
-			continue // another owner's work has ended
-		case errors.Is(err, errBroken):
-			// Nothing is made before its note is whole.
-			note = Note{Owner: l.Owner}
-		case err != nil:
-			return nil, err
-		}
+	for n, note := range notes {
 		if note.Owner != l.Owner {
 			continue
 		}
+		id := strings.TrimSuffix(n, noteSuffix)
 		if !note.Removing {
 			if _, err := l.newest(ctx, names, id); err == nil {
 				if err := l.Shelf.Remove(ctx, n); err != nil {
@@ -77,21 +68,43 @@ func (l *Ledger) Leftovers(ctx context.Context) (map[string]Note, error) {
 
 // notePauses are waited for, one after the other, before a note that is not whole
 // counts as one whose writer has died. To write one takes milliseconds.
-var notePauses = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second}
+var notePauses = []time.Duration{0, 50 * time.Millisecond, 200 * time.Millisecond, time.Second}
 
-// settled is get for a note that another owner may be writing just now.
-func (l *Ledger) settled(ctx context.Context, name string, note *Note) error {
-	err := l.get(ctx, name, note)
+// settled reads the notes among names, by name. Another owner may be writing one just
+// now, or have ended. Nothing is made before its note is whole: one that stays broken is
+// anybody's, so this owner's.
+func (l *Ledger) settled(ctx context.Context, names []string) (map[string]Note, error) {
+	out, broken := map[string]Note{}, []string{}
+	for _, n := range names {
+		if strings.HasSuffix(n, noteSuffix) {
+			broken = append(broken, n)
+		}
+	}
 	for _, pause := range notePauses {
-		if !errors.Is(err, errBroken) {
+		if len(broken) == 0 {
 			break
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case <-time.After(pause):
 		}
-		err = l.get(ctx, name, note)
+		var still []string
+		for _, n := range broken {
+			var note Note
+			switch err := l.get(ctx, n, &note); {
+			case err == nil:
+				out[n] = note
+			case errors.Is(err, errBroken):
+				still = append(still, n)
+			case !errors.Is(err, host.ErrNotFound):
+				return nil, err
+			}
+		}
+		broken = still
 	}
-	return err
+	for _, n := range broken {
+		out[n] = Note{Owner: l.Owner}
+	}
+	return out, nil
 }
