@@ -186,7 +186,9 @@ func (m *marks) block(index int64, _ disk.BlockSum) {
 			m.mu.Unlock()
 			err := m.keep.Keep(m.ctx, m.disk, k)
 			m.mu.Lock()
-			m.failed = err
+			if m.failed = err; err != nil && m.ready == nil {
+				m.ready = &k // end keeps it, if that was but the end of ctx
+			}
 		}
 		m.working = false
 	})

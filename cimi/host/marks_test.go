@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"encoding"
 	"encoding/hex"
+	"errors"
 	"hash"
 	"io"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/cimimove/cimimove/ovf"
+	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/files"
 	"github.com/cimimove/cimimove/ovf/manifest"
 )
@@ -137,5 +139,39 @@ func TestMarksBeforeStall(t *testing.T) {
 	m.busy.Wait()
 	if n := len(k.kept); n != 2 || k.kept[n-1].File.Offset != 4<<20 {
 		t.Errorf("kept: %d places, the last of %d bytes", n, k.kept[max(0, n-1)].File.Offset)
+	}
+}
+
+// endingKeeper keeps nothing once its context has ended.
+type endingKeeper struct{ everyPlace }
+
+func (k *endingKeeper) Keep(ctx context.Context, d *Disk, kept Kept) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return k.everyPlace.Keep(ctx, d, kept)
+}
+
+// TestMarksInterrupted: a place that was being kept when the import was interrupted
+// is kept at its end.
+func TestMarksInterrupted(t *testing.T) {
+	content := make([]byte, 2<<20)
+	p := &passage{Reader: bytes.NewReader(content), hash: sha256.New()}
+	k := &endingKeeper{}
+	ctx, cancel := context.WithCancel(t.Context())
+	m := newMarks(ctx, k, &Disk{}, &files.Content{Passage: p, Reader: p}, Kept{Head: []byte{}})
+	cancel()
+	for index := range int64(2) {
+		if _, err := io.CopyN(io.Discard, m, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		m.place(index, p.at)
+		m.block(index, [32]byte{})
+	}
+	if err := m.end(ctx, disk.Result{}, ctx.Err()); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ends with %v", err)
+	}
+	if len(k.kept) != 1 || k.kept[0].File.Offset != 2<<20 {
+		t.Errorf("%d places kept", len(k.kept))
 	}
 }
