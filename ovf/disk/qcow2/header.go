@@ -45,6 +45,8 @@ type header struct {
 	size        uint64 // of the disk, in bytes
 	l1Len       uint32 // entries
 	l1          uint64 // byte offset
+	counts      uint64 // byte offset of the table of reference counts
+	countsLen   uint32 // clusters it takes
 	compression byte
 	snapshots   uint32
 	backing     string // the file that holds the rest of the content, if any
@@ -98,6 +100,8 @@ func readHeader(r io.ReaderAt, length int64, name string) (*header, error) {
 		size:        be.Uint64(b[24:]),
 		l1Len:       be.Uint32(b[36:]),
 		l1:          be.Uint64(b[40:]),
+		counts:      be.Uint64(b[48:]),
+		countsLen:   be.Uint32(b[56:]),
 	}
 	if h.version != 2 && h.version != 3 {
 		return nil, unsupported("version %d", h.version)

@@ -89,6 +89,10 @@ func (m *Image) checkPlace(at uint64, n, where int64, what string) error {
 	if at%uint64(m.h.clusterSize()) != 0 || at > uint64(m.length) || n > m.length-int64(at) {
 		return corrupt(m.name, where, fmt.Sprintf("%s at a cluster within the image's %d bytes", what, m.length), fmt.Sprintf("one at %d", at))
 	}
+	// Both tables are whole clusters: what begins outside is outside.
+	if at-m.h.l1 < uint64(m.h.l1Len)*8 || at-m.h.counts < uint64(m.h.countsLen)<<m.h.clusterBits {
+		return corrupt(m.name, where, what+" where no other table is", fmt.Sprintf("one at %d", at))
+	}
 	return nil
 }
 

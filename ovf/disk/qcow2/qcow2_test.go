@@ -3,6 +3,7 @@ package qcow2_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -215,6 +216,24 @@ func all(image []byte) []byte {
 		return nil
 	}
 	return b
+}
+
+// TestOverTables: neither a table nor content lies where the table of tables or
+// that of reference counts is.
+func TestOverTables(t *testing.T) {
+	image := made(t, disktest.Text(rand.New(rand.NewPCG(1, 5)), 300000))
+	be := binary.BigEndian
+	l1, counts := be.Uint64(image[40:]), be.Uint64(image[48:])
+	l2 := be.Uint64(image[l1:]) & 0x00fffffffffffe00
+	for what, entry := range map[string]uint64{"a table": l1, "content": l2} {
+		for where, at := range map[string]uint64{"the table of tables": l1, "that of reference counts": counts} {
+			bad := bytes.Clone(image)
+			be.PutUint64(bad[entry:], 1<<63|at)
+			if err := read(bad); !errors.Is(err, disk.ErrCorrupt) {
+				t.Errorf("%s at %s: %v", what, where, err)
+			}
+		}
+	}
 }
 
 func TestTruncatedAnywhere(t *testing.T) {

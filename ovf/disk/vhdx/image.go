@@ -78,7 +78,8 @@ func OpenOver(r io.ReaderAt, length int64, name string, parents disk.Parents) (*
 	}
 	m := &Image{meta: meta, dataWrite: h.dataWrite}
 	m.Image = blocks.Image{R: r, Label: "vhdx", Bytes: meta.size, Block: meta.block}
-	if err := m.readTable(regions.table, length, name); err != nil || !meta.hasParent {
+	used := newUsage(length, region{0, mib}, region{h.logAt, h.logLen}, regions.table, regions.metadata)
+	if err := m.readTable(regions.table, used, length, name); err != nil || !meta.hasParent {
 		return m, err
 	}
 	return m, m.openParent(name, parents)
@@ -86,7 +87,7 @@ func OpenOver(r io.ReaderAt, length int64, name string, parents disk.Parents) (*
 
 // readTable reads the block allocation table: after every chunk's payload
 // blocks comes the entry of its sector bitmap block.
-func (m *Image) readTable(at region, length int64, name string) error {
+func (m *Image) readTable(at region, used *usage, length int64, name string) error {
 	meta := m.meta
 	need := (meta.size + meta.block - 1) / meta.block
 	chunk := meta.chunk()
@@ -139,6 +140,9 @@ func (m *Image) readTable(at region, length int64, name string) error {
 		if place == 0 || place > (length-n)/mib {
 			return corrupt(name, where, fmt.Sprintf("a block within the image's %d bytes", length), fmt.Sprintf("one at %d MiB", place))
 		}
+		if !used.take(region{place * mib, n}) {
+			return corrupt(name, where, "a block where nothing else is", fmt.Sprintf("one at %d MiB", place))
+		}
 		table[i] = uint32(place)
 	}
 	m.At = func(i int64) int64 { return int64(table[i]) * mib }
@@ -150,6 +154,9 @@ func (m *Image) readTable(at region, length int64, name string) error {
 		state, place := entry(c*(chunk+1) + chunk)
 		if state != fullyPresent || place == 0 || place > length/mib-1 {
 			return corrupt(name, at.at+8*(c*(chunk+1)+chunk), "the sector bitmap of a block that is there in part", fmt.Sprintf("state %d at %d MiB", state, place))
+		}
+		if bitmaps[c] == 0 && !used.take(region{place * mib, mib}) {
+			return corrupt(name, at.at+8*(c*(chunk+1)+chunk), "a sector bitmap where nothing else is", fmt.Sprintf("one at %d MiB", place))
 		}
 		bitmaps[c] = place * mib
 	}
