@@ -116,6 +116,11 @@ func TestDecodeRefuses(t *testing.T) {
 		"delta link": {func(b []byte) []byte {
 			return bytes.Replace(b, []byte("parentCID=ffffffff"), []byte("parentCID=12345678"), 1)
 		}, disk.ErrUnsupported, "delta link"},
+		"delta link before it was flattened": {func(b []byte) []byte {
+			end := bytes.Index(b, []byte("ddb.virtualHWVersion = \"4\"\n\x00"))
+			copy(b[end+40:], "\nparentCID=12345678\n") // behind the text's end
+			return b
+		}, nil, ""},
 		"other createType": {func(b []byte) []byte {
 			return bytes.Replace(b, []byte("\"streamOptimized\""), []byte("\"vmfsSparse\"     "), 1)
 		}, disk.ErrUnsupported, "vmfssparse"},

@@ -83,7 +83,8 @@ func checkDescriptor(name, text string) (said, error) {
 		return s, &disk.UnsupportedError{Name: name, Format: disk.VMDK, Feature: feature}
 	}
 	extents := 0
-	for line := range strings.Lines(strings.TrimRight(text, "\x00")) {
+	text, _, _ = strings.Cut(text, "\x00") // behind it may be what was there before
+	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if key, value, ok := strings.Cut(line, "="); ok {
 			raw := strings.Trim(strings.TrimSpace(value), `"`)

@@ -5,23 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/htmlindex"
 
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/raw"
 )
 
 // Spread is a disk whose content lies in other files than the descriptor that
-// names them: monolithicFlat, twoGbMaxExtentFlat, twoGbMaxExtentSparse, and the
-// flat disks of VMFS. Methods may be called from several goroutines.
+// names them: monolithicFlat, twoGbMaxExtentFlat, twoGbMaxExtentSparse, the flat
+// disks of VMFS, and custom ones of such extents. Methods may be called from
+// several goroutines.
 type Spread struct {
-	variant string
-	size    int64
-	pieces  []piece
-	opened  []io.Closer
+	variant  string
+	encoding string // of the descriptor, as it says
+	size     int64
+	pieces   []piece
+	opened   []io.Closer
 }
 
 var _ disk.Image = (*Spread)(nil)
@@ -44,6 +51,7 @@ const (
 var spreadTypes = map[string]string{
 	"monolithicflat": "monolithicFlat", "twogbmaxextentflat": "twoGbMaxExtentFlat",
 	"twogbmaxextentsparse": "twoGbMaxExtentSparse", "vmfs": "vmfs",
+	"custom": "custom", "2gbmaxextentflat": "twoGbMaxExtentFlat", "2gbmaxextentsparse": "twoGbMaxExtentSparse",
 }
 
 // OpenSpread opens the disk that the descriptor of length bytes in r tells of;
@@ -77,6 +85,9 @@ func OpenSpread(r io.ReaderAt, length int64, name string, files disk.Files) (_ *
 		p := piece{at: m.size, n: l.sectors * sector}
 		if l.kind != "ZERO" {
 			if p.img, err = m.open(l, p.n, files); err != nil {
+				if errors.Is(err, fs.ErrNotExist) {
+					return nil, corrupt(name, -1, fmt.Sprintf("the file %q beside it, which holds the content of an extent", l.file), "none")
+				}
 				return nil, fmt.Errorf("%s: extent %q: %w", name, l.file, err)
 			}
 		}
@@ -94,19 +105,29 @@ type extentLine struct {
 	offset  int64 // of flat content in the file, in sectors
 }
 
-var extentPattern = regexp.MustCompile(`^(RW|RDONLY|NOACCESS)\s+([0-9]{1,18})\s+([A-Z]+)(?:\s+"([^"]*)"(?:\s+([0-9]{1,18}))?)?`)
+var (
+	extentPattern = regexp.MustCompile(`^(RW|RDONLY|NOACCESS)\s+([0-9]{1,18})\s+(?:(ZERO)|([A-Z]+)\s+"([^"]+)"(?:\s+([0-9]{1,18}))?)(?:\s|$)`)
+	// accessPattern is how a line of an extent begins, sound or not: one that is
+	// passed over is content that is not there.
+	accessPattern = regexp.MustCompile(`(?i)^(RW|RDONLY|NOACCESS)\s`)
+)
 
 func (m *Spread) parse(name, text string) ([]extentLine, error) {
 	unsupported := func(feature string) error {
 		return &disk.UnsupportedError{Name: name, Format: disk.VMDK, Feature: feature}
 	}
 	var lines []extentLine
-	for line := range strings.Lines(strings.TrimRight(text, "\x00")) {
+	text, _, _ = strings.Cut(text, "\x00")
+	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
-		if e := extentPattern.FindStringSubmatch(line); e != nil {
-			l := extentLine{kind: e[3], file: e[4]}
+		e := extentPattern.FindStringSubmatch(line)
+		if e == nil && accessPattern.MatchString(line) {
+			return nil, corrupt(name, -1, `an extent: access, sectors, type, a "file" in quotes`, fmt.Sprintf("%.80q", line))
+		}
+		if e != nil {
+			l := extentLine{kind: e[3] + e[4], file: e[5]}
 			l.sectors, _ = strconv.ParseInt(e[2], 10, 64)
-			l.offset, _ = strconv.ParseInt(e[5], 10, 64)
+			l.offset, _ = strconv.ParseInt(e[6], 10, 64)
 			switch l.kind {
 			case "SPARSE", "FLAT", "ZERO", "VMFS":
 			default:
@@ -134,6 +155,8 @@ func (m *Spread) parse(name, text string) ([]extentLine, error) {
 			if m.variant = spreadTypes[strings.ToLower(value)]; m.variant == "" {
 				return nil, unsupported("createType " + value)
 			}
+		case "encoding":
+			m.encoding = value
 		}
 	}
 	switch {
@@ -147,7 +170,7 @@ func (m *Spread) parse(name, text string) ([]extentLine, error) {
 
 // open opens the file of an extent of n bytes.
 func (m *Spread) open(l extentLine, n int64, files disk.Files) (disk.Image, error) {
-	f, err := files(l.file)
+	f, err := m.find(l.file, files)
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +190,24 @@ func (m *Spread) open(l extentLine, n int64, files disk.Files) (disk.Image, erro
 		err = corrupt(l.file, 12, fmt.Sprintf("the %d sectors of its descriptor", n/sector), fmt.Sprint(img.Size()/sector))
 	}
 	return img, err
+}
+
+// find opens the file of an extent. Names in another encoding than UTF-8 are of
+// the system that wrote them, and may have been translated since.
+func (m *Spread) find(name string, files disk.Files) (disk.OpenedFile, error) {
+	f, err := files(name)
+	if !errors.Is(err, fs.ErrNotExist) || utf8.ValidString(name) {
+		return f, err
+	}
+	encoding, unknown := htmlindex.Get(m.encoding)
+	if unknown != nil || strings.EqualFold(m.encoding, "utf-8") {
+		encoding = charmap.Windows1252
+	}
+	translated, bad := encoding.NewDecoder().String(name)
+	if bad != nil {
+		return f, err
+	}
+	return files(translated)
 }
 
 func (m *Spread) Size() int64 { return m.size }
