@@ -3,6 +3,7 @@ package disk
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"path"
 	"regexp"
@@ -49,14 +50,20 @@ var others = [...]struct{ magic, name string }{
 	{"\x28\xb5\x2f\xfd", "zstd"},
 	{"PK\x03\x04", "zip"},
 	{"COWD", "vmdk (vmfsSparse)"},
+	{"\xbe\xba\xfe\xca\x00\x00\x00\x00", "vmdk (seSparse)"},
 	{"QFI\xfb\x00\x00\x00\x01", "qcow (version 1)"},
 	{"QED\x00", "qed"},
 	{"WithoutFreeSpace", "parallels"},
 	{"WithouFreSpacExt", "parallels"},
+	{"Bochs Virtual HD Image", "bochs"},
+	{"EVF\x09\x0d\x0a\xff\x00", "ewf"},
 	{"LUKS\xba\xbe", luks},
 }
 
-var createType = regexp.MustCompile(`(?im)^createType\s*=\s*"([A-Za-z0-9]{1,40})"`)
+var (
+	createType        = regexp.MustCompile(`(?im)^[ \t]*createType[ \t]*=[ \t]*"?([A-Za-z0-9]{1,40})`)
+	descriptorVersion = regexp.MustCompile(`(?i)^version\s*=\s*[1-9]$`)
+)
 
 // DetectHeader tells the format from the first bytes of an image, HeaderSize
 // where there are as many. A fixed VHD shows only at its end: see Detect.
@@ -92,12 +99,23 @@ func DetectHeader(b []byte) Kind {
 	return Kind{}
 }
 
-// isDescriptor: VMware's descriptor files open with this comment; leading
-// white space and case vary.
+// isDescriptor: VMware's descriptor files open with the comment "# Disk
+// DescriptorFile", of which white space and case vary by who wrote it. Some have
+// other comments first, or none: as for qemu and VirtualBox, the version makes
+// them what they are.
 func isDescriptor(b []byte) bool {
-	b = bytes.TrimLeft(b[:min(len(b), 512)], " \t\r\n")
-	const first = "# disk descriptorfile"
-	return len(b) >= len(first) && strings.EqualFold(string(b[:len(first)]), first)
+	text := strings.TrimPrefix(string(b[:min(len(b), HeaderSize)]), "\ufeff")
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "":
+		case line[0] != '#':
+			return descriptorVersion.MatchString(line) && createType.Match(b)
+		case strings.HasPrefix(strings.ToLower(strings.Join(strings.Fields(line), "")), "#diskdescriptorfile"):
+			return true
+		}
+	}
+	return false
 }
 
 // Detect tells the format from an image's content. An unknown one is no error
@@ -111,11 +129,12 @@ func Detect(r io.ReaderAt, size int64) (Kind, error) {
 	if k.Format != "" || k.Other != "" || size < 512 {
 		return k, nil
 	}
-	var cookie [len(vhdCookie)]byte
-	if err := ReadFull(r, cookie[:], size-512); err != nil {
+	var end [1 + len(vhdCookie)]byte
+	if err := ReadFull(r, end[:], size-512); err != nil {
 		return Kind{}, err
 	}
-	if string(cookie[:]) == vhdCookie {
+	// The footer is of 512 bytes, or of 511 before Virtual PC 2004.
+	if string(end[:len(vhdCookie)]) == vhdCookie || string(end[1:]) == vhdCookie {
 		return Kind{Format: VHD, Variant: "fixed"}, nil
 	}
 	return k, nil
@@ -144,8 +163,12 @@ func Resolve(k Kind, declared Format, name string) (Format, error) {
 	if promised == "" {
 		promised, from = FormatOfName(name), "a name that says "
 	}
+	hint := ""
+	if declared == "" && k.Format != "" {
+		hint = fmt.Sprintf("rename it, or say what it is by --from %s or its ovf:format", k.Format)
+	}
 	wrong := func(expected string) error {
-		return &FormatError{Name: name, Expected: expected, Found: k.String()}
+		return &FormatError{Name: name, Expected: expected, Found: k.String(), Hint: hint}
 	}
 	switch {
 	case k.Format == "" && k.Other == "":

@@ -3,6 +3,7 @@ package disk_test
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/cimimove/cimimove/ovf/disk"
@@ -24,6 +25,14 @@ func TestDetect(t *testing.T) {
 		{[]byte("KDMV"), "vmdk-sparse (monolithicSparse)"},
 		{[]byte("# Disk DescriptorFile\nversion=1\ncreateType=\"monolithicFlat\"\n"), "vmdk (monolithicFlat)"},
 		{[]byte("\n# disk descriptorfile\n"), "vmdk (descriptor)"},
+		{[]byte("# Disk Descriptor File\nversion=1\nCID=fffffffe\n createType = \"monolithicFlat\"\n"), "vmdk (monolithicFlat)"},
+		{[]byte("#Disk Descriptor File\r\nversion=1\r\ncreateType=\"vmfs\"\r\n"), "vmdk (vmfs)"},
+		{[]byte("#Disk DescriptorFile\n"), "vmdk (descriptor)"},
+		{[]byte("\ufeff# Disk DescriptorFile\n"), "vmdk (descriptor)"},
+		{[]byte("# made by hand\n\nversion=1\nCID=1\ncreateType=\"custom\"\n"), "vmdk (custom)"},
+		{[]byte("version=1\ncreateType=\"monolithicFlat\"\n"), "vmdk (monolithicFlat)"},
+		{[]byte("# made by hand\nversion=1\n"), "of no known format"},
+		{[]byte("#!/bin/sh\necho createType=\"custom\"\nversion=1\n"), "of no known format"},
 		{at(0, "QFI\xfb\x00\x00\x00\x03"), "qcow2"},
 		{at(0, "QFI\xfb\x00\x00\x00\x01"), "qcow (version 1)"},
 		{at(0, "conectix"), "vhd (dynamic)"},
@@ -32,6 +41,8 @@ func TestDetect(t *testing.T) {
 		{at(64, "\x7f\x10\xda\xbe"), "vdi"},
 		{at(0, "\x1f\x8b\x08"), "gzip"},
 		{at(0, "COWD"), "vmdk (vmfsSparse)"},
+		{at(0, "\xbe\xba\xfe\xca\x00\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00"), "vmdk (seSparse)"},
+		{at(4096-511, "conectix"), "vhd (fixed)"},
 		{at(0, ""), "of no known format"},
 		{nil, "of no known format"},
 	} {
@@ -85,5 +96,14 @@ func TestResolve(t *testing.T) {
 		if got != c.want || !errors.Is(err, c.is) {
 			t.Errorf("%v, declared %q, named %q: %q (%v), want %q (%v)", c.kind, c.declared, c.name, got, err, c.want, c.is)
 		}
+	}
+}
+
+// TestResolveSaysWhatToDo: an image with another format's extension is a common
+// one.
+func TestResolveSaysWhatToDo(t *testing.T) {
+	_, err := disk.Resolve(disk.Kind{Format: disk.QCOW2}, "", "cloud.img")
+	if err == nil || !strings.Contains(err.Error(), "--from qcow2") {
+		t.Error(err)
 	}
 }

@@ -26,10 +26,15 @@ type FormatError struct {
 	Name     string // the image, as the caller names it; may be empty
 	Expected string // what was declared, or what the file name promises
 	Found    string // what the content is
+	Hint     string // what would make it right; may be empty
 }
 
 func (e *FormatError) Error() string {
-	return fmt.Sprintf("%sexpected %s, content is %s", prefix(e.Name), e.Expected, e.Found)
+	hint := ""
+	if e.Hint != "" {
+		hint = ": " + e.Hint
+	}
+	return fmt.Sprintf("%sexpected %s, content is %s%s", prefix(e.Name), e.Expected, e.Found, hint)
 }
 
 func (e *FormatError) Is(target error) bool { return target == ErrWrongFormat }
