@@ -14,7 +14,10 @@ const (
 	headerCookie = "cxsparse"
 
 	footerLen = 512
-	headerLen = 1024
+	// oldFooterLen is that of images from before Virtual PC 2004, which lack the
+	// last of the reserved bytes.
+	oldFooterLen = 511
+	headerLen    = 1024
 
 	typeFixed        = 2
 	typeDynamic      = 3
@@ -30,7 +33,7 @@ const (
 	maxBlock = 256 << 20
 )
 
-// footer is the hard disk footer, the last sector of every VHD.
+// footer is the hard disk footer, the end of every VHD.
 type footer struct {
 	header int64 // byte offset of the dynamic disk header
 	size   int64 // of the disk, in bytes

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/internal/blocks"
@@ -41,24 +42,28 @@ func OpenOver(r io.ReaderAt, length int64, name string, parents disk.Parents) (*
 	if length < footerLen {
 		return nil, corrupt(name, 0, "a footer of 512 bytes", fmt.Sprintf("%d bytes", length))
 	}
-	b := make([]byte, footerLen)
+	b := make([]byte, footerLen, footerLen+1)
 	if err := disk.ReadFull(r, b, length-footerLen); err != nil {
 		return nil, err
 	}
-	f, err := parseFooter(name, length-footerLen, b)
+	foot := length - footerLen
+	if string(b[1:1+len(footerCookie)]) == footerCookie {
+		b, foot = append(b[1:], 0), length-oldFooterLen
+	}
+	f, err := parseFooter(name, foot, b)
 	if err != nil {
 		return nil, err
 	}
 	m := &Image{kind: f.kind, id: f.id}
 	m.Image = blocks.Image{R: r, Label: "vhd", Bytes: f.size}
 	if f.kind == typeFixed {
-		if f.size > length-footerLen {
-			return nil, corrupt(name, length-footerLen, fmt.Sprintf("%d bytes before the footer", f.size), fmt.Sprint(length-footerLen))
+		if f.size > foot {
+			return nil, corrupt(name, foot, fmt.Sprintf("%d bytes before the footer", f.size), fmt.Sprint(foot))
 		}
 		m.Image = blocks.Image{R: whole{r}, Label: "vhd", Bytes: f.size, Block: max(f.size, 1), At: func(int64) int64 { return wholeAt }}
 		return m, nil
 	}
-	d, err := m.readTable(f, length, name)
+	d, err := m.readTable(f, foot, length, name)
 	if err != nil || f.kind != typeDifferencing {
 		return m, err
 	}
@@ -73,9 +78,11 @@ const wholeAt = 1
 
 func (w whole) ReadAt(p []byte, off int64) (int, error) { return w.r.ReadAt(p, off-wholeAt) }
 
-func (m *Image) readTable(f *footer, length int64, name string) (*dynamic, error) {
+// readTable reads header and block allocation table of the disk whose footer f
+// lies at foot.
+func (m *Image) readTable(f *footer, foot, length int64, name string) (*dynamic, error) {
 	if f.header < 0 || f.header > length-headerLen {
-		return nil, corrupt(name, length-footerLen+16, fmt.Sprintf("a header within the image's %d bytes", length), fmt.Sprintf("one at %d", f.header))
+		return nil, corrupt(name, foot+16, fmt.Sprintf("a header within the image's %d bytes", length), fmt.Sprintf("one at %d", f.header))
 	}
 	b := make([]byte, headerLen)
 	if err := disk.ReadFull(m.R, b, f.header); err != nil {
@@ -104,10 +111,19 @@ func (m *Image) readTable(f *footer, length int64, name string) (*dynamic, error
 		}
 		// Of the last block only what the disk's size takes need be there.
 		n := d.bitmap() + min(d.block, f.size-int64(i)*d.block)
-		if at == 0 || int64(at)*sector > length-footerLen-n {
-			return nil, corrupt(name, d.table+int64(4*i), fmt.Sprintf("a block within the image's %d bytes", length), fmt.Sprintf("one at sector %d", at))
+		where := d.table + int64(4*i)
+		if at == 0 || int64(at)*sector > foot-n {
+			return nil, corrupt(name, where, fmt.Sprintf("a block within the image's %d bytes", length), fmt.Sprintf("one at sector %d", at))
+		}
+		for _, p := range [][2]int64{{0, footerLen}, {f.header, headerLen}, {d.table, need * 4}} {
+			if begin := int64(at) * sector; begin < p[0]+p[1] && p[0] < begin+n {
+				return nil, corrupt(name, where, "a block behind header and table", fmt.Sprintf("one at sector %d", at))
+			}
 		}
 		table[i] = at
+	}
+	if at, ok := d.overlap(table, f.size); ok {
+		return nil, corrupt(name, d.table, "blocks that do not overlap", fmt.Sprintf("two at sector %d", at))
 	}
 	m.Block, m.At = d.block, func(i int64) int64 {
 		if table[i] == 0 {
@@ -116,6 +132,26 @@ func (m *Image) readTable(f *footer, length int64, name string) (*dynamic, error
 		return int64(table[i])*sector + d.bitmap()
 	}
 	return d, nil
+}
+
+// overlap gives the sector of a block of table that lies in part where another
+// does. Of the last block of size only the disk's part counts.
+func (d *dynamic) overlap(table []uint32, size int64) (uint32, bool) {
+	sorted := slices.Clone(table)
+	slices.Sort(sorted)
+	for i := 1; i < len(sorted); i++ {
+		if sorted[i-1] == 0 {
+			continue
+		}
+		n := d.bitmap() + d.block
+		if last := len(table) - 1; sorted[i-1] == table[last] {
+			n = d.bitmap() + size - int64(last)*d.block
+		}
+		if int64(sorted[i]-sorted[i-1])*sector < n {
+			return sorted[i], true
+		}
+	}
+	return 0, false
 }
 
 func (m *Image) openParent(d *dynamic, length int64, name string, parents disk.Parents) error {

@@ -3,6 +3,7 @@ package vhd_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -73,6 +74,46 @@ func TestTruncatedAnywhere(t *testing.T) {
 				t.Fatalf("%s: the first %d bytes of %d: %v", subformat, n, len(image), err)
 			}
 		}
+	}
+}
+
+// TestOldFooter: before Virtual PC 2004 footers had 511 bytes.
+func TestOldFooter(t *testing.T) {
+	content := disktest.Text(rand.New(rand.NewPCG(1, 8)), 300032)
+	for _, subformat := range []string{"dynamic", "fixed"} {
+		image := made(t, content, subformat)
+		image = image[:len(image)-1]
+		if got, err := read(image); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%s: reads other content (%v)", subformat, err)
+		}
+		image[len(image)-500]++
+		if _, err := read(image); !errors.Is(err, disk.ErrCorrupt) {
+			t.Errorf("%s, damaged: %v", subformat, err)
+		}
+	}
+}
+
+// TestOverlap: no block lies where another is, nor where a table is.
+func TestOverlap(t *testing.T) {
+	image := made(t, disktest.Noise(rand.New(rand.NewPCG(1, 8)), 5<<20), "dynamic")
+	be := binary.BigEndian
+	table := int(be.Uint64(image[512+16:]))
+	first := be.Uint32(image[table:])
+	for name, at := range map[string]uint32{
+		"another block": be.Uint32(image[table+4:]), "part of another block": first + 17,
+		"the header": 1, "the table": uint32(table / 512), "before the table": uint32(table/512) - 1,
+	} {
+		bad := bytes.Clone(image)
+		be.PutUint32(bad[table+8:], at)
+		if _, err := read(bad); !errors.Is(err, disk.ErrCorrupt) {
+			t.Errorf("a block at %s: %v", name, err)
+		}
+	}
+	// Swapped they are in another order, which is nobody's business.
+	be.PutUint32(image[table:], be.Uint32(image[table+4:]))
+	be.PutUint32(image[table+4:], first)
+	if _, err := read(image); err != nil {
+		t.Error(err)
 	}
 }
 
