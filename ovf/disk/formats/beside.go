@@ -82,7 +82,11 @@ func (src Source) parents() disk.Parents {
 				return disk.Owning(img, f), nil
 			}
 		}
-		return nil, &disk.UnsupportedError{Name: src.Name, Format: format, Feature: fmt.Sprintf("a backing file %q, which holds the rest of the content and is not opened unless allowed", names[0])}
+		named := "a backing file that it does not name"
+		if names[0] != "" {
+			named = fmt.Sprintf("a backing file %q", names[0])
+		}
+		return nil, &disk.UnsupportedError{Name: src.Name, Feature: named + ", which holds the rest of the content and is not opened because an image says so: make one image of the chain first"}
 	}
 }
 
