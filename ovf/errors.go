@@ -69,6 +69,16 @@ type MissingFileError struct {
 	Nearest string   // best candidate, empty when none is near
 }
 
+// Unwrap is an error that wraps ErrUnsafePath where the href can name no file
+// of a package, nil otherwise.
+func (e *MissingFileError) Unwrap() error {
+	if RemoteHref(e.Href) {
+		return nil
+	}
+	_, err := MemberName(e.Href, nil)
+	return err
+}
+
 func (e *MissingFileError) Error() string {
 	var b strings.Builder
 	if RemoteHref(e.Href) {
@@ -83,8 +93,8 @@ func (e *MissingFileError) Error() string {
 		}
 		b.WriteString(")")
 	}
-	if hasScheme(e.Href) && !RemoteHref(e.Href) {
-		fmt.Fprintf(&b, ": %v", checkPath(e.Href))
+	if err := e.Unwrap(); err != nil {
+		fmt.Fprintf(&b, ": %v", err)
 		return b.String()
 	}
 	if e.Nearest != "" {

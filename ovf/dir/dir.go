@@ -151,22 +151,17 @@ func (f *source) named(descriptor string) error {
 }
 
 // addReferenced adds the file or the chunks that an entry of References
-// means. What is not there is found when it is asked for, and then named.
+// means. What is not there, or would lie outside of the folder, is found when
+// it is asked for, and then named: the descriptor can be read all the same.
 func (f *source) addReferenced(file ovf.File) error {
 	if strings.Contains(file.Href, "://") {
 		return nil
 	}
-	var failed error
 	has := func(name string) bool {
-		clean, err := ovf.CleanName(name)
-		if err != nil {
-			failed = &ovf.DescriptorError{Package: f.pkg, Object: "File " + file.ID, Offset: -1, Message: "href", Clause: "7.1", Err: err}
+		if clean, err := ovf.CleanName(name); err != nil || clean != name {
 			return false
 		}
-		if clean != name {
-			return false
-		}
-		_, err = f.root.Lstat(name)
+		_, err := f.root.Lstat(name)
 		return err == nil
 	}
 	if name, ok := ovf.MatchMember(file.Href, has); ok {
@@ -181,7 +176,7 @@ func (f *source) addReferenced(file ovf.File) error {
 			return err
 		}
 	}
-	return failed
+	return nil
 }
 
 // addListed adds what the manifest lists and References do not. A manifest

@@ -89,7 +89,7 @@ func (s *folder) find(ctx context.Context, descriptor string) error {
 func (s *folder) findFile(ctx context.Context, file ovf.File) error {
 	if file.ChunkSize > 0 {
 		for n := 0; ; n++ {
-			found, err := s.askHref(ctx, file, manifest.ChunkName(file.Href, n))
+			found, err := s.askHref(ctx, manifest.ChunkName(file.Href, n))
 			if err != nil {
 				return err
 			}
@@ -104,13 +104,13 @@ func (s *folder) findFile(ctx context.Context, file ovf.File) error {
 			}
 		}
 	}
-	_, err := s.askHref(ctx, file, file.Href)
+	_, err := s.askHref(ctx, file.Href)
 	return err
 }
 
 // askHref asks for an href as the relative reference that it is, then as the
 // name that some producers mean.
-func (s *folder) askHref(ctx context.Context, file ovf.File, href string) (bool, error) {
+func (s *folder) askHref(ctx context.Context, href string) (bool, error) {
 	names := []string{href}
 	if decoded, err := url.PathUnescape(href); err == nil && decoded != href {
 		names = []string{decoded, href}
@@ -118,7 +118,7 @@ func (s *folder) askHref(ctx context.Context, file ovf.File, href string) (bool,
 	for _, name := range names {
 		clean, err := ovf.CleanName(name)
 		if err != nil {
-			return false, &ovf.DescriptorError{Package: s.name, Object: "File " + file.ID, Offset: -1, Message: "href", Clause: "7.1", Err: err}
+			continue // nothing outside of the folder is asked for; who needs the file is told
 		}
 		if found, err := s.ask(ctx, clean); found || err != nil {
 			return found, err

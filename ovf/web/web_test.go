@@ -235,7 +235,12 @@ func TestFaults(t *testing.T) {
 
 	evil := ovftest.Spec{Files: []ovftest.File{{Href: "../../secret", Content: []byte("x")}}}
 	srv = serveMembers(t, evil.Members(t), &site{})
-	if _, err := web.Open(t.Context(), srv.URL+"/app.ovf", options()); !errors.Is(err, ovf.ErrUnsafePath) {
+	outside, err := web.Open(t.Context(), srv.URL+"/app.ovf", options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outside.Close()
+	if _, err := outside.(ovf.Opener).Open(t.Context(), "../../secret"); !errors.Is(err, ovf.ErrUnsafePath) {
 		t.Errorf("error %v", err)
 	}
 
