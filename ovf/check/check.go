@@ -261,7 +261,11 @@ func findingOf(err error) (ovf.Finding, bool) {
 	case errors.As(err, &integrity):
 		return ovf.Finding{ID: RuleDigest, Severity: ovf.Error, Object: integrity.File, Message: without(integrity.Error(), integrity.Package, integrity.File), Clause: "DSP0243 5.1"}, true
 	case errors.As(err, &missing):
-		return ovf.Finding{ID: "OVF-REF-003", Severity: ovf.Error, Object: missing.Href, Message: without(missing.Error(), missing.Package), Clause: "DSP0243 7.1"}, true
+		object := missing.Href
+		if missing.FileID != "" {
+			object = "file " + missing.FileID // as the rules name it
+		}
+		return ovf.Finding{ID: ruleMissing, Severity: ovf.Error, Object: object, Message: without(missing.Error(), missing.Package), Clause: "DSP0243 7.1"}, true
 	case errors.As(err, &descriptor):
 		return ovf.Finding{ID: RulePackage, Severity: ovf.Error, Object: descriptor.Object, Message: without(descriptor.Error(), descriptor.Package, descriptor.Object)}, true
 	}
