@@ -275,7 +275,7 @@ func HostResource(s string) (kind, id string, ok bool) {
 func (e *Envelope) Resolve(resource string) (Disk, File) {
 	kind, id, ok := HostResource(resource)
 	if !ok {
-		if e.version == VOVirt || e.version == V09 {
+		if e.ovirt || e.version == V09 {
 			return e.resolveOVirt(resource)
 		}
 		return Disk{}, File{}

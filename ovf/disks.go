@@ -38,7 +38,7 @@ func (e *Envelope) readDisks(files []File) []Disk {
 	// byHref leads from what oVirt writes as fileRef to the id of the File; an
 	// id leads to itself.
 	byHref := map[string]string{}
-	if e.version == VOVirt {
+	if e.ovirt {
 		for _, f := range files {
 			byHref[f.Href] = f.ID
 		}
@@ -63,7 +63,7 @@ func (e *Envelope) readDisks(files []File) []Disk {
 				if v, err := strconv.ParseInt(e.attrOr(n, "populatedSize", ""), 10, 64); err == nil && v >= 0 {
 					d.PopulatedSize = v
 				}
-				if e.version == VOVirt {
+				if e.ovirt {
 					d = e.ovirtDisk(d, byHref)
 				}
 				out = append(out, d)

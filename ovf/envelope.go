@@ -8,7 +8,8 @@
 // the values they had. A Package is an envelope with its files.
 //
 // OVF 0.9 (VMware's draft, Section and Content with xsi:type) and oVirt's
-// dialect (namespace envelope/1/) are read through the same views.
+// dialect (namespace envelope/1/, or the standard's with oVirt's own words) are
+// read through the same views.
 package ovf
 
 import (
@@ -59,6 +60,7 @@ type Envelope struct {
 	doc     *xmltree.Document
 	ns      string
 	version Version
+	ovirt   bool
 
 	mu    sync.Mutex
 	index *index // made on demand, thrown away by edits
@@ -103,7 +105,9 @@ func ParseLimited(b []byte, limits xmltree.Limits) (*Envelope, error) {
 		return nil, &DescriptorError{Offset: doc.Root().Offset(), Clause: "6",
 			Message: fmt.Sprintf("the namespace of Envelope is %q, expected %s, %s, OVF 0.9's %s or oVirt's %s", name.Space, NS1, NS2, NS09, NSOVirt)}
 	}
-	return &Envelope{doc: doc, ns: name.Space, version: v}, nil
+	e := &Envelope{doc: doc, ns: name.Space, version: v}
+	e.readOVirt()
+	return e, nil
 }
 
 // Bytes is the descriptor: the bytes that were parsed when nothing was edited,
@@ -125,6 +129,10 @@ func (e *Envelope) Clone() *Envelope {
 
 // Version is the version of the standard, told by the namespace.
 func (e *Envelope) Version() Version { return e.version }
+
+// OVirt says that the descriptor is oVirt's: in its dialect (VOVirt), or in a
+// version of the standard, as the engine's archives are, with oVirt's own words.
+func (e *Envelope) OVirt() bool { return e.ovirt }
 
 // Namespace is the namespace of the descriptor.
 func (e *Envelope) Namespace() string { return e.ns }

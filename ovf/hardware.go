@@ -114,7 +114,7 @@ func (h VirtualHardware) Firmware() string {
 			}
 		}
 	}
-	if h.env != nil && h.env.version == VOVirt {
+	if h.env != nil && h.env.ovirt {
 		switch h.env.text(h.System.node, "BiosType") {
 		case "0", "1":
 			return "bios"
@@ -133,7 +133,7 @@ func (h VirtualHardware) SecureBoot() bool {
 			return b
 		}
 	}
-	return h.env != nil && h.env.version == VOVirt && h.env.text(h.System.node, "BiosType") == "3"
+	return h.env != nil && h.env.ovirt && h.env.text(h.System.node, "BiosType") == "3"
 }
 
 // vboxMachine is VirtualBox's own description of the machine.

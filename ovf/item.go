@@ -127,7 +127,7 @@ func (it *Item) read() {
 	if it.ResourceType == ResourceEthernet {
 		it.readOVirtCard()
 	}
-	if it.env != nil && it.env.version == VOVirt {
+	if it.env != nil && it.env.ovirt {
 		it.readOVirtDevice()
 	}
 }

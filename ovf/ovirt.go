@@ -8,6 +8,24 @@ import (
 // oVirt writes the engine's own words into Items: what a guest sees of a device
 // stands in elements and attributes of its own, or as the number of a Java enum.
 
+// nsOVirt is declared by what the engine and virt-v2v write.
+const nsOVirt = "http://www.ovirt.org/ovf"
+
+// readOVirt tells whose words the descriptor uses. Since 4.2 the engine writes
+// its archives in the namespace of the standard, and the descriptors of its
+// storage domains, which have the structure of the draft, have been found in it.
+func (e *Envelope) readOVirt() {
+	if e.version == V1 {
+		for n := range e.doc.Root().Children() {
+			if name := n.Name(); name.Local == "Content" && name.Space == "" && e.kind(n) == "VirtualSystem" {
+				e.version = VOVirt
+			}
+		}
+	}
+	space, _ := e.doc.Root().ResolvePrefix("ovirt")
+	e.ovirt = e.version == VOVirt || e.version != V09 && space == nsOVirt
+}
+
 // ovirtCards are the models of network cards by oVirt's numbers; the first is
 // two cards in one, of which the guest that has a driver takes VirtIO.
 var ovirtCards = map[string]string{"0": "virtio", "1": "rtl8139", "2": "e1000", "3": "virtio", "4": "spapr-vlan", "5": "pci-passthrough", "6": "e1000e"}
@@ -23,7 +41,7 @@ func (it *Item) readOVirtCard() {
 	} else if strings.HasPrefix(it.Address, "{") {
 		it.Address = ""
 	}
-	if it.env == nil || it.env.version != VOVirt {
+	if it.env == nil || !it.env.ovirt {
 		return
 	}
 	if model, ok := ovirtCards[it.ResourceSubType]; ok {
@@ -64,7 +82,7 @@ const ovirtScreen = 26
 // random numbers and balloon, and what shows the screen. Devices of the host,
 // sound and TPMs, of ResourceType 0 too, are none of that.
 func (it Item) OfHypervisor() bool {
-	if it.env == nil || it.env.version != VOVirt {
+	if it.env == nil || !it.env.ovirt {
 		return false
 	}
 	if it.ResourceType == 0 {
@@ -79,7 +97,7 @@ var ovirtOwn = []string{"balloon", "channel", "console", "controller", "redir", 
 // ovirtBus is the bus that oVirt gives a disk, whose controllers have no Items;
 // empty when it says none.
 func (d Disk) ovirtBus() string {
-	if d.env == nil || d.node == nil || d.env.version != VOVirt {
+	if d.env == nil || d.node == nil || !d.env.ovirt {
 		return ""
 	}
 	return ovirtBuses[strings.ToLower(d.env.attrOr(d.node, "disk-interface", ""))]

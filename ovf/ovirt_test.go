@@ -1,6 +1,9 @@
 package ovf_test
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cimimove/cimimove/ovf"
@@ -31,9 +34,24 @@ const ovirtMachine = `<ovf:Envelope xmlns:ovf="http://schemas.dmtf.org/ovf/envel
 // TestOVirtDevices: the MAC address is not the address on the bus, cards and
 // disks are of the kind that their guest has drivers for.
 func TestOVirtDevices(t *testing.T) {
-	e, err := ovf.Parse([]byte(ovirtMachine))
+	// The same in the namespace of the standard, as later engines wrote it.
+	for _, descriptor := range []string{ovirtMachine, strings.Replace(ovirtMachine, `envelope/1/"`, `envelope/1"`, 1)} {
+		ovirtDevices(t, descriptor)
+	}
+}
+
+func ovirtDevices(t *testing.T, descriptor string) {
+	e, err := ovf.Parse([]byte(descriptor))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if e.Version() != ovf.VOVirt || !e.OVirt() {
+		t.Errorf("version %s, oVirt's %v", e.Version(), e.OVirt())
+	}
+	for _, d := range e.Disks() {
+		if n, err := d.CapacityBytes(); err != nil || n != 1<<30 {
+			t.Errorf("disk %s: capacity %d, %v", d.ID, n, err)
+		}
 	}
 	var h ovf.VirtualHardware
 	for c := range e.Contents() {
@@ -63,5 +81,41 @@ func TestOVirtDevices(t *testing.T) {
 	}
 	if want := []string{"a ide0", "b scsi0", "c "}; len(buses) != 3 || buses[0] != want[0] || buses[1] != want[1] || buses[2] != want[2] {
 		t.Errorf("disks on %q, expected %q", buses, want)
+	}
+}
+
+// TestOVirtArchive: the engine's archives are in the namespace and structure of
+// the standard, with the engine's words for devices.
+func TestOVirtArchive(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("testdata", "ovirt-archive.ovf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := ovf.Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Version() != ovf.V1 || !e.OVirt() {
+		t.Errorf("version %s, oVirt's %v", e.Version(), e.OVirt())
+	}
+	h := e.VirtualSystems()[0].Hardware()[0]
+	if f := h.Firmware(); f != "efi" || !h.SecureBoot() {
+		t.Errorf("firmware %q, secure boot %v", f, h.SecureBoot())
+	}
+	if n, err := h.CPUs(""); n != 4 || err != nil {
+		t.Errorf("%d CPUs, %v", n, err)
+	}
+	nics := h.NICs("")
+	if len(nics) != 1 || nics[0].ResourceSubType != "virtio" || nics[0].Address != "56:6f:00:00:00:01" {
+		t.Errorf("cards: %+v", nics)
+	}
+	disks := h.Disks("")
+	if len(disks) != 2 || disks[0].Controller.Bus != "virtio" || disks[1].Controller.Bus != "sata" || disks[1].File.Href != "image-b" {
+		t.Errorf("disks: %+v", disks)
+	}
+	for _, it := range h.Items() {
+		if it.InstanceID == "video" && it.ResourceType != ovf.ResourceGraphics {
+			t.Errorf("the video card has type %d", it.ResourceType)
+		}
 	}
 }

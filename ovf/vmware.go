@@ -84,5 +84,5 @@ func (h VirtualHardware) TPM(configuration string) bool {
 func (it Item) IsTPM() bool {
 	sub := strings.ToLower(it.ResourceSubType + " " + it.OtherResourceType)
 	return strings.Contains(sub, "vtpm") || strings.Contains(sub, "virtualtpm") ||
-		it.env != nil && it.env.version == VOVirt && it.ovirtType() == "tpm"
+		it.env != nil && it.env.ovirt && it.ovirtType() == "tpm"
 }

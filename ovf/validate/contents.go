@@ -89,7 +89,7 @@ func (c *checker) scaleOut(object string, x ovf.Content, known map[string]bool) 
 
 // fields checks what the fields of an Item look like.
 func (c *checker) fields(object string, it ovf.Item) {
-	if c.env.Version() == ovf.VOVirt {
+	if c.env.OVirt() {
 		return
 	}
 	for _, name := range []string{"Reservation", "Limit", "Weight"} {

@@ -153,7 +153,7 @@ func disks(c *checker) {
 				c.add(id, object, "fileRef %q is that of disk %s too", d.FileRef, other)
 			}
 			refs[d.FileRef] = d.ID
-			if d.Format == "" && c.env.Version() != ovf.VOVirt {
+			if d.Format == "" && !c.env.OVirt() {
 				c.add("OVF-DISK-008", object, "the Disk has content and no format")
 			}
 		}
@@ -231,7 +231,7 @@ func (c *checker) capacity(d ovf.Disk, object string) {
 		c.add("OVF-DISK-012", object, "the unit is %q", d.AllocationUnits)
 	}
 	n, err := d.CapacityBytes()
-	if c.env.Version() == ovf.VOVirt && d.Capacity == "" {
+	if c.env.OVirt() && d.Capacity == "" {
 		// A LUN's size is known to its storage alone.
 		c.add("OVF-DISK-018", object, "the capacity is missing")
 		return

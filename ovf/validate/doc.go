@@ -34,7 +34,7 @@ type Inventory interface {
 // error means that the descriptor can be used.
 func Validate(env *ovf.Envelope, opts Options) []ovf.Finding {
 	c := &checker{env: env, opts: opts}
-	c.draft = env.Version() == ovf.V09 || env.Version() == ovf.VOVirt
+	c.draft = env.Version() == ovf.V09 || env.OVirt()
 	for _, check := range []func(*checker){structure, references, disks, networks, configurations, contents, hardware, properties, startup, collections, schema} {
 		check(c)
 	}

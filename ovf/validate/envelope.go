@@ -27,7 +27,7 @@ func structure(c *checker) {
 	if root.Name().Space == "" {
 		c.add("OVF-XML-002", "Envelope", "Envelope is in no namespace; %s is assumed", c.env.Namespace())
 	}
-	if c.draft {
+	if v := c.env.Version(); v == ovf.V09 || v == ovf.VOVirt {
 		c.add("OVF-XML-008", "Envelope", "the descriptor is of version %s, namespace %s", c.env.Version(), c.env.Namespace())
 	}
 	if v, ok := rawAttr(c, c.env.Element(), "version"); c.env.Version() == ovf.V09 {
@@ -86,7 +86,7 @@ func (c *checker) sections(object, place string, all []ovf.Section) {
 			if seen[s.Kind]++; seen[s.Kind] == 2 && once[s.Kind] {
 				c.add("OVF-XML-006", object, "%s stands more than once", s.Kind)
 			}
-		case s.Required && ours && strings.HasSuffix(s.Kind, "Section") && c.env.Version() != ovf.VOVirt:
+		case s.Required && ours && strings.HasSuffix(s.Kind, "Section") && !c.env.OVirt():
 			c.add("OVF-XML-010", object, "%s is required and no section of the standard", s.Kind)
 		case s.Required && (strings.HasSuffix(s.Kind, "Section") || !ours && c.demands(s)):
 			c.unknownSection(object, s)
@@ -113,7 +113,7 @@ func (c *checker) sections(object, place string, all []ovf.Section) {
 
 // noInfo is the rule of a missing Info: oVirt and virt-v2v never write one.
 func (c *checker) noInfo() string {
-	if c.env.Version() == ovf.VOVirt {
+	if c.env.OVirt() {
 		return "OVF-XML-012"
 	}
 	return "OVF-XML-004"

@@ -69,7 +69,7 @@ func (c *checker) section(object string, h ovf.VirtualHardware, networks, known 
 		}
 		if first, ok := ids[it.InstanceID]; ok && it.InstanceID != "" {
 			if first.ResourceType != it.ResourceType {
-				if c.env.Version() == ovf.VOVirt {
+				if c.env.OVirt() {
 					continue // oVirt's devices share ids across kinds
 				}
 				c.add("OVF-HW-004", o, "ResourceType is %d here and %d before", it.ResourceType, first.ResourceType)
@@ -115,7 +115,7 @@ const lastResourceType = 35
 // unknown finds required elements that are not fields of an Item (7.3), and a
 // required Item of a kind that CIM does not have (8.2).
 func (c *checker) unknown(object string, it ovf.Item) {
-	if c.env.Version() == ovf.VOVirt {
+	if c.env.OVirt() {
 		return
 	}
 	if v, _ := it.Node().Attr(c.env.Namespace(), "required"); it.ResourceType > lastResourceType && (strings.TrimSpace(v) == "true" || strings.TrimSpace(v) == "1") {
