@@ -22,8 +22,8 @@ func (e *Envelope) readOVirt() {
 			}
 		}
 	}
-	space, _ := e.doc.Root().ResolvePrefix("ovirt")
-	e.ovirt = e.version == VOVirt || e.version != V09 && space == nsOVirt
+	_, declared := e.doc.Root().Prefix(nsOVirt, true)
+	e.ovirt = e.version == VOVirt || e.version != V09 && declared
 }
 
 // ovirtCards are the models of network cards by oVirt's numbers; the first is

@@ -65,11 +65,17 @@ type StartupItem struct {
 }
 
 // Startup are the entries of the collection's StartupSection, in order;
-// children that it does not name start with order 0.
+// children that it does not name start with order 0. XenCenter puts the section
+// into the Envelope: there it is that of the outermost content, which may be the
+// one virtual system that it names.
 func (c Content) Startup() []StartupItem {
 	var out []StartupItem
 	e := c.env
-	for _, sec := range c.sections("StartupSection") {
+	sections := c.sections("StartupSection")
+	if root := e.doc.Root(); c.node != nil && c.node.Parent() == root {
+		sections = append(sections, e.children(root, "StartupSection")...)
+	}
+	for _, sec := range sections {
 		for _, n := range e.children(sec, "Item") {
 			it := StartupItem{Element: Element{e, n}, ID: e.attrOr(n, "id", ""),
 				StartAction: e.attrOr(n, "startAction", "powerOn"), StopAction: e.attrOr(n, "stopAction", "powerOff"),

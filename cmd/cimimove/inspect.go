@@ -217,12 +217,14 @@ func (s *inspection) content(c ovf.Content, configuration string) {
 		return
 	}
 	v := systemSummary{ID: c.ID, Name: c.Title(), Disks: []driveSummary{}, NICs: []nicSummary{}}
+	around := c
 	if p, ok := c.Parent(); ok {
-		v.Parent = p.ID
-		for _, item := range p.Startup() {
-			if item.ID == c.ID {
-				v.StartOrder = item.Order
-			}
+		v.Parent, around = p.ID, p
+	}
+	for _, item := range around.Startup() {
+		if item.ID == c.ID {
+			v.StartOrder = item.Order
+			break
 		}
 	}
 	if o, ok := c.OperatingSystem(); ok {

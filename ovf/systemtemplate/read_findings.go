@@ -20,6 +20,12 @@ func (r *reader) envelopeFindings() {
 	for _, s := range r.env.Sections() {
 		switch s.Kind {
 		case "DiskSection", "SharedDiskSection", "NetworkSection", "DeploymentOptionSection":
+		case "StartupSection": // XenCenter's
+			if c, ok := r.env.Content(); ok && c.Collection {
+				r.findings.add(StartOrder, c.Title(), "")
+			} else {
+				r.findings.add(SectionUnmapped, s.Kind, "%s", s.Kind)
+			}
 		default:
 			r.findings.add(SectionUnmapped, s.Kind, "%s", s.Kind)
 		}

@@ -102,7 +102,12 @@ func (c *checker) fields(object string, it ovf.Item) {
 	// rPath counts network adapters in "Interface".
 	measured := it.ResourceType == ovf.ResourceProcessor || it.ResourceType == ovf.ResourceDisk
 	if u := it.AllocationUnits; u != "" && measured && !placeholder(u) {
-		if _, err := ovf.ParseUnits(u); err != nil {
+		_, err := ovf.ParseUnits(u)
+		switch {
+		case err == nil:
+		case c.xen && it.ResourceType == ovf.ResourceProcessor:
+			c.add("OVF-DISK-012", object, "the unit is %q", u) // "Processor Cores", in the language of its user
+		default:
 			c.add("OVF-HW-020", object, "AllocationUnits %q: %s", u, said(err))
 		}
 	}

@@ -35,6 +35,7 @@ type Inventory interface {
 func Validate(env *ovf.Envelope, opts Options) []ovf.Finding {
 	c := &checker{env: env, opts: opts}
 	c.draft = env.Version() == ovf.V09 || env.OVirt()
+	_, c.xen = env.Tree().Root().Prefix(nsXenCenter, true)
 	for _, check := range []func(*checker){structure, references, disks, networks, configurations, contents, hardware, properties, startup, collections, schema} {
 		check(c)
 	}
@@ -45,8 +46,12 @@ type checker struct {
 	env      *ovf.Envelope
 	opts     Options
 	draft    bool // 0.9 or oVirt's: habits that 1.x forbids are theirs
+	xen      bool // XenCenter's: so are its
 	findings []ovf.Finding
 }
+
+// nsXenCenter is declared by what XenCenter exports.
+const nsXenCenter = "http://schemas.citrix.com/ovf/envelope/1"
 
 // add reports a violation of a rule; the message says what is there.
 func (c *checker) add(id, object, format string, args ...any) {

@@ -80,6 +80,8 @@ func (c *checker) sections(object, place string, all []ovf.Section) {
 			allowed += "e" // tools of 0.9 put the licence there
 		}
 		switch {
+		case ours && c.xen && place == "e" && s.Kind == "StartupSection":
+			c.add("OVF-XML-021", object, "StartupSection stands in the Envelope, where XenCenter puts it")
 		case ours && known && !strings.Contains(allowed, place):
 			c.add("OVF-XML-003", object, "%s may not stand here", s.Kind)
 		case ours && known:

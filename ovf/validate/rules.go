@@ -44,6 +44,7 @@ var table = [...]Rule{
 	{"OVF-XML-018", ovf.Error, "DSP0243 7.3", "an element of a section that says it is required is one that we know", "mark it with ovf:required=\"false\" if it can be ignored"},
 	{"OVF-XML-019", ovf.Error, "DSP0243 7.3", "an element of an Item in the standard's namespaces is one of the standard", "mark it with ovf:required=\"false\" if it can be ignored"},
 	{"OVF-XML-020", ovf.Warning, "XML 1.0 4.3.3", "the XML declaration names the encoding of the descriptor", "name it, or leave it out where it is UTF-8: other readers refuse this"},
+	{"OVF-XML-021", ovf.Warning, "DSP0243 9", "a StartupSection of XenCenter's stands in the collection", "it is read as that of the outermost content"},
 	{"OVF-ENC-001", ovf.Warning, "DSP0243 2.0 9.15", "nothing is encrypted", "decrypt the package first"},
 	{"OVF-REF-001", ovf.Error, "DSP0243 7.1", "a File has an id", ""},
 	{"OVF-REF-002", ovf.Error, "DSP0243 7.1", "ids of Files are unique", ""},

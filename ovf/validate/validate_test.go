@@ -28,6 +28,32 @@ const sound = `<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ov
 <Item ovf:configuration="big"><rasd:Connection>lan</rasd:Connection><rasd:InstanceID>5</rasd:InstanceID><rasd:ResourceType>10</rasd:ResourceType></Item>
 </VirtualHardwareSection></VirtualSystem></VirtualSystemCollection></Envelope>`
 
+const xenCenter = "http://schemas.citrix.com/ovf/envelope/1"
+
+// TestXenCenter: what all exports of XenCenter's have is no error in them: the
+// order of start in the Envelope, and processors counted in words of its user's
+// language.
+func TestXenCenter(t *testing.T) {
+	doc := strings.Replace(sound, "<NetworkSection>", `<StartupSection ovf:required="true"><Info/><Item ovf:id="vm" ovf:order="3"/></StartupSection><NetworkSection>`, 1)
+	doc = strings.Replace(doc, "<Item><rasd:InstanceID>1<", "<Item><rasd:AllocationUnits>Processor Cores</rasd:AllocationUnits><rasd:InstanceID>1<", 1)
+	for declared, want := range map[string]string{"": "OVF-XML-003 OVF-HW-020", ` xmlns:xenovf="` + xenCenter + `"`: "OVF-XML-021 OVF-DISK-012"} {
+		env, err := ovf.Parse([]byte(strings.Replace(doc, "<Envelope", "<Envelope"+declared, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, f := range validate.Validate(env, validate.Options{}) {
+			ids = append(ids, f.ID)
+			if bad := f.Severity == ovf.Error; bad != (declared == "") {
+				t.Errorf("%q: %s %s: %s", declared, f.Severity, f.ID, f.Message)
+			}
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("%q: findings %s, want %s", declared, got, want)
+		}
+	}
+}
+
 func TestRules(t *testing.T) {
 	const disk2 = `<Item><rasd:AddressOnParent>0</rasd:AddressOnParent><rasd:HostResource>ovf:/disk/d2<`
 	tests := []struct{ id, from, to string }{
@@ -40,6 +66,7 @@ func TestRules(t *testing.T) {
 		{"OVF-XML-016", `ovf:order="1"`, `ovf:order="first"`},
 		{"OVF-XML-016", `ovf:order="1"`, `ovf:order="1" ovf:stopAction="shutdown"`},
 		{"OVF-XML-016", `ovf:default="true"`, `ovf:default="yes"`},
+		{"OVF-XML-021", `<NetworkSection>`, `<StartupSection><Info/><Item ovf:id="vm" ovf:order="1"/></StartupSection><NetworkSection>`},
 		{"OVF-REF-013", `<ProductSection ovf:class="c"><Info/>`, `<ProductSection ovf:class="c"><Info/><Icon ovf:fileRef="f9"/>`},
 		{"OVF-REF-013", `<VirtualHardwareSection><Info/>`, `<EnvironmentFilesSection><Info/><File ovf:fileRef="f9" ovf:path="x"/></EnvironmentFilesSection><VirtualHardwareSection><Info/>`},
 		{"OVF-REF-014", "<NetworkSection>", `<Strings xml:lang="de" ovf:fileRef="f9"/><NetworkSection>`},
@@ -142,6 +169,7 @@ func TestRules(t *testing.T) {
 		"OVF-DISK-007": {`<Disk ovf:diskId="d1" ovf:fileRef="f1" ovf:capacity="8" ovf:capacityAllocationUnits="byte * 2^20" ovf:format="f"/>`, ""},
 		"OVF-DISK-017": {"ovf:/disk/d2<", `ovf:/disk/d2</rasd:HostResource></Item><Item ovf:configuration="big"><rasd:HostResource>ovf:/disk/d3<`},
 		"OVF-XML-012":  {"<NetworkSection><Info/>", "<NetworkSection>"},
+		"OVF-XML-021":  {"<Envelope ", `<Envelope xmlns:xenovf="` + xenCenter + `" `},
 		"OVF-XML-008":  {`xmlns="http://schemas.dmtf.org/ovf/envelope/1"`, `xmlns="http://schemas.dmtf.org/ovf/envelope/1/"`},
 	}
 	// TestInventory has these.
