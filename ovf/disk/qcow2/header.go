@@ -21,6 +21,8 @@ const (
 	maxL1 = 4 << 20
 
 	maxSize = 64 << 40
+
+	maxCountOrder = 6 // bits of a reference count, as a power of two
 )
 
 // Incompatible features (version 3): a reader that does not know one must not
@@ -122,6 +124,9 @@ func readHeader(r io.ReaderAt, length int64, name string) (*header, error) {
 	case be.Uint32(b[32:]) != 0:
 		return nil, unsupported("encryption (method %d)", be.Uint32(b[32:]))
 	}
+	if err := h.checkCounts(name, b, length); err != nil {
+		return nil, err
+	}
 	h.snapshots = be.Uint32(b[60:])
 	if at, n := be.Uint64(b[8:]), be.Uint32(b[16:]); at != 0 {
 		if n == 0 || n > maxBackingName || at > uint64(length) || uint64(n) > uint64(length)-at {
@@ -187,6 +192,23 @@ func (h *header) features(name string, b []byte) error {
 		if h.compression > compressionZstd {
 			return &disk.UnsupportedError{Name: name, Format: disk.QCOW2, Feature: fmt.Sprintf("compression type %d", h.compression)}
 		}
+	}
+	return nil
+}
+
+// checkCounts checks where the header b says the reference counts are, and how
+// wide. Reading does without them; that they are not there is damage all the same.
+func (h *header) checkCounts(name string, b []byte, length int64) error {
+	be := binary.BigEndian
+	switch {
+	case h.countsLen == 0:
+		return corrupt(name, 56, "a table of reference counts", "none")
+	case h.counts == 0 || h.counts%uint64(h.clusterSize()) != 0 || h.counts >= uint64(length):
+		return corrupt(name, 48, fmt.Sprintf("a table of reference counts at a cluster within the image's %d bytes", length), fmt.Sprintf("one at %d", h.counts))
+	case h.version >= 3 && be.Uint32(b[96:]) > maxCountOrder:
+		return corrupt(name, 96, "reference counts of 1 to 64 bits", fmt.Sprintf("2^%d", be.Uint32(b[96:])))
+	case h.version >= 3 && int64(be.Uint32(b[100:])) > h.clusterSize():
+		return corrupt(name, 100, "a header within the first cluster", fmt.Sprintf("one of %d bytes", be.Uint32(b[100:])))
 	}
 	return nil
 }

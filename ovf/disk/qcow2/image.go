@@ -55,7 +55,11 @@ func OpenOver(r io.ReaderAt, length int64, name string, parents disk.Parents) (*
 	}
 	m.l1 = make([]uint64, h.l1Len)
 	for i := range m.l1 {
-		at := binary.BigEndian.Uint64(b[8*i:]) & offsetMask
+		e := binary.BigEndian.Uint64(b[8*i:])
+		at := e & offsetMask
+		if e&l1Reserved != 0 || e == copiedBit {
+			return nil, corrupt(name, int64(h.l1)+int64(8*i), "an L1 entry", fmt.Sprintf("%#x", e))
+		}
 		if err := m.checkPlace(at, h.clusterSize(), int64(h.l1)+int64(8*i), "an L2 table"); err != nil {
 			return nil, err
 		}

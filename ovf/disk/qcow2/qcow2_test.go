@@ -236,6 +236,54 @@ func TestOverTables(t *testing.T) {
 	}
 }
 
+// TestDamagedEntries: an entry that no writer makes is not read as zeros or as
+// what a part of it says.
+func TestDamagedEntries(t *testing.T) {
+	be := binary.BigEndian
+	for compat, args := range map[string][]string{"2": {"-o", "compat=0.10"}, "3": nil, "3, extended": {"-o", "extended_l2=on"}} {
+		image := made(t, disktest.Text(rand.New(rand.NewPCG(1, 5)), 300000), args...)
+		l1 := be.Uint64(image[40:])
+		l2 := be.Uint64(image[l1:]) & 0x00fffffffffffe00
+		for where, at := range map[string]uint64{"L1": l1, "L2": l2} {
+			old := be.Uint64(image[at:])
+			entries := map[string]uint64{"a reserved low bit": old | 1<<3, "a reserved high bit": old | 1<<57}
+			if where == "L1" || compat != "3, extended" {
+				entries["nothing, with one reference"] = 1 << 63
+			}
+			if where == "L1" || compat != "3" {
+				entries["the bit of zeros"] = old | 1
+			}
+			for what, e := range entries {
+				bad := bytes.Clone(image)
+				be.PutUint64(bad[at:], e)
+				if err := read(bad); !errors.Is(err, disk.ErrCorrupt) {
+					t.Errorf("version %s: %s entry with %s: %v", compat, where, what, err)
+				}
+			}
+		}
+	}
+}
+
+// TestDamagedHeader: what the header says of reference counts is of no use for
+// reading, and shows what became of the rest.
+func TestDamagedHeader(t *testing.T) {
+	image := made(t, make([]byte, 300000))
+	for name, damage := range map[string]func(b []byte){
+		"no counts":            func(b []byte) { clear(b[56:60]) },
+		"counts at 0":          func(b []byte) { clear(b[48:56]) },
+		"counts off a cluster": func(b []byte) { b[55]++ },
+		"counts outside":       func(b []byte) { b[49]++ },
+		"wide counts":          func(b []byte) { b[99] = 7 },
+		"a long header":        func(b []byte) { b[101] = 2 },
+	} {
+		bad := bytes.Clone(image)
+		damage(bad)
+		if err := read(bad); !errors.Is(err, disk.ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestTruncatedAnywhere(t *testing.T) {
 	content := disktest.Text(rand.New(rand.NewPCG(1, 5)), 20000)
 	for _, args := range [][]string{{"-o", "cluster_size=4k"}, {"-c", "-o", "cluster_size=4k"}, {"-c", "-o", "cluster_size=4k,compression_type=zstd"}} {

@@ -12,6 +12,10 @@ const (
 	offsetMask    = 0x00fffffffffffe00 // bits 9 to 55
 	compressedBit = 1 << 62
 	zeroBit       = 1 << 0 // version 3, of plain clusters
+
+	// What is left of an entry is reserved, and zero.
+	l1Reserved = (1<<63 - 1) &^ offsetMask
+	l2Reserved = l1Reserved &^ compressedBit &^ zeroBit
 )
 
 type kind byte
@@ -96,7 +100,9 @@ func (m *Image) entry(e uint64, where int64) (cluster, error) {
 	}
 	at := e & offsetMask
 	switch {
-	case m.h.version >= 3 && e&zeroBit != 0:
+	case e&l2Reserved != 0, e&zeroBit != 0 && m.h.version < 3, e == copiedBit && !m.h.extended:
+		return cluster{}, corrupt(m.name, where, "an L2 entry", fmt.Sprintf("%#x", e))
+	case e&zeroBit != 0:
 		return cluster{kind: zero}, nil
 	case at == 0:
 		return cluster{kind: absent}, nil
