@@ -3,6 +3,7 @@ package vhd
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 
 	"github.com/cimimove/cimimove/ovf/disk"
 )
@@ -74,6 +75,23 @@ func parseFooter(name string, at int64, b []byte) (*footer, error) {
 		return f, nil
 	}
 	return nil, unsupported(name, "disk type %d", f.kind)
+}
+
+// checkFixed checks that a fixed disk, whose footer f lies at foot, does not begin
+// with the copy of it that other disks have: their header is no content.
+func (f *footer) checkFixed(r io.ReaderAt, name string, foot int64) error {
+	if foot < footerLen {
+		return nil
+	}
+	b := make([]byte, footerLen)
+	if err := disk.ReadFull(r, b, 0); err != nil {
+		return err
+	}
+	front, err := parseFooter(name, 0, b)
+	if err != nil || front.kind == typeFixed || front.id != f.id {
+		return nil
+	}
+	return corrupt(name, foot+60, fmt.Sprintf("type %d, as in the copy of the footer at 0", front.kind), fmt.Sprint(f.kind))
 }
 
 // dynamic is the dynamic disk header.

@@ -57,6 +57,9 @@ func OpenOver(r io.ReaderAt, length int64, name string, parents disk.Parents) (*
 	m := &Image{kind: f.kind, id: f.id}
 	m.Image = blocks.Image{R: r, Label: "vhd", Bytes: f.size}
 	if f.kind == typeFixed {
+		if err := f.checkFixed(r, name, foot); err != nil {
+			return nil, err
+		}
 		if f.size > foot {
 			return nil, corrupt(name, foot, fmt.Sprintf("%d bytes before the footer", f.size), fmt.Sprint(foot))
 		}

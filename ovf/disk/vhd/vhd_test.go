@@ -117,6 +117,18 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
+// TestNotFixed: of a dynamic disk whose footer says that it is fixed the header
+// would be content.
+func TestNotFixed(t *testing.T) {
+	image := made(t, disktest.Noise(rand.New(rand.NewPCG(1, 8)), 2<<20), "dynamic")
+	foot := image[len(image)-512:]
+	foot[63] = 2
+	seal(foot, 64)
+	if _, err := read(image); !errors.Is(err, disk.ErrCorrupt) {
+		t.Error(err)
+	}
+}
+
 func TestRefuses(t *testing.T) {
 	image := made(t, make([]byte, 4<<20), "dynamic")
 	at := func(off int, b ...byte) []byte {
