@@ -3,6 +3,7 @@ package vmdk
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/cimimove/cimimove/ovf/disk"
@@ -80,6 +81,9 @@ func (m *Image) table(i int64) (*table, error) {
 		}
 		t[j] = e
 	}
+	if err := m.checkOverlap(t, i, int64(at)*sector); err != nil {
+		return nil, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil || len(c.m) >= maxCachedTables {
@@ -88,6 +92,32 @@ func (m *Image) table(i int64) (*table, error) {
 	}
 	c.m[i] = t
 	return t, nil
+}
+
+// checkOverlap checks that no two grains of table i, which lies at byte offset
+// where, lie in part at one place. Compressed ones say whose they are.
+func (m *Image) checkOverlap(t *table, i, where int64) error {
+	if m.h.compressed() {
+		return nil
+	}
+	var grains [tableEntries]placed
+	n := 0
+	for j, e := range t {
+		if e > zeroGrain {
+			grains[n] = placed{sector: e, index: uint32(j)}
+			n++
+		}
+	}
+	slices.SortFunc(grains[:n], bySector)
+	for k := 1; k < n; k++ {
+		a, b := grains[k-1], grains[k]
+		// Of the last grain only what the capacity takes need be there.
+		length := min(m.h.grain, m.h.capacity-uint64(i*tableEntries+int64(a.index))*m.h.grain)
+		if uint64(b.sector-a.sector) < length {
+			return corrupt(m.name, where+4*int64(b.index), "grains that do not overlap", fmt.Sprintf("one at sector %d and one at %d", a.sector, b.sector))
+		}
+	}
+	return nil
 }
 
 // maxCachedGrains bounds the inflated grains kept for reads smaller than a

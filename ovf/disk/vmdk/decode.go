@@ -52,6 +52,9 @@ func readStart(s *stream) (*header, error) {
 		return nil, err
 	}
 	said, err := checkDescriptor(s.name, text)
+	if err == nil {
+		err = said.check(s.name, h)
+	}
 	if err == nil && said.delta {
 		err = said.refused(s.name)
 	}

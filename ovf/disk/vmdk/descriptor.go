@@ -69,7 +69,16 @@ func descriptor(capacity uint64, adapter Adapter, createType string) []byte {
 // said is what a descriptor says of where the rest of the content is.
 type said struct {
 	delta       bool
+	stream      bool   // streamOptimized
 	cid, parent string // parentCID; parentFileNameHint, as written
+}
+
+// check compares with the header: compressed grains would pass for content.
+func (s said) check(name string, h *header) error {
+	if s.stream && !h.compressed() {
+		return corrupt(name, 8, "compressed grains, as the descriptor says", fmt.Sprintf("flags %#x", h.flags))
+	}
+	return nil
 }
 
 func (s said) refused(name string) error {
@@ -95,7 +104,7 @@ func checkDescriptor(name, text string) (said, error) {
 			case "parentfilenamehint":
 				s.parent = raw
 			case "createtype":
-				if value != "streamoptimized" && value != "monolithicsparse" {
+				if s.stream = value == "streamoptimized"; !s.stream && value != "monolithicsparse" {
 					return unsupported("createType " + value)
 				}
 			}

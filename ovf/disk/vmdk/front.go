@@ -75,6 +75,9 @@ func readDirectory(s *stream, h *header) ([]placed, error) {
 	if tables > maxTables {
 		return nil, &disk.UnsupportedError{Name: s.name, Format: disk.VMDK, Feature: fmt.Sprintf("a grain directory of %d entries", tables)}
 	}
+	if h.taken(h.directory, tables*4) {
+		return nil, corrupt(s.name, 56, "a grain directory behind the descriptor", fmt.Sprintf("one at sector %d", h.directory))
+	}
 	if err := s.skipTo(int64(h.directory)*sector, "grain directory"); err != nil {
 		return nil, err
 	}
@@ -86,6 +89,9 @@ func readDirectory(s *stream, h *header) ([]placed, error) {
 		}
 		// 1 is a table of zero grains where such grains have entries.
 		if at := binary.LittleEndian.Uint32(entry[:]); at > 1 || at == 1 && h.flags&flagZeroGrain == 0 {
+			if h.taken(uint64(at), tableEntries*4) {
+				return nil, corrupt(s.name, s.off-4, "a grain table behind the descriptor", fmt.Sprintf("one at sector %d", at))
+			}
 			directory = append(directory, placed{sector: at, index: uint32(i)})
 		}
 	}

@@ -136,6 +136,11 @@ func (h *header) tables() int64 {
 	return (h.grains() + tableEntries - 1) / tableEntries
 }
 
+// taken tells whether n bytes from a sector on are the header's or descriptor's.
+func (h *header) taken(at uint64, n int64) bool {
+	return at == 0 || at < h.descriptor+h.descriptorLen && h.descriptor < at+uint64(roundUp(n)/sector)
+}
+
 func (h *header) info() disk.Info {
 	if h.compressed() {
 		return disk.Info{Format: disk.VMDK, Variant: "streamOptimized", Size: h.size(), Allocated: -1}

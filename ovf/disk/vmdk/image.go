@@ -42,6 +42,9 @@ func OpenOver(r io.ReaderAt, length int64, name string, parents disk.Parents) (*
 		return nil, err
 	}
 	said, err := checkDescriptor(name, text)
+	if err == nil {
+		err = said.check(name, h)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +109,7 @@ func (m *Image) readDirectory() error {
 	if tables == 0 {
 		return nil
 	}
-	if begin == 0 || begin > uint64(m.length)/sector || n > uint64(m.length)-begin*sector {
+	if begin > uint64(m.length)/sector || n > uint64(m.length)-begin*sector || m.h.taken(begin, int64(n)) {
 		return corrupt(m.name, 56, fmt.Sprintf("a grain directory of %d bytes within the image's %d", n, m.length), fmt.Sprintf("one at sector %d", begin))
 	}
 	b := make([]byte, n)
@@ -120,7 +123,7 @@ func (m *Image) readDirectory() error {
 			m.directory[i] = at
 			continue
 		}
-		if at != 0 && int64(at)*sector > m.length-tableEntries*4 {
+		if at != 0 && (int64(at)*sector > m.length-tableEntries*4 || m.h.taken(uint64(at), tableEntries*4)) {
 			return corrupt(m.name, int64(begin)*sector+int64(4*i), fmt.Sprintf("a grain table within the image's %d bytes", m.length), fmt.Sprintf("one at sector %d", at))
 		}
 		m.directory[i] = at

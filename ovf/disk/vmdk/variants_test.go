@@ -107,3 +107,40 @@ func TestUnmappedGrainInStream(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestGrainsThatOverlap are damage for who reads anywhere as for who reads a
+// stream.
+func TestGrainsThatOverlap(t *testing.T) {
+	sound := sparseImage(disktest.Patterns()["full of text"])
+	le := binary.LittleEndian
+	for _, by := range []uint32{0, 1, 127} {
+		image := bytes.Clone(sound)
+		le.PutUint32(image[1024+4*5:], le.Uint32(image[1024+4*6:])+by)
+		for how, f := range map[string]func([]byte) error{"decoding": decode, "reading": read} {
+			if err := f(image); !errors.Is(err, disk.ErrCorrupt) {
+				t.Errorf("%s a grain %d sectors behind another: %v", how, by, err)
+			}
+		}
+	}
+}
+
+// TestTablesInDescriptor: no table lies where the descriptor is, which would be
+// read as one that maps nothing, and what the descriptor says is compressed is.
+func TestTablesInDescriptor(t *testing.T) {
+	sound := disktest.Made(t, disktest.Text(rand.New(rand.NewPCG(13, 15)), 5*disktest.Grain), "vmdk", "-o", "subformat=streamOptimized")
+	le := binary.LittleEndian
+	directory := 512 * le.Uint64(sound[56:])
+	for name, damage := range map[string]func(b []byte){
+		"directory":    func(b []byte) { le.PutUint64(b[56:], 2) },
+		"table":        func(b []byte) { le.PutUint32(b[directory:], 3) },
+		"uncompressed": func(b []byte) { le.PutUint32(b[8:], 3) },
+	} {
+		image := bytes.Clone(sound)
+		damage(image)
+		for how, f := range map[string]func([]byte) error{"decoding": decode, "reading": read} {
+			if err := f(image); !errors.Is(err, disk.ErrCorrupt) {
+				t.Errorf("%s: %s gives %v", name, how, err)
+			}
+		}
+	}
+}
