@@ -64,6 +64,23 @@ func TestAC23AC24Drives(t *testing.T) {
 	}
 }
 
+// TestSharedInstanceID: Items of one InstanceID are one device, but not where
+// they are of different kinds, as some generators number them.
+func TestSharedInstanceID(t *testing.T) {
+	h := single(t, `<References><File o:id="f" o:href="f"/></References><DiskSection><Info/><Disk o:diskId="d" o:fileRef="f" o:capacity="9"/></DiskSection>`,
+		item("InstanceID", "4", "ResourceType", "10", "Connection", "lan")+
+			item("InstanceID", "4", "ResourceType", "17", "HostResource", "ovf:/disk/d")+
+			item("InstanceID", "4", "ElementName", "the disk", "ResourceType", "17")+
+			item("InstanceID", "4", "ResourceType", "10", "ResourceSubType", "E1000"))
+	nics, disks := h.NICs(""), h.Disks("")
+	if len(nics) != 1 || len(nics[0].Connection) != 1 || nics[0].ResourceSubType != "E1000" {
+		t.Errorf("cards: %+v", nics)
+	}
+	if len(disks) != 1 || disks[0].Disk.ID != "d" || disks[0].ElementName != "the disk" {
+		t.Errorf("disks: %+v", disks)
+	}
+}
+
 func TestMemoryUnits(t *testing.T) {
 	for units, want := range map[string]int64{"": 512 << 20, "byte * 2^20": 512 << 20, "MegaBytes": 512 << 20, "byte * 2^10": 512 << 10, "byte": 512} {
 		h := single(t, "", item("InstanceID", "1", "ResourceType", "4", "AllocationUnits", units, "VirtualQuantity", "512"))

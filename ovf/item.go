@@ -223,7 +223,9 @@ func (it Item) Marker() bool { return it.Bound == "min" || it.Bound == "max" }
 // EffectiveItems are the Items that a configuration ("" for the default one)
 // selects, range markers left out, those with one InstanceID combined: of
 // like-named child elements the later Item's count (clause 9.8). The order is
-// that of first appearance. Items without InstanceID stay by themselves.
+// that of first appearance. Items without InstanceID stay by themselves, as do
+// those of one InstanceID that are not of one ResourceType, which the clause
+// rules out: a disk is no other state of a network adapter.
 func (h VirtualHardware) EffectiveItems(configuration string) []Item {
 	if h.env == nil {
 		return nil
@@ -232,21 +234,47 @@ func (h VirtualHardware) EffectiveItems(configuration string) []Item {
 }
 
 func combine(items []Item, configuration string) []Item {
+	type device struct {
+		id   string
+		kind int
+	}
 	var out []Item
-	at := map[string]int{}
+	at, first := map[device]int{}, map[string]int{}
 	for _, it := range items {
 		if it.Marker() || !it.In(configuration) {
 			continue
 		}
-		i, ok := at[it.InstanceID]
-		if !ok || it.InstanceID == "" {
-			at[it.InstanceID] = len(out)
-			out = append(out, it)
+		d := device{it.InstanceID, it.ResourceType}
+		i, ok := at[d]
+		switch {
+		case d.id == "":
+			ok = false
+		case !ok && d.kind == 0:
+			i, ok = first[d.id]
+		case !ok:
+			if i, ok = at[device{d.id, 0}]; ok {
+				delete(at, device{d.id, 0}) // now its kind is known
+				at[d] = i
+			}
+		}
+		if ok {
+			out[i] = out[i].override(it)
 			continue
 		}
-		out[i] = out[i].override(it)
+		at[d] = len(out)
+		if _, ok := first[d.id]; !ok {
+			first[d.id] = len(out)
+		}
+		out = append(out, it)
 	}
 	return out
+}
+
+// Combines says that two Items are one when a configuration selects both: of
+// one InstanceID, and of one ResourceType where both have one.
+func (it Item) Combines(other Item) bool {
+	return it.InstanceID != "" && it.InstanceID == other.InstanceID &&
+		(it.ResourceType == other.ResourceType || it.ResourceType == 0 || other.ResourceType == 0)
 }
 
 // override combines a former Item with a latter one.

@@ -15,7 +15,7 @@ import (
 func (e *editor) group(h ovf.VirtualHardware, it ovf.Item) []ovf.Item {
 	var out []ovf.Item
 	for _, x := range h.Items() {
-		if !x.Marker() && x.In(e.config) && (x.Same(it.Element) || it.InstanceID != "" && x.InstanceID == it.InstanceID) {
+		if !x.Marker() && x.In(e.config) && (x.Same(it.Element) || it.Combines(x)) {
 			out = append(out, x)
 		}
 	}
@@ -159,7 +159,7 @@ func setFieldOf(n *xmltree.Node, space, name string, values []string) error {
 // configuration: Items that serve others are left to those.
 func (e *editor) removeItem(h ovf.VirtualHardware, it ovf.Item) {
 	for _, x := range h.Items() {
-		if !x.Same(it.Element) && (it.InstanceID == "" || x.InstanceID != it.InstanceID) || !x.In(e.config) {
+		if !x.Same(it.Element) && !it.Combines(x) || !x.In(e.config) {
 			continue
 		}
 		if !e.servesOthers(x.Configuration) {
