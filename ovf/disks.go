@@ -136,7 +136,8 @@ func (d Disk) CapacityBytes() (int64, error) { return d.CapacityIn("", nil) }
 // CapacityIn is the capacity in bytes. A capacity of ${name} takes the value
 // of that property: from values (by key as in the OVF environment, see
 // Property.EnvKey, or by plain key), else the one the configuration gives it,
-// else its default (DSP0243 9.1). The error is a *DescriptorError.
+// else its default (DSP0243 9.1). A unit right behind the number counts where
+// there is no other. The error is a *DescriptorError.
 func (d Disk) CapacityIn(configuration string, values map[string]string) (int64, error) {
 	object := "disk " + d.ID
 	capacity := strings.TrimSpace(d.Capacity)
@@ -152,11 +153,28 @@ func (d Disk) CapacityIn(configuration string, values map[string]string) (int64,
 			return 0, d.fail(object, "9.1", "the capacity is %s, and that property has no value", d.Capacity)
 		}
 	}
-	n, err := Quantity(capacity, d.AllocationUnits, "byte")
+	units := d.AllocationUnits
+	if number, unit, ok := d.withUnit(); ok {
+		capacity, units = number, unit
+	}
+	n, err := Quantity(capacity, units, "byte")
 	if err != nil {
 		return 0, d.fail(object, "9.1", "the capacity: %v", err)
 	}
 	return n, nil
+}
+
+// withUnit takes a capacity apart that has its unit behind the number, as
+// service managers wrote it ("10GB"), and no other.
+func (d Disk) withUnit() (number, unit string, ok bool) {
+	c := strings.TrimSpace(d.Capacity)
+	unit = strings.TrimLeft(c, "0123456789")
+	number = strings.TrimSuffix(c, unit)
+	if number == "" || unit == "" || d.AllocationUnits != "" {
+		return "", "", false
+	}
+	_, err := ParseUnits(unit)
+	return number, unit, err == nil && words[strings.ToLower(strings.TrimSpace(unit))].base == "byte"
 }
 
 // macro recognises ${name}.

@@ -244,6 +244,9 @@ func (c *checker) capacity(d ovf.Disk, object string) {
 		c.add("OVF-DISK-004", object, "%s", said(err))
 		return
 	}
+	if strings.Trim(strings.TrimSpace(d.Capacity), "+0123456789") != "" && !strings.HasPrefix(d.Capacity, "${") {
+		c.add("OVF-DISK-004", object, "the capacity is %q, expected a number; read as %d bytes", d.Capacity, n)
+	}
 	switch {
 	case n == 0 && d.Blank():
 		c.add("OVF-DISK-005", object, "the capacity is 0")

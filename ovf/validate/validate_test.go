@@ -109,6 +109,7 @@ func TestRules(t *testing.T) {
 		{"OVF-DISK-002", `diskId="d2"`, `diskId="d1"`},
 		{"OVF-DISK-003", `fileRef="f2"`, `fileRef="f9"`},
 		{"OVF-DISK-004", `capacity="9"`, `capacity="9.5"`},
+		{"OVF-DISK-004", `capacity="9"`, `capacity="9GB"`},
 		{"OVF-DISK-004", `byte * 2^20" ovf:format`, `byte * 2^80" ovf:format`},
 		{"OVF-DISK-004", `capacity="9"`, `capacity="${none}"`},
 		{"OVF-DISK-005", `ovf:fileRef="f2" ovf:parentRef="d1" ovf:capacity="9"`, `ovf:capacity="0"`},
