@@ -113,6 +113,16 @@ func readHeaders(r io.ReaderAt, length int64, name string) (*header, error) {
 // region is where something lies in the file.
 type region struct{ at, n int64 }
 
+// in tells whether part of g is part of one of others.
+func (g region) in(others []region) bool {
+	for _, o := range others {
+		if g.at < o.at+o.n && o.at < g.at+g.n {
+			return true
+		}
+	}
+	return false
+}
+
 type regions struct{ table, metadata region }
 
 // readRegions reads the region table, or its copy.

@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cimimove/cimimove/ovf/disk"
 	"github.com/cimimove/cimimove/ovf/disk/internal/blocks"
@@ -78,16 +79,16 @@ func OpenOver(r io.ReaderAt, length int64, name string, parents disk.Parents) (*
 	}
 	m := &Image{meta: meta, dataWrite: h.dataWrite}
 	m.Image = blocks.Image{R: r, Label: "vhdx", Bytes: meta.size, Block: meta.block}
-	used := newUsage(length, region{0, mib}, region{h.logAt, h.logLen}, regions.table, regions.metadata)
-	if err := m.readTable(regions.table, used, length, name); err != nil || !meta.hasParent {
+	others := []region{{h.logAt, h.logLen}, regions.table, regions.metadata}
+	if err := m.readTable(regions.table, others, length, name); err != nil || !meta.hasParent {
 		return m, err
 	}
 	return m, m.openParent(name, parents)
 }
 
 // readTable reads the block allocation table: after every chunk's payload
-// blocks comes the entry of its sector bitmap block.
-func (m *Image) readTable(at region, used *usage, length int64, name string) error {
+// blocks comes the entry of its sector bitmap block. Blocks do not lie in others.
+func (m *Image) readTable(at region, others []region, length int64, name string) error {
 	meta := m.meta
 	need := (meta.size + meta.block - 1) / meta.block
 	chunk := meta.chunk()
@@ -140,10 +141,13 @@ func (m *Image) readTable(at region, used *usage, length int64, name string) err
 		if place == 0 || place > (length-n)/mib {
 			return corrupt(name, where, fmt.Sprintf("a block within the image's %d bytes", length), fmt.Sprintf("one at %d MiB", place))
 		}
-		if !used.take(region{place * mib, n}) {
+		if (region{place * mib, n}).in(others) {
 			return corrupt(name, where, "a block where nothing else is", fmt.Sprintf("one at %d MiB", place))
 		}
 		table[i] = uint32(place)
+	}
+	if place, ok := m.overlap(table); ok {
+		return corrupt(name, at.at, "blocks that do not overlap", fmt.Sprintf("two at %d MiB", place))
 	}
 	m.At = func(i int64) int64 { return int64(table[i]) * mib }
 	if len(partial) == 0 && !meta.hasParent {
@@ -155,7 +159,7 @@ func (m *Image) readTable(at region, used *usage, length int64, name string) err
 		if state != fullyPresent || place == 0 || place > length/mib-1 {
 			return corrupt(name, at.at+8*(c*(chunk+1)+chunk), "the sector bitmap of a block that is there in part", fmt.Sprintf("state %d at %d MiB", state, place))
 		}
-		if bitmaps[c] == 0 && !used.take(region{place * mib, mib}) {
+		if (region{place * mib, mib}).in(others) {
 			return corrupt(name, at.at+8*(c*(chunk+1)+chunk), "a sector bitmap where nothing else is", fmt.Sprintf("one at %d MiB", place))
 		}
 		bitmaps[c] = place * mib
@@ -171,6 +175,26 @@ func (m *Image) readTable(at region, used *usage, length int64, name string) err
 		return b, err
 	}
 	return nil
+}
+
+// overlap gives the place in MiB of a block of table that lies in part where
+// another does. Of the last one only what the disk's size takes counts.
+func (m *Image) overlap(table []uint32) (uint32, bool) {
+	sorted := slices.Clone(table)
+	slices.Sort(sorted)
+	for i := 1; i < len(sorted) && sorted[i] != zeroBlock; i++ {
+		if sorted[i-1] == 0 {
+			continue
+		}
+		n := m.meta.block
+		if last := len(table) - 1; sorted[i-1] == table[last] {
+			n = m.meta.size - int64(last)*m.meta.block
+		}
+		if int64(sorted[i]-sorted[i-1])*mib < n {
+			return sorted[i], true
+		}
+	}
+	return 0, false
 }
 
 // zeroBlock, in the table, is a block of zeros over a parent's content.
