@@ -164,8 +164,14 @@ func Resolve(k Kind, declared Format, name string) (Format, error) {
 		promised, from = FormatOfName(name), "a name that says "
 	}
 	hint := ""
-	if declared == "" && k.Format != "" {
+	switch {
+	case declared != "":
+	case k.Format != "":
 		hint = fmt.Sprintf("rename it, or say what it is by --from %s or its ovf:format", k.Format)
+	case k.Other == "" && promised == VMDK:
+		hint = "if it is an extent, such as disk-flat.vmdk, give its descriptor, disk.vmdk; --from raw takes it as it is"
+	case k.Other == "" && promised != "":
+		hint = "--from raw takes it as it is"
 	}
 	wrong := func(expected string) error {
 		return &FormatError{Name: name, Expected: expected, Found: k.String(), Hint: hint}

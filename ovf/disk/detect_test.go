@@ -99,11 +99,19 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// TestResolveSaysWhatToDo: an image with another format's extension is a common
-// one.
+// TestResolveSaysWhatToDo: what is often given under another name.
 func TestResolveSaysWhatToDo(t *testing.T) {
-	_, err := disk.Resolve(disk.Kind{Format: disk.QCOW2}, "", "cloud.img")
-	if err == nil || !strings.Contains(err.Error(), "--from qcow2") {
-		t.Error(err)
+	for name, c := range map[string]struct {
+		kind disk.Kind
+		says string
+	}{
+		"cloud.img":      {disk.Kind{Format: disk.QCOW2}, "--from qcow2"},
+		"disk-flat.vmdk": {disk.Kind{}, "descriptor"},
+		"disk.qcow2":     {disk.Kind{}, "--from raw"},
+	} {
+		_, err := disk.Resolve(c.kind, "", name)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

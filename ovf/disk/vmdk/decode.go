@@ -98,7 +98,7 @@ func (s *stream) refuseDescriptor() error {
 		return err
 	}
 	if k := disk.DetectHeader(b); k.Format == disk.VMDK && !bytes.HasPrefix(b, []byte("KDMV")) {
-		return &disk.UnsupportedError{Name: s.name, Format: disk.VMDK, Feature: k.Variant + ", whose content lies in other files"}
+		return &disk.UnsupportedError{Name: s.name, Format: disk.VMDK, Feature: k.Variant + ", whose content lies in other files: make one file of it first"}
 	}
 	return nil
 }

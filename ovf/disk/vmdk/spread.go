@@ -76,7 +76,7 @@ func OpenSpread(r io.ReaderAt, length int64, name string, files disk.Files) (_ *
 		return nil, err
 	}
 	if files == nil {
-		return nil, &disk.UnsupportedError{Name: name, Format: disk.VMDK, Feature: m.variant + ", whose content lies in other files"}
+		return nil, &disk.UnsupportedError{Name: name, Format: disk.VMDK, Feature: m.variant + ", whose content lies in other files: make one file of it first"}
 	}
 	for _, l := range lines {
 		if l.sectors <= 0 || l.sectors > maxCapacity-m.size/sector {
