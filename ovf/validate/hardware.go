@@ -146,9 +146,14 @@ func (c *checker) unknown(object string, it ovf.Item) {
 func (c *checker) links(object string, it ovf.Item, networks map[string]bool) {
 	if it.ResourceType == ovf.ResourceEthernet {
 		for _, n := range it.Connection {
-			if !networks[n] && !placeholder(n) {
-				c.add("OVF-NET-003", object, "Connection %q names no Network of NetworkSection", n)
+			if networks[n] || placeholder(n) {
+				continue
 			}
+			id := "OVF-NET-003"
+			if c.env.OVirt() {
+				id = "OVF-NET-004" // its engine listed networks by number
+			}
+			c.add(id, object, "Connection %q names no Network of NetworkSection", n)
 		}
 	}
 	for _, r := range it.HostResource {

@@ -82,6 +82,7 @@ var table = [...]Rule{
 	{"OVF-NET-001", ovf.Error, "DSP0243 9.2", "a Network has a name", ""},
 	{"OVF-NET-002", ovf.Error, "DSP0243 9.2", "names of Networks are unique", ""},
 	{"OVF-NET-003", ovf.Error, "DSP0243 8.3", "Connection names a Network", ""},
+	{"OVF-NET-004", ovf.Warning, "DSP0243 8.3", "in oVirt's descriptors, Connection names a Network", "the network of that name is meant"},
 	{"OVF-ID-001", ovf.Error, "DSP0243 7.2", "content has an id", ""},
 	{"OVF-ID-002", ovf.Error, "DSP0243 7.2", "ids of the members of a collection are unique", ""},
 	{"OVF-ID-003", ovf.Error, "DSP0243 9.7", "StartupSection and ScaleOutSection name children of the collection", ""},

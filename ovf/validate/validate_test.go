@@ -128,6 +128,7 @@ func TestRules(t *testing.T) {
 		{"OVF-NET-001", ` ovf:name="lan"`, ""},
 		{"OVF-NET-002", `<Network ovf:name="lan"/>`, `<Network ovf:name="lan"/><Network ovf:name="lan"/>`},
 		{"OVF-NET-003", "<rasd:Connection>lan", "<rasd:Connection>wan"},
+		{"OVF-NET-004", "<rasd:Connection>lan", "<rasd:Connection>wan"},
 		{"OVF-ID-001", ` ovf:id="vm"><Info/>`, "><Info/>"},
 		{"OVF-ID-002", `<StartupSection>`, `<VirtualSystem ovf:id="vm"><Info/></VirtualSystem><StartupSection>`},
 		{"OVF-ID-004", `<StartupSection>`, `<VirtualSystemCollection ovf:id="none"><Info/></VirtualSystemCollection><StartupSection>`},
@@ -169,6 +170,7 @@ func TestRules(t *testing.T) {
 	also := map[string][2]string{
 		"OVF-DISK-007": {`<Disk ovf:diskId="d1" ovf:fileRef="f1" ovf:capacity="8" ovf:capacityAllocationUnits="byte * 2^20" ovf:format="f"/>`, ""},
 		"OVF-DISK-017": {"ovf:/disk/d2<", `ovf:/disk/d2</rasd:HostResource></Item><Item ovf:configuration="big"><rasd:HostResource>ovf:/disk/d3<`},
+		"OVF-NET-004":  {"<Envelope ", `<Envelope xmlns:ovirt="http://www.ovirt.org/ovf" `},
 		"OVF-XML-012":  {"<NetworkSection><Info/>", "<NetworkSection>"},
 		"OVF-XML-021":  {"<Envelope ", `<Envelope xmlns:xenovf="` + xenCenter + `" `},
 		"OVF-XML-008":  {`xmlns="http://schemas.dmtf.org/ovf/envelope/1"`, `xmlns="http://schemas.dmtf.org/ovf/envelope/1/"`},
