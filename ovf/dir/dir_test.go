@@ -111,6 +111,34 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestForeignManifest: a folder that holds several packages; the manifest of
+// one is no other's, though it is the only one there.
+func TestForeignManifest(t *testing.T) {
+	folder := sample().WriteFolder(t)
+	for from, to := range map[string]string{"app.mf": "other.mf", "app.ovf": "other.OVF"} {
+		b, err := os.ReadFile(filepath.Join(folder, from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, to), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(filepath.Join(folder, "app.mf")); err != nil {
+		t.Fatal(err)
+	}
+	for descriptor, want := range map[string]bool{"app.ovf": false, "other.OVF": true} {
+		p, err := dir.Open(t.Context(), filepath.Join(folder, descriptor), dir.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Manifest() != nil; got != want {
+			t.Errorf("%s has a manifest: %v", descriptor, got)
+		}
+		p.Close()
+	}
+}
+
 func TestUnsafeHref(t *testing.T) {
 	for _, href := range []string{"../secret", "/etc/passwd", "a/../../secret", "%2e%2e/secret", `..\secret`} {
 		s := ovftest.Spec{NoManifest: true, Files: []ovftest.File{{Href: href, Stored: "stored"}}}

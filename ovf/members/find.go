@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/cimimove/cimimove/ovf"
@@ -43,7 +44,8 @@ func Further(descriptor, other string) ovf.Finding {
 // Companion finds the manifest (ext ".mf") or certificate (".cert") of a
 // descriptor: the sibling of the same base name (DSP0243 5.1), whatever its
 // case; else the only sibling with that extension that References do not
-// list, for producers that rename the descriptor and forget the manifest.
+// list, for producers that rename the descriptor and forget the manifest. What
+// is named after another descriptor is that one's.
 func Companion(descriptor, ext string, env *ovf.Envelope, names []string) string {
 	base := strings.TrimSuffix(descriptor, path.Ext(descriptor))
 	var others []string
@@ -60,10 +62,16 @@ func Companion(descriptor, ext string, env *ovf.Envelope, names []string) string
 			return n
 		}
 	}
-	if len(others) == 1 && !Referenced(env, others[0]) {
-		return others[0]
+	if len(others) != 1 || Referenced(env, others[0]) {
+		return ""
 	}
-	return ""
+	stem := strings.TrimSuffix(others[0], path.Ext(others[0]))
+	if slices.ContainsFunc(names, func(n string) bool {
+		return n != descriptor && IsDescriptor(n) && strings.EqualFold(strings.TrimSuffix(n, path.Ext(n)), stem)
+	}) {
+		return ""
+	}
+	return others[0]
 }
 
 // OddlyNamed is the finding for a companion that is not named after its descriptor.

@@ -126,7 +126,8 @@ func TestSeveralDescriptors(t *testing.T) {
 	s := sample()
 	s.NoManifest = true
 	shadow := []byte("\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ")
-	s.Unlisted = []ovftest.Member{{Name: "._app.ovf", Content: shadow}, {Name: "._app.mf", Content: shadow}, {Name: "second.ovf", Content: []byte("<x/>")}}
+	s.Unlisted = []ovftest.Member{{Name: "._app.ovf", Content: shadow}, {Name: "._app.mf", Content: shadow}, {Name: "second.ovf", Content: []byte("<x/>")},
+		{Name: "second.mf", Content: []byte("SHA256(second.ovf)= " + strings.Repeat("0", 64) + "\n")}} // which is not of app.ovf
 	both(t, s.OVA(t), "", func(t *testing.T, p ovf.Package, err error) {
 		if err != nil {
 			t.Fatal(err)

@@ -84,6 +84,7 @@ type stream struct {
 	env                                *ovf.Envelope
 	manifest, cert, descriptorBytes    []byte
 	findings                           []ovf.Finding
+	further                            []string // other descriptors that have passed
 
 	early   []earlyFile
 	spoolTo string
@@ -207,7 +208,7 @@ func (s *stream) takeCompanions(files []earlyFile) []earlyFile {
 }
 
 func (s *stream) isCompanion(name, ext, already string) bool {
-	return already == "" && members.Companion(s.descriptor, ext, s.env, []string{name}) == name
+	return already == "" && members.Companion(s.descriptor, ext, s.env, append([]string{name}, s.further...)) == name
 }
 
 // takeCompanion reads m when it is the manifest or the certificate.
@@ -381,6 +382,7 @@ func (s *stream) next(ctx context.Context) (*ovf.Member, error) {
 func (s *stream) give(m *member, r io.Reader) *ovf.Member {
 	if members.IsDescriptor(m.name) && !members.Referenced(s.env, m.name) {
 		s.findings = append(s.findings, members.Further(s.descriptor, m.name))
+		s.further = append(s.further, m.name)
 	}
 	s.current = s.checker.Reader(m.name, m.size, r)
 	return &ovf.Member{Name: m.name, Size: m.size, Reader: s.current}
