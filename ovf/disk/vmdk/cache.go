@@ -41,8 +41,9 @@ func (t *table) absent(i int64) bool { return t[i] == 0 }
 const maxCachedTables = 1024
 
 type tableCache struct {
-	mu sync.Mutex
-	m  map[int64]*table
+	mu     sync.Mutex
+	m      map[int64]*table
+	begins *begins // of uncompressed grains; nil where they are not kept
 }
 
 // table is grain table i, checked.
@@ -86,6 +87,9 @@ func (m *Image) table(i int64) (*table, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if g, ok := c.begins.add(t, i); !ok {
+		return nil, corrupt(m.name, int64(at)*sector+4*g, "grains that do not overlap", fmt.Sprintf("one at sector %d, where another is", t[g]))
+	}
 	if c.m == nil || len(c.m) >= maxCachedTables {
 		// Disks are read front to back: what was kept is behind.
 		c.m = make(map[int64]*table)

@@ -57,8 +57,12 @@ func OpenOver(r io.ReaderAt, length int64, name string, parents disk.Parents) (*
 			return nil, err
 		}
 	}
-	if err := m.readDirectory(); err != nil || !said.delta {
-		return m, err
+	if err := m.readDirectory(); err != nil {
+		return nil, err
+	}
+	m.tables.begins = newBegins(m.h, length)
+	if !said.delta {
+		return m, nil
 	}
 	m.parent, err = parents([]string{said.parent}, disk.VMDK)
 	return m, err

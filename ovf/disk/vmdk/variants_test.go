@@ -124,6 +124,26 @@ func TestGrainsThatOverlap(t *testing.T) {
 	}
 }
 
+// TestGrainsOfTwoTablesThatOverlap: nor do they where one is of another table.
+func TestGrainsOfTwoTablesThatOverlap(t *testing.T) {
+	content := make([]byte, 34<<20)
+	content[0], content[disktest.Grain], content[33<<20] = 1, 2, 3
+	sound := disktest.Made(t, content, "vmdk")
+	le := binary.LittleEndian
+	directory := 512 * le.Uint64(sound[56:])
+	first, second := 512*le.Uint32(sound[directory:]), 512*le.Uint32(sound[directory+4:])
+	if err := read(sound); err != nil {
+		t.Fatal(err)
+	}
+	const entry = 4 * (1 << 20 / disktest.Grain) // of what lies at 33 MiB
+	le.PutUint32(sound[second+entry:], le.Uint32(sound[first:]))
+	for how, f := range map[string]func([]byte) error{"decoding": decode, "reading": read} {
+		if err := f(sound); !errors.Is(err, disk.ErrCorrupt) {
+			t.Errorf("%s: %v", how, err)
+		}
+	}
+}
+
 // TestTablesInDescriptor: no table lies where the descriptor is, which would be
 // read as one that maps nothing, and what the descriptor says is compressed is.
 func TestTablesInDescriptor(t *testing.T) {
