@@ -148,6 +148,10 @@ func TestDecodeRefuses(t *testing.T) {
 		"grain bomb":               {inflating(10 << 20), disk.ErrCorrupt, "corrupt vmdk at offset 65536"},
 		"grain one byte too short": {inflating(disktest.Grain - 1), disk.ErrCorrupt, "inflates to 65535"},
 		"unknown marker":           {func(b []byte) []byte { b[tables[0]+12] = 9; return b }, disk.ErrCorrupt, "type 9"},
+		"grains from a later one on": {func(b []byte) []byte {
+			le.PutUint64(b[64:], uint64(grains[1]/512)) // the first would be passed over
+			return b
+		}, disk.ErrCorrupt, "repeats the header"},
 		"other disk's footer":      {func(b []byte) []byte { b[footer+512+12]++; return b }, disk.ErrCorrupt, "repeats the header"},
 		"zeros from a grain on":    {func(b []byte) []byte { clear(b[grains[3]:]); return b }, disk.ErrCorrupt, "end-of-stream"},
 		"bytes behind the end":     {func(b []byte) []byte { return append(b, make([]byte, 1000)...) }, nil, ""},

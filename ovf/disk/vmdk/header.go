@@ -155,6 +155,8 @@ func (h *header) sameDisk(f *header) string {
 		return fmt.Sprintf("capacity %d", f.capacity)
 	case f.grain != h.grain:
 		return fmt.Sprintf("grain size %d", f.grain)
+	case f.overhead != h.overhead:
+		return fmt.Sprintf("grains from sector %d on", f.overhead)
 	case f.flags&(flagCompressed|flagMarkers) != h.flags&(flagCompressed|flagMarkers):
 		return fmt.Sprintf("flags %#x", f.flags)
 	}
