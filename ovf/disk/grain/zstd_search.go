@@ -3,12 +3,17 @@ package grain
 import "math/bits"
 
 // A zstdSequence is a run of literals and the match after it: the run's
-// length in the upper 24 bits, the match's in the next 20, its distance below.
+// length in the upper 24 bits, the match's in the next 20, its offset value
+// (RFC 8878 3.1.1.3.2.1.1) below.
 type zstdSequence uint64
 
-func newZstdSequence(literals, length, distance int) zstdSequence {
-	return zstdSequence(literals)<<40 | zstdSequence(length)<<20 | zstdSequence(distance)
+func newZstdSequence(literals, length, value int) zstdSequence {
+	return zstdSequence(literals)<<40 | zstdSequence(length)<<20 | zstdSequence(value)
 }
+
+// repeats are the last distances, the most recent first. There is a third, which
+// is never referred to: to look for it costs more than it saves.
+type repeats [2]int
 
 // zstdSearch takes the first match that it sees, as fastSearch does, but looks
 // first for one at the last distance again, which costs zstd next to nothing.
@@ -28,14 +33,16 @@ const (
 )
 
 func zstdHash(v uint64) uint32 {
-	return uint32((v << 16) * 0xcf1bbcdcbfa56300 >> (64 - zstdBits))
+	return uint32((v << 8) * 0xcf1bbcdcbfa56300 >> (64 - zstdBits))
 }
 
 func (s *zstdSearch) start() { clear(s.table[:]) }
 
 // search finds the sequences of src[from:to], at most a segment; matches may
-// reach back before from. The last two distances before it are given.
-func (s *zstdSearch) search(src []byte, from, to, last, second int) {
+// reach back before from. reps are the last distances before it, and become
+// those at its end.
+func (s *zstdSearch) search(src []byte, from, to int, reps *repeats) {
+	last, second := reps[0], reps[1]
 	table := &s.table
 	seqs := s.seqs[:cap(s.seqs)]
 	lits := s.lits[:cap(s.lits)]
@@ -81,16 +88,18 @@ func (s *zstdSearch) search(src []byte, from, to, last, second int) {
 				length++
 			}
 		}
-		if d != last {
+		run := start - anchor
+		value := 1
+		if d != last || run == 0 { // without literals 1 means the second
+			value = d + zstdRepeats
 			second, last = last, d
 		}
-		run := start - anchor
 		move16(lits, nLits, src, anchor)
 		for i := 16; i < run; i += 16 {
 			move16(lits, nLits+i, src, anchor+i)
 		}
 		nLits += run
-		seqs[nSeqs] = newZstdSequence(run, length, d)
+		seqs[nSeqs] = newZstdSequence(run, length, value)
 		nSeqs++
 		pos = start + length
 		anchor = pos
@@ -103,7 +112,7 @@ func (s *zstdSearch) search(src []byte, from, to, last, second int) {
 			length := 4 + matchLen(src, pos-second+4, pos+4, to)
 			second, last = last, second
 			table[zstdHash(load64(src, pos))] = uint16(pos)
-			seqs[nSeqs] = newZstdSequence(0, length, last)
+			seqs[nSeqs] = newZstdSequence(0, length, 1)
 			nSeqs++
 			pos += length
 			anchor = pos
@@ -111,4 +120,5 @@ func (s *zstdSearch) search(src []byte, from, to, last, second int) {
 	}
 	nLits += copy(lits[nLits:], src[anchor:to])
 	s.seqs, s.lits = seqs[:nSeqs], lits[:nLits]
+	*reps = repeats{last, second}
 }

@@ -77,13 +77,10 @@ type zstdSequences struct {
 	codes []uint32
 }
 
-// repeats are the last distances, the most recent first.
-type repeats [zstdRepeats]uint32
-
 // write writes the sequences section, RFC 8878 3.1.1.3.2, of which seqs keeps
 // only the extra bits. It reports false if it would go past limit, or not far
 // before it.
-func (z *zstdSequences) write(w *bitWriter, limit int, seqs []zstdSequence, reps *repeats) bool {
+func (z *zstdSequences) write(w *bitWriter, limit int, seqs []zstdSequence) bool {
 	switch n := len(seqs); {
 	case n == 0:
 		w.dst[w.out] = 0
@@ -96,7 +93,7 @@ func (z *zstdSequences) write(w *bitWriter, limit int, seqs []zstdSequence, reps
 		binary.BigEndian.PutUint16(w.dst[w.out:], uint16(n)|0x8000)
 		w.out += 2
 	}
-	z.code(seqs, reps)
+	z.code(seqs)
 	modes := w.out
 	w.out++
 	total := uint32(len(seqs))
@@ -108,40 +105,23 @@ func (z *zstdSequences) write(w *bitWriter, limit int, seqs []zstdSequence, reps
 }
 
 // code finds and counts the codes of seqs, and leaves there the extra bits.
-func (z *zstdSequences) code(seqs []zstdSequence, reps *repeats) {
+func (z *zstdSequences) code(seqs []zstdSequence) {
 	ll, ml, of := &z.litLen.freq, &z.matchLen.freq, &z.offset.freq
 	clear(ll[:])
 	clear(ml[:])
 	clear(of[:])
 	codes := z.codes[:len(seqs)]
-	r0, r1, r2 := reps[0], reps[1], reps[2]
 	for i, s := range seqs {
-		literals, length, d := uint32(s>>40), uint32(s>>20)&(1<<20-1)-zstdMinMatch, uint32(s)&(1<<20-1)
-
-		// Without literals the last distance is not meant, and the numbers of
-		// the others are one less. Nobody can predict which it is, so there
-		// are no branches.
-		without := uint32((uint64(literals) - 1) >> 63)
-		is0, is1, is2 := equal(d, r0)&(without-1), equal(d, r1), equal(d, r2)
-		v := d + zstdRepeats
-		v ^= (v ^ (3 - without)) & is2
-		v ^= (v ^ (2 - without)) & is1
-		v ^= (v ^ 1) & is0
-		r2 = r1 ^ (r1^r2)&(is0|is1)
-		r1 = r0 ^ (r0^r1)&is0
-		r0 = d
+		literals, length, v := uint32(s>>40), uint32(s>>20)&(1<<20-1)-zstdMinMatch, uint32(s)&(1<<20-1)
 
 		l, m, o := litLenCode(literals), matchLenCode(length), offsetCode(v)
-		ll[l.code()&63]++
-		ml[m.code()&63]++
+		ll[l&63]++
+		ml[m>>matchLenAt&63]++
 		of[o&31]++
-		extra := uint64(l.extra()) | uint64(m.extra())<<(l.bits()&31)
-		nb := l.bits() + m.bits()
-		extra |= uint64(v^1<<(o&31)) << (nb & 63)
-		seqs[i] = zstdSequence(extra)
-		codes[i] = l.code() | m.code()<<8 | o<<16 | (nb+o)<<24
+		both := uint32(l) + uint32(m)
+		seqs[i] = zstdSequence(l>>32|m>>32<<(l.bits()&31)) | zstdSequence(v^1<<(o&31))<<(both>>24&63)
+		codes[i] = both + o<<16 + o<<24
 	}
-	reps[0], reps[1], reps[2] = r0, r1, r2
 }
 
 // body writes the bits of the sequences, the last one's first.
@@ -199,6 +179,3 @@ func (z *zstdSequences) body(w *bitWriter, limit int, extras []zstdSequence) boo
 	w.end()
 	return true
 }
-
-// equal is all ones if a and b are equal, and else 0.
-func equal(a, b uint32) uint32 { return uint32(int64(uint64(a^b)-1) >> 63) }
