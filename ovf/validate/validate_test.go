@@ -210,6 +210,9 @@ func TestRules(t *testing.T) {
 			t.Errorf("%s stands twice in the table", r.ID)
 		}
 		seen[r.ID] = true
+		if r.Hint == "" || r.Hint == r.Text {
+			t.Errorf("%s does not say what to do", r.ID)
+		}
 		if !covered[r.ID] {
 			t.Errorf("%s has no case", r.ID)
 		}
