@@ -28,7 +28,7 @@ func validatePackage(ctx context.Context, c *call) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	opts := check.Options{Signature: demand, Progress: func(disk string, done, total int64) {
+	opts := check.Options{Signature: demand, Allow: c.StringSlice("allow"), Progress: func(disk string, done, total int64) {
 		c.show.event(migrate.Event{System: shownName(name), Disk: disk, Phase: "validate", Done: done, Total: total})
 	}}
 	for _, s := range c.StringSlice("for") {

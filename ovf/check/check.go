@@ -45,8 +45,11 @@ func Quick(ctx context.Context, pkg ovf.Package) []ovf.Finding {
 func described(ctx context.Context, pkg ovf.Package) []ovf.Finding {
 	findings := validate.Validate(pkg.Envelope(), validate.Options{Inventory: inventoryOf(ctx, pkg)})
 	for i := range findings {
-		if findings[i].ID == ruleMissing && findings[i].Hint == "" {
-			findings[i].Hint = instead(pkg, findings[i].Object)
+		if findings[i].ID != ruleMissing {
+			continue
+		}
+		if hint := instead(pkg, findings[i].Object); hint != "" {
+			findings[i].Hint = hint
 		}
 	}
 	return findings
@@ -67,6 +70,9 @@ type Options struct {
 	Targets []validate.Target
 	// Spool is the folder for temporary files, which some disks need; empty: the system's.
 	Spool string
+	// Allow are ids of rules whose errors do not make a package invalid; what the
+	// reading itself ends with does all the same.
+	Allow []string
 	// Remote says which files on web servers are fetched; others are not checked,
 	// which is a finding.
 	Remote remote.Options
@@ -106,7 +112,7 @@ func Package(ctx context.Context, pkg ovf.Package, opts Options) ([]ovf.Finding,
 	}
 	if err == nil {
 		for _, f := range findings {
-			if f.Severity == ovf.Error {
+			if f.Severity == ovf.Error && !slices.Contains(opts.Allow, f.ID) {
 				return findings, &ovf.DescriptorError{Package: pkg.Name(), Object: f.Object, Offset: -1, Message: f.Message + " (" + f.ID + ")"}
 			}
 		}
@@ -259,13 +265,15 @@ func findingOf(err error) (ovf.Finding, bool) {
 	)
 	switch {
 	case errors.As(err, &integrity):
-		return ovf.Finding{ID: RuleDigest, Severity: ovf.Error, Object: integrity.File, Message: without(integrity.Error(), integrity.Package, integrity.File), Clause: "DSP0243 5.1"}, true
+		return ovf.Finding{ID: RuleDigest, Severity: ovf.Error, Object: integrity.File, Message: without(integrity.Error(), integrity.Package, integrity.File), Clause: "DSP0243 5.1",
+			Hint: "fetch the package again: the file is not the one that its manifest was made of; --manifest ignore takes it as it is"}, true
 	case errors.As(err, &missing):
 		object := missing.Href
 		if missing.FileID != "" {
 			object = "file " + missing.FileID // as the rules name it
 		}
-		return ovf.Finding{ID: ruleMissing, Severity: ovf.Error, Object: object, Message: without(missing.Error(), missing.Package), Clause: "DSP0243 7.1"}, true
+		return ovf.Finding{ID: ruleMissing, Severity: ovf.Error, Object: object, Message: without(missing.Error(), missing.Package), Clause: "DSP0243 7.1",
+			Hint: "fetch the file, or export the package again"}, true
 	case errors.As(err, &descriptor):
 		return ovf.Finding{ID: RulePackage, Severity: ovf.Error, Object: descriptor.Object, Message: without(descriptor.Error(), descriptor.Package, descriptor.Object)}, true
 	}
