@@ -47,6 +47,9 @@ type Options struct {
 	// fetch from (provider.Options).
 	AllowSources []netip.Prefix
 	AllowDirs    []string
+	// LeaveAbsent is for who only looks: the folder of a local cloud that is not
+	// there yet is not made. What opens is an empty cloud, gone at Close.
+	LeaveAbsent bool
 	// StateDir holds what hypervisors have no place for; empty is where the
 	// journal lies by default.
 	StateDir string
@@ -58,6 +61,18 @@ type Opened struct {
 	Endpoint
 	// Credentials are those of a CIMI cloud that wants some.
 	Credentials Credentials
+
+	// passing is the folder of an empty cloud in place of one that is not there.
+	passing string
+}
+
+// Close closes the cloud.
+func (o *Opened) Close() error {
+	err := o.Provider.Close()
+	if o.passing != "" {
+		err = errors.Join(err, os.RemoveAll(o.passing))
+	}
+	return err
 }
 
 // Open opens the cloud that a user names.
@@ -93,22 +108,49 @@ func Open(ctx context.Context, name string, o Options) (*Opened, error) {
 	}
 	var p cimi.Provider
 	var login Credentials
+	var passing string
 	switch e.Kind {
 	case CIMI:
 		if login, err = gather(ctx, o.Side, o, named); err == nil {
 			p, err = openCIMI(ctx, e, o, named, login)
 		}
 	case Local:
-		p, err = openLocal(ctx, e, o)
+		dir := e.Dir
+		if o.LeaveAbsent {
+			if passing, err = inPlaceOf(e.Dir); err != nil {
+				return nil, &NameError{e.Name, err}
+			}
+			dir = first(passing, dir)
+		}
+		p, err = openLocal(ctx, e, dir, o)
 	case Libvirt:
 		p, err = openLibvirt(ctx, e, o, named)
 	case VSphere:
 		p, err = openVSphere(ctx, e, o, named)
 	}
 	if err != nil {
+		if passing != "" {
+			err = errors.Join(err, os.RemoveAll(passing))
+		}
 		return nil, &NameError{e.Name, err}
 	}
-	return &Opened{Provider: p, Endpoint: e, Credentials: login}, nil
+	return &Opened{Provider: p, Endpoint: e, Credentials: login, passing: passing}, nil
+}
+
+// inPlaceOf makes an empty folder for the time that a cloud is looked at whose own
+// is not there: beside it, so that space is counted where it would lie. It is empty
+// where dir is there.
+func inPlaceOf(dir string) (string, error) {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return "", nil // what else is wrong with it, opening tells
+	}
+	parent := filepath.Dir(dir)
+	for {
+		if _, err := os.Stat(parent); err == nil || parent == filepath.Dir(parent) {
+			return os.MkdirTemp(parent, ".cimimove-absent-*")
+		}
+		parent = filepath.Dir(parent)
+	}
 }
 
 func openCIMI(ctx context.Context, e Endpoint, o Options, n Named, c Credentials) (cimi.Provider, error) {
@@ -129,12 +171,12 @@ func openCIMI(ctx context.Context, e Endpoint, o Options, n Named, c Credentials
 	return client.New(ctx, e.URL, opts)
 }
 
-func openLocal(ctx context.Context, e Endpoint, o Options) (cimi.Provider, error) {
-	h, err := local.Open(ctx, e.Dir)
+func openLocal(ctx context.Context, e Endpoint, dir string, o Options) (cimi.Provider, error) {
+	h, err := local.Open(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	database := filepath.Join(e.Dir, "cimi.db")
+	database := filepath.Join(dir, "cimi.db")
 	r, err := local.Run(ctx, h)
 	if errors.Is(err, local.ErrNoEmulator) {
 		return overHost(ctx, h, e, o, database) // start is not offered

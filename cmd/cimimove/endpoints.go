@@ -41,6 +41,7 @@ func (c *call) endpointOptions(side endpoint.Side) endpoint.Options {
 		Side: side, ConfigFile: c.String("config"), PasswordFile: c.String(string(side) + "-password-file"),
 		CAFile: c.String("ca-file"), Pin: c.String("tls-pin"), Insecure: c.Bool("insecure"), Proxy: c.String("proxy"), HandshakeTimeout: c.Duration("tls-handshake-timeout"),
 		StallTimeout: c.Duration("stall-timeout"), StateDir: c.String("state-dir"), OnRetry: c.retried,
+		LeaveAbsent: c.Command.Name == "plan" || c.Bool("dry-run"),
 	}
 	if side == endpoint.Destination && (c.fromUs || c.String("via") == string(migrate.ViaResources)) {
 		o.AllowSources = loopback()
