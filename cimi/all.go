@@ -98,10 +98,13 @@ func All(ctx context.Context, p Provider, collection string, opts ListOptions) i
 			if c.Count != nil && int64(given) > *c.Count {
 				c.Count = nil // it counts fewer than have come
 			}
+			// A count that is just the page's may be one of the page, not of the
+			// collection.
+			ofPage := fresh > 0 && len(c.Items) == page.Last-page.First+1 && c.Count != nil && *c.Count == int64(len(c.Items))
 			switch {
 			case len(c.Items) == 0, last > 0 && first > last:
 				return
-			case c.Count != nil && int64(first) > *c.Count, c.Count == nil && len(c.Items) < pageSize:
+			case c.Count != nil && int64(first) > *c.Count && !ofPage, c.Count == nil && len(c.Items) < pageSize:
 				return
 			case fresh == 0 && c.Count == nil:
 				return // it ignores paging, and everything came already

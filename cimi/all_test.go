@@ -14,6 +14,7 @@ type pages struct {
 	cimi.Provider
 	count *int64
 	page  func(o cimi.ListOptions) (from, to int) // entries from and below to
+	each  bool                                    // counts what is on the page
 	asked int
 }
 
@@ -21,6 +22,9 @@ func (p *pages) List(_ context.Context, _ string, o cimi.ListOptions) (*cimi.Col
 	p.asked++
 	c := &cimi.Collection{Count: p.count}
 	from, to := p.page(o)
+	if p.each {
+		c.Count = cimi.Int(int64(to - from))
+	}
 	for i := from; i < to; i++ {
 		m := &cimi.Machine{}
 		m.ID = fmt.Sprint("machines/", i)
@@ -58,6 +62,10 @@ func TestAll(t *testing.T) {
 		"counts fewer":          {pages{count: cimi.Int(3), page: exact(1234)}, cimi.ListOptions{}, 1234, false},
 		"counts fewer, at once": {pages{count: cimi.Int(3), page: ignored(1234)}, cimi.ListOptions{}, 1234, false},
 		"counts below nothing":  {pages{count: cimi.Int(-1), page: exact(5)}, cimi.ListOptions{}, 5, false},
+		"counts a page":         {pages{each: true, page: exact(1234)}, cimi.ListOptions{}, 1234, false},
+		"counts full pages":     {pages{each: true, page: exact(1000)}, cimi.ListOptions{}, 1000, false},
+		"a page, exactly":       {pages{count: cimi.Int(500), page: exact(500)}, cimi.ListOptions{}, 500, false},
+		"a page, at once":       {pages{count: cimi.Int(500), page: ignored(500)}, cimi.ListOptions{}, 500, false},
 		"empty":                 {pages{count: cimi.Int(0), page: exact(0)}, cimi.ListOptions{}, 0, false},
 		"circle":                {pages{count: cimi.Int(1234), page: ignored(3)}, cimi.ListOptions{}, 3, true},
 	} {
