@@ -114,36 +114,6 @@ func ExitClass(returnCode *int64) (class int, ok bool) {
 	return 0, false
 }
 
-// Class is the exit class of an error that came from a cloud: what its Job
-// says, else 6 for authentication and TLS, else 8 (the remote side failed). ok
-// is false when err did not come from a cloud, or the cloud gave no answer.
-func Class(err error) (class int, ok bool) {
-	var je *JobError
-	if errors.As(err, &je) && je.Job != nil {
-		if c, ok := ExitClass(je.Job.ReturnCode); ok {
-			return c, true
-		}
-		return 8, true
-	}
-	var se *SecurityError
-	if errors.As(err, &se) {
-		return 6, true
-	}
-	var e *Error
-	if !errors.As(err, &e) || e.Status == 0 {
-		return 0, false
-	}
-	if e.Job != nil {
-		if c, ok := ExitClass(e.Job.ReturnCode); ok {
-			return c, true
-		}
-	}
-	if IsUnauthorized(e) {
-		return 6, true
-	}
-	return 8, true
-}
-
 // SecurityError: a connection could not be trusted, or credentials would have
 // gone where they must not.
 type SecurityError struct {
@@ -176,6 +146,17 @@ type JobError struct {
 	Findings any
 
 	said int // bytes of Messages
+}
+
+// ExitClass is the exit class that the Job gives, 8 (the remote side failed)
+// where it gives none.
+func (e *JobError) ExitClass() int {
+	if e.Job != nil {
+		if c, ok := ExitClass(e.Job.ReturnCode); ok {
+			return c
+		}
+	}
+	return 8
 }
 
 // maxSaid bounds the messages of a Job together, in bytes.

@@ -92,8 +92,7 @@ func ClassOf(err error) Class {
 	case errors.Is(err, context.Canceled):
 		return ClassInterrupt
 	case errors.As(err, &job):
-		c, _ := cimi.Class(job)
-		return Class(c)
+		return Class(job.ExitClass())
 	case errors.As(err, &untrusted):
 		return ClassAuth
 	case errors.As(err, &integrity):

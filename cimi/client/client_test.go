@@ -155,9 +155,6 @@ func TestErrors(t *testing.T) {
 			}
 		})
 	}
-	if class, ok := cimi.Class(&cimi.Error{Status: 409, Job: &cimi.Job{ReturnCode: cimi.Int(10005)}}); !ok || class != 5 {
-		t.Errorf("class %d, %v; want 5", class, ok)
-	}
 }
 
 // TestPagingIgnored: a cloud that ignores $first and $last (4.1.6) sends all
@@ -272,7 +269,7 @@ func TestWaitForJob(t *testing.T) {
 	if !errors.As(err, &je) || strings.Join(je.Messages, "|") != "import failed|disk1: wrong digest" || je.Findings == nil {
 		t.Fatalf("got %+v, %v", je, err)
 	}
-	if class, ok := cimi.Class(err); !ok || class != 4 {
+	if class := je.ExitClass(); class != 4 {
 		t.Errorf("class %d, want 4", class)
 	}
 	if strings.Join(seen, " ") != "RUNNING FAILED" {

@@ -189,8 +189,9 @@ func TestNotInTheClear(t *testing.T) {
 	}
 	defer c.Close()
 	_, err = c.Create(t.Context(), "machines", &cimi.MachineCreate{})
-	if class, _ := cimi.Class(err); class != 6 || told.Load() != 0 || !strings.Contains(err.Error(), open.URL) {
-		t.Errorf("class %d after %d changes: %v", class, told.Load(), err)
+	var se *cimi.SecurityError
+	if !errors.As(err, &se) || told.Load() != 0 || !strings.Contains(err.Error(), open.URL) {
+		t.Errorf("%T after %d changes: %v", err, told.Load(), err)
 	}
 	if _, err := c.Delete(t.Context(), open.URL+"/machines/1"); err == nil || told.Load() != 0 {
 		t.Errorf("deleting: %v after %d changes", err, told.Load())

@@ -157,7 +157,7 @@ func testDelta(t *testing.T, p *provider.Provider, seen cimi.Provider) {
 	}
 	if j, err := prove1(whole); err != nil || j.State != cimi.JobFailed {
 		t.Errorf("half of the delta was proved: %+v: %v", j, err)
-	} else if class, _ := cimi.Class(&cimi.JobError{Job: j}); class != 4 {
+	} else if class := (&cimi.JobError{Job: j}).ExitClass(); class != 4 {
 		t.Errorf("another content is of class %d: %s", class, j.StatusMessage)
 	}
 	for range 2 {
