@@ -56,10 +56,7 @@ func (e *Engine) StartItem(ctx context.Context, p *Plan, item *journal.Item) (*R
 	if p.Skip {
 		return e.skip(ctx, p, rec, item)
 	}
-	guard, err := e.Journal.Lock(rec.systemLock(p.Source))
-	if errors.Is(err, journal.ErrLocked) {
-		err = journal.ErrLocked // the name of the lock is for no reader
-	}
+	guard, err := e.lock(rec.systemLock(p.Source))
 	if err != nil {
 		return nil, refuse(StepPlan, Source, p.System, err, "another run moves this System; see cimimove status")
 	}

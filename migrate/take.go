@@ -122,11 +122,18 @@ func (r *run) readSteps(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) lock(name string) error {
-	l, err := r.engine.Journal.Lock(name)
+// lock takes a lock of the journal. That it is held is said without its name, which
+// is for no reader.
+func (e *Engine) lock(name string) (*journal.Lock, error) {
+	l, err := e.Journal.Lock(name)
 	if errors.Is(err, journal.ErrLocked) {
-		err = journal.ErrLocked // the name of the lock is for no reader
+		return nil, journal.ErrLocked
 	}
+	return l, err
+}
+
+func (r *run) lock(name string) error {
+	l, err := r.engine.lock(name)
 	if err != nil {
 		return &Error{Class: ClassRefused, Object: "run " + r.id, Err: err, Advice: "cimimove status " + r.id + " shows it"}
 	}
