@@ -149,7 +149,7 @@ func (c *Cluster) command(name string, args ...string) *exec.Cmd {
 // Run starts the server and waits until it answers.
 func (c *Cluster) Run() {
 	c.t.Helper()
-	c.cmd = c.command("postgres", "-D", c.data, "-p", strconv.Itoa(c.port), "-c", "unix_socket_directories=", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=400",
+	c.cmd = c.command("postgres", "-D", c.data, "-p", strconv.Itoa(c.port), "-c", "unix_socket_directories=", "-c", "dynamic_shared_memory_type=mmap", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=400",
 		"-c", "fsync=off") // a killed server loses nothing of what the system has taken
 	var log bytes.Buffer
 	c.cmd.Stderr = &log
