@@ -3,6 +3,8 @@ package ovf
 import (
 	"strconv"
 	"strings"
+
+	"github.com/cimimove/cimimove/ovf/xmltree"
 )
 
 // Disk is a Disk of DiskSection (DSP0243 9.1), or a SharedDisk of OVF 2's
@@ -124,6 +126,38 @@ func (d Disk) ContentFormat() string {
 		return "http://wiki.rpath.com/wiki/rBuilder_Online:Raw_Filesystem_Image"
 	}
 	return d.Format
+}
+
+// Boots says that machines boot from the disk by what oVirt (ovf:boot) or
+// XenCenter (xenovf:isBootable) wrote beside it.
+func (d Disk) Boots() bool {
+	n := d.bootMark()
+	if n.Local == "" {
+		return false
+	}
+	v, _ := d.node.Attr(n.Space, n.Local)
+	b, _ := parseBool(v)
+	return b
+}
+
+// SetBoots sets that mark; a disk that has none is left alone.
+func (d Disk) SetBoots(boots bool) {
+	if n := d.bootMark(); n.Local != "" {
+		d.node.SetAttr(n.Space, n.Local, strconv.FormatBool(boots), "")
+	}
+}
+
+// bootMark is the name of the attribute that says it, empty when there is none.
+func (d Disk) bootMark() (name xmltree.Name) {
+	if d.node == nil {
+		return name
+	}
+	for a := range d.node.Attrs() {
+		if a.Name.Local == "boot" && d.env.ovirt && d.env.ours(a.Name.Space) || a.Name.Local == "isBootable" && a.Name.Space == NSXenCenter {
+			return a.Name
+		}
+	}
+	return name
 }
 
 // Blank says that the disk has no content: fileRef is absent.

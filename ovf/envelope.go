@@ -23,21 +23,23 @@ import (
 
 // Namespaces of descriptors (DSP0243 6, Table 1) and of what they hold.
 const (
-	NS1      = "http://schemas.dmtf.org/ovf/envelope/1"
-	NS2      = "http://schemas.dmtf.org/ovf/envelope/2"
-	NS09     = "http://www.vmware.com/schema/ovf/1/envelope"
-	NSOVirt  = "http://schemas.dmtf.org/ovf/envelope/1/"
-	NSRASD   = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
-	NSVSSD   = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData"
-	NSSASD   = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_StorageAllocationSettingData"
-	NSEPASD  = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_EthernetPortAllocationSettingData"
-	NSVMW    = "http://www.vmware.com/schema/ovf"
-	NSVBox   = "http://www.virtualbox.org/ovf/machine"
-	NSXSI    = "http://www.w3.org/2001/XMLSchema-instance"
-	NSXML    = "http://www.w3.org/XML/1998/namespace"
-	NSBootC  = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_BootConfigSetting"
-	NSBootS  = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_BootSourceSetting"
-	NSOVFEnv = "http://schemas.dmtf.org/ovf/environment/1"
+	NS1     = "http://schemas.dmtf.org/ovf/envelope/1"
+	NS2     = "http://schemas.dmtf.org/ovf/envelope/2"
+	NS09    = "http://www.vmware.com/schema/ovf/1/envelope"
+	NSOVirt = "http://schemas.dmtf.org/ovf/envelope/1/"
+	NSRASD  = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
+	NSVSSD  = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData"
+	NSSASD  = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_StorageAllocationSettingData"
+	NSEPASD = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_EthernetPortAllocationSettingData"
+	NSVMW   = "http://www.vmware.com/schema/ovf"
+	NSVBox  = "http://www.virtualbox.org/ovf/machine"
+	// NSXenCenter is declared by what XenCenter exports.
+	NSXenCenter = "http://schemas.citrix.com/ovf/envelope/1"
+	NSXSI       = "http://www.w3.org/2001/XMLSchema-instance"
+	NSXML       = "http://www.w3.org/XML/1998/namespace"
+	NSBootC     = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_BootConfigSetting"
+	NSBootS     = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_BootSourceSetting"
+	NSOVFEnv    = "http://schemas.dmtf.org/ovf/environment/1"
 	// NSCimimove holds our own extension attributes (clause 7.3).
 	NSCimimove = "https://github.com/cimimove/cimimove/ns/1"
 )

@@ -8,7 +8,8 @@ import (
 )
 
 // bootAttachment is the disk a machine boots from: the first disk that
-// BootDeviceSection (OVF 2) names, else the first one with content.
+// BootDeviceSection (OVF 2) names, else the first one that its producer marked,
+// else the first one with content.
 func bootAttachment(m *Machine) *Attachment {
 	for _, sec := range m.Content.Sections() {
 		if sec.Kind != "BootDeviceSection" {
@@ -26,6 +27,11 @@ func bootAttachment(m *Machine) *Attachment {
 					}
 				}
 			}
+		}
+	}
+	for _, a := range m.Attachments {
+		if a.Volume.Disk.Element.Boots() {
+			return a
 		}
 	}
 	for _, a := range m.Attachments {

@@ -281,13 +281,21 @@ func (e *editor) attachment(b *Machine, x, y *Attachment, object string) error {
 }
 
 // boot puts the wanted boot disk where the first one with content hangs: the
-// two Items trade places on their controllers.
+// two Items trade places on their controllers. Where the producer marks the boot
+// disk, the mark moves instead.
 func (e *editor) boot(b, w *Machine, pairs map[*Attachment]*Attachment) error {
 	now := bootAttachment(b)
 	for _, y := range w.Attachments {
 		x := pairs[y]
 		if !y.Volume.Bootable || x == nil || now == nil || x == now || x.Volume.Bootable || now.Volume.Disk.Shared || y.Volume.Disk.Shared {
 			continue
+		}
+		if is, will := now.Volume.Disk.Element, x.Volume.Disk.Element; is.Boots() {
+			is.SetBoots(false)
+			will.SetBoots(true)
+			if will.Boots() {
+				return nil
+			}
 		}
 		for _, f := range []string{"Parent", "AddressOnParent"} {
 			p, q := x.Item.Fields(f), now.Item.Fields(f)

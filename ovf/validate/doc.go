@@ -35,7 +35,7 @@ type Inventory interface {
 func Validate(env *ovf.Envelope, opts Options) []ovf.Finding {
 	c := &checker{env: env, opts: opts}
 	c.draft = env.Version() == ovf.V09 || env.OVirt()
-	_, c.xen = env.Tree().Root().Prefix(nsXenCenter, true)
+	_, c.xen = env.Tree().Root().Prefix(ovf.NSXenCenter, true)
 	for _, check := range []func(*checker){structure, references, disks, networks, configurations, contents, hardware, properties, startup, collections, schema} {
 		check(c)
 	}
@@ -49,9 +49,6 @@ type checker struct {
 	xen      bool // XenCenter's: so are its
 	findings []ovf.Finding
 }
-
-// nsXenCenter is declared by what XenCenter exports.
-const nsXenCenter = "http://schemas.citrix.com/ovf/envelope/1"
 
 // add reports a violation of a rule; the message says what is there.
 func (c *checker) add(id, object, format string, args ...any) {
