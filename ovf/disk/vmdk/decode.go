@@ -48,6 +48,9 @@ const maxDescriptor = 256
 // link is refused: what it lacks cannot be known from a stream.
 func readStart(s *stream) (*header, error) {
 	h, text, err := readText(s)
+	if err == nil {
+		err = h.checkWhole(s.name, text)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package vmdk
 import (
 	"fmt"
 	"hash/crc32"
+	"regexp"
 	"strings"
 
 	"github.com/cimimove/cimimove/ovf/disk"
@@ -71,6 +72,19 @@ type said struct {
 	delta       bool
 	stream      bool   // streamOptimized
 	cid, parent string // parentCID; parentFileNameHint, as written
+}
+
+// extentName is how VMware calls the files of a twoGbMaxExtentSparse disk.
+var extentName = regexp.MustCompile(`(?i)-s[0-9]{3}\.vmdk$`)
+
+// checkWhole refuses what is by its name, and as it does not describe itself, one
+// of the files of a disk: it would pass for a smaller one.
+func (h *header) checkWhole(name, text string) error {
+	if text != "" || h.compressed() || !extentName.MatchString(name) {
+		return nil
+	}
+	return &disk.UnsupportedError{Name: name, Format: disk.VMDK,
+		Feature: fmt.Sprintf("one of the files of a disk: give the descriptor, which is called as %s.vmdk", extentName.ReplaceAllString(name, ""))}
 }
 
 // check compares with the header: compressed grains would pass for content.

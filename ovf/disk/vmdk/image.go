@@ -35,9 +35,17 @@ func Open(r io.ReaderAt, length int64, name string) (*Image, error) {
 // OpenOver is Open for an image that may be a delta link: parents opens the
 // disk that holds what is not in this one. Closing the image closes that.
 func OpenOver(r io.ReaderAt, length int64, name string, parents disk.Parents) (*Image, error) {
+	return open(r, length, name, parents, false)
+}
+
+// open is OpenOver for an image that is all of a disk, or an extent of one.
+func open(r io.ReaderAt, length int64, name string, parents disk.Parents, extent bool) (*Image, error) {
 	m := &Image{r: r, name: name, length: length}
 	s := newStream(io.NewSectionReader(r, 0, length), name)
 	h, text, err := readText(s)
+	if err == nil && !extent {
+		err = h.checkWhole(name, text)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -185,7 +185,7 @@ func (m *Spread) open(l extentLine, n int64, files disk.Files) (disk.Image, erro
 		}
 		return raw.New(io.NewSectionReader(f, at, n), n), nil
 	}
-	img, err := Open(f, f.Size, l.file)
+	img, err := open(f, f.Size, l.file, nil, true)
 	if err == nil && img.Size() != n {
 		err = corrupt(l.file, 12, fmt.Sprintf("the %d sectors of its descriptor", n/sector), fmt.Sprint(img.Size()/sector))
 	}

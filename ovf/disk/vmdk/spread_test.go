@@ -3,12 +3,14 @@ package vmdk_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"strings"
 	"testing"
 
 	"github.com/cimimove/cimimove/ovf/disk"
+	"github.com/cimimove/cimimove/ovf/disk/internal/disktest"
 	"github.com/cimimove/cimimove/ovf/disk/vmdk"
 )
 
@@ -82,5 +84,30 @@ func TestDescriptorsRefused(t *testing.T) {
 		if _, err := spread(head+line+"\n", kept{"a": make([]byte, 512)}); !errors.Is(err, is) {
 			t.Errorf("%s: %v, want %v", line, err, is)
 		}
+	}
+}
+
+// TestExtentAlone: a file of a disk of several is not taken for a smaller disk; of
+// its descriptor it is.
+func TestExtentAlone(t *testing.T) {
+	content := disktest.Patterns()["full of text"]
+	image := sparseImage(content)
+	open := func(name string) error {
+		_, err := vmdk.Open(bytes.NewReader(image), int64(len(image)), name)
+		return err
+	}
+	if err := open("a/disk-s001.vmdk"); !errors.Is(err, disk.ErrUnsupported) || !strings.Contains(err.Error(), "as a/disk.vmdk") {
+		t.Error(err)
+	}
+	if err := open("disk.vmdk"); err != nil {
+		t.Error(err)
+	}
+	_, err := vmdk.Decode(t.Context(), bytes.NewReader(image), disktest.Discard{}, disk.DecodeOptions{Name: "disk-s002.vmdk"})
+	if !errors.Is(err, disk.ErrUnsupported) {
+		t.Errorf("as a stream: %v", err)
+	}
+	text := fmt.Sprintf("# Disk DescriptorFile\nversion=1\nparentCID=ffffffff\ncreateType=\"twoGbMaxExtentSparse\"\nRW %d SPARSE \"disk-s001.vmdk\"\n", len(content)/512)
+	if got, err := spread(text, kept{"disk-s001.vmdk": image}); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("by its descriptor: %d bytes (%v)", len(got), err)
 	}
 }
