@@ -48,6 +48,12 @@ func (c *compressor) append(dst, src []byte) []byte {
 	return c.deflate.Deflate(dst, src)
 }
 
+func (c *compressor) close() {
+	if c.zstd != nil {
+		c.zstd.Close()
+	}
+}
+
 // packed is the work unit of compressing: the clusters of one block.
 type packed struct {
 	index int64
@@ -73,44 +79,40 @@ func (w *writer) compress(ctx context.Context, img disk.Image, opts disk.EncodeO
 	size := img.Size()
 	res := disk.Result{Info: img.Info()}
 	digester := disk.NewDigester(size, opts.OnBlock)
-	compressors := make([]*compressor, inorder.Count(opts.Workers))
-	err := inorder.Line[packed]{
-		Workers: opts.Workers,
+	workers := inorder.Count(opts.Workers)
+	// Those that no worker uses just now.
+	compressors := make(chan *compressor, workers)
+	for range workers {
+		c, err := newCompressor(opts.Level, w.zstd)
+		if err != nil {
+			return res, err
+		}
+		defer c.close()
+		compressors <- c
+	}
+	err := inorder.Pass[packed]{
+		Workers: workers,
 		New:     func() *packed { return &packed{data: disk.NewBuffer()} },
-		Produce: inorder.Numbers(func(ctx context.Context) iter.Seq2[int64, error] { return disk.DataBlocks(ctx, img, size) }, func(b *packed, index int64) {
+		Numbers: func(ctx context.Context) iter.Seq2[int64, error] { return disk.DataBlocks(ctx, img, size) },
+		Work: func(_ context.Context, b *packed, index int64) error {
 			b.index, b.n = index, int(min(disk.BlockSize, size-index*disk.BlockSize))
-		}),
-		Work: func(_ context.Context, worker int, b *packed) (err error) {
 			if err := disk.ReadFull(img, b.data[:b.n], b.index*disk.BlockSize); err != nil {
 				return err
 			}
 			if !opts.NoDigest {
 				b.sum = disk.SumBlock(b.data[:b.n])
 			}
-			if compressors[worker] == nil {
-				if compressors[worker], err = newCompressor(opts.Level, w.zstd); err != nil {
-					return err
-				}
-			}
-			b.pack(compressors[worker])
+			c := <-compressors
+			defer func() { compressors <- c }()
+			b.pack(c)
 			return nil
 		},
-		Place: func(b *packed) error {
-			for i := range b.parts {
-				p := &b.parts[i]
-				var err error
-				if len(p.packed) == 0 {
-					p.at, err = w.placePlain(p.off)
-				} else {
-					p.at, err = w.placePacked(p.off, int64(len(p.packed)))
-				}
-				if err != nil {
-					return err
-				}
+		Finish: func(b *packed) error {
+			if err := w.place(b); err != nil {
+				return err
 			}
-			return nil
+			return b.write(w.file)
 		},
-		Finish: func(_ context.Context, _ int, b *packed) error { return b.write(w.file) },
 		Deliver: func(b *packed) error {
 			res.DataBytes += b.carry
 			if opts.Progress != nil {
@@ -122,11 +124,6 @@ func (w *writer) compress(ctx context.Context, img disk.Image, opts disk.EncodeO
 			return digester.WriteBlock(b.index, b.sum)
 		},
 	}.Run(ctx)
-	for _, c := range compressors {
-		if c != nil && c.zstd != nil {
-			c.zstd.Close()
-		}
-	}
 	if err != nil {
 		return res, err
 	}
@@ -185,6 +182,22 @@ func (b *packed) write(file disk.File) error {
 			run = run[:len(run)+len(b.parts[i].packed)]
 		}
 		if _, err := file.WriteAt(run, p.at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place finds the places of the block's clusters.
+func (w *writer) place(b *packed) (err error) {
+	for i := range b.parts {
+		p := &b.parts[i]
+		if len(p.packed) == 0 {
+			p.at, err = w.placePlain(p.off)
+		} else {
+			p.at, err = w.placePacked(p.off, int64(len(p.packed)))
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -23,13 +23,6 @@ type Line[T any] struct {
 	Produce func(ctx context.Context, next func() (*T, error), submit func(*T)) error
 	// Work is called for each item, concurrently; worker is 0 ≤ worker < Workers.
 	Work func(ctx context.Context, worker int, item *T) error
-	// Place, which may be nil, is called for each item whose Work succeeded, in
-	// order and one at a time, from the worker's goroutine: what must be decided
-	// in order, such as a place in a file. It must be quick. Finish is then
-	// called for the item, concurrently again. After an error of an earlier item
-	// neither is called.
-	Place  func(item *T) error
-	Finish func(ctx context.Context, worker int, item *T) error
 	// Deliver is called for each item whose Work succeeded, in order, from one
 	// goroutine. It may be nil.
 	Deliver func(item *T) error
@@ -48,7 +41,6 @@ func Depth(n int) int { return 2*Count(n) + 1 }
 
 type slot[T any] struct {
 	item *T
-	seq  int64
 	err  error
 	done chan struct{}
 }
@@ -71,18 +63,11 @@ func (l Line[T]) Run(ctx context.Context) error {
 		free <- &slot[T]{done: make(chan struct{}, 1)}
 	}
 
-	turn := newTurn()
 	for w := range workers {
 		go func() {
 			for s := range queue {
 				if s.err = ctx.Err(); s.err == nil {
 					s.err = l.Work(ctx, w, s.item)
-				}
-				if l.Place != nil {
-					s.err = turn.take(s.seq, s.err, func() error { return l.Place(s.item) })
-					if s.err == nil {
-						s.err = l.Finish(ctx, w, s.item)
-					}
 				}
 				s.done <- struct{}{}
 			}
@@ -123,10 +108,7 @@ func (l Line[T]) Run(ctx context.Context) error {
 		}
 		return taken.item, nil
 	}
-	seq := int64(0)
 	submit := func(*T) {
-		taken.seq = seq
-		seq++
 		order <- taken
 		queue <- taken
 	}

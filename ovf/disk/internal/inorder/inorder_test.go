@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -53,46 +52,6 @@ func TestOrder(t *testing.T) {
 	}
 	if len(*got) != 500 || !slices.IsSorted(*got) {
 		t.Errorf("delivered %v", *got)
-	}
-}
-
-// TestPlaceInOrder: places are given in order, and finishing sees them.
-func TestPlaceInOrder(t *testing.T) {
-	line, got := numbers(500)
-	var places, finished []int
-	var mu sync.Mutex
-	line.Place = func(it *item) error { places = append(places, it.n); return nil }
-	line.Finish = func(_ context.Context, _ int, it *item) error {
-		mu.Lock()
-		defer mu.Unlock()
-		finished = append(finished, it.n)
-		return nil
-	}
-	if err := line.Run(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	if len(places) != 500 || !slices.IsSorted(places) || len(finished) != 500 || len(*got) != 500 {
-		t.Errorf("placed %v, finished %v, delivered %v", places, finished, *got)
-	}
-	failed := errors.New("no place")
-	for _, at := range []int{0, 1, 30, 99} {
-		line, got := numbers(100)
-		finished = nil
-		line.Place = func(it *item) error {
-			if it.n >= at {
-				return failed
-			}
-			return nil
-		}
-		line.Finish = func(_ context.Context, _ int, it *item) error {
-			mu.Lock()
-			defer mu.Unlock()
-			finished = append(finished, it.n)
-			return nil
-		}
-		if err := line.Run(context.Background()); err != failed || len(*got) != at || len(finished) != at {
-			t.Errorf("an error at %d: %v after %v, finished %v", at, err, *got, finished)
-		}
 	}
 }
 

@@ -2,9 +2,14 @@ package inorder
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync"
 )
+
+// errEarlier ends an item whose predecessor failed; that one's error is the
+// one returned.
+var errEarlier = errors.New("an earlier item failed")
 
 // Pass is a Line for work that waits for nothing but this machine's processors
 // and files. Its workers do everything themselves, from taking the next item to
