@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,19 +84,10 @@ func roundTrip(t *testing.T, qemu, dir, archive, name, east, west string) string
 		if strings.HasSuffix(original, ".gz") {
 			original = gunzipped(t, original)
 		}
-		a, b := rawOf(t, qemu, original), rawOf(t, qemu, moved)
-		if !sameFile(t, a, b) {
-			t.Errorf("%s differs after the move", filepath.Base(moved))
+		// Holes are skipped: these disks have 80 GiB of them.
+		if b, err := exec.Command(qemu, "compare", "-f", "vmdk", "-F", "vmdk", original, moved).CombinedOutput(); err != nil {
+			t.Errorf("%s after the move: %v: %s", filepath.Base(moved), err, b)
 		}
-	}
-	return out
-}
-
-func rawOf(t *testing.T, qemu, image string) string {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), "disk.raw")
-	if b, err := exec.Command(qemu, "convert", "-f", "vmdk", "-O", "raw", image, out).CombinedOutput(); err != nil {
-		t.Fatalf("qemu-img: %v: %s", err, b)
 	}
 	return out
 }
@@ -113,31 +103,6 @@ func gunzipped(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return out
-}
-
-func sameFile(t *testing.T, a, b string) bool {
-	t.Helper()
-	x, err := os.Open(a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
-	y, err := os.Open(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer y.Close()
-	p, q := make([]byte, 1<<20), make([]byte, 1<<20)
-	for {
-		n, errX := io.ReadFull(x, p)
-		m, errY := io.ReadFull(y, q)
-		if n != m || !bytes.Equal(p[:n], q[:m]) {
-			return false
-		}
-		if errX != nil || errY != nil {
-			return errX == errY
-		}
-	}
 }
 
 // TestE2EApplianceBoots: a disk that boots still boots when it has moved
