@@ -115,6 +115,11 @@ func TestTime(t *testing.T) {
 		"23 Nov 26 14:40 +0000":           "2026-11-23T14:40:00Z",
 		"2012-05-25T13:30:15":             "2012-05-25T13:30:15Z",
 		"soon":                            "soon",
+		"Fri Feb 08 15:25:41 UTC 2013":    "2013-02-08T15:25:41Z",
+		"Fri, 08 Feb 2013 15:25:41 GMT":   "2013-02-08T15:25:41Z",
+		"Fri, 08 Feb 2013 15:25:41 EST":   "2013-02-08T15:25:41-05:00",
+		"Fri Feb 08 15:25:41 EET 2013":    "Fri Feb 08 15:25:41 EET 2013",
+		"2013-02-08 15:25:41 CEST":        "2013-02-08 15:25:41 CEST",
 	} {
 		if got := ParseTime(in).String(); got != want {
 			t.Errorf("%s: got %s, want %s", in, got, want)

@@ -49,11 +49,37 @@ var timeLayouts = []string{
 func ParseTime(s string) *Time {
 	s = strings.TrimSpace(s)
 	for _, layout := range timeLayouts {
-		if t, err := time.Parse(layout, s); err == nil && t.Year() > 0 && t.Year() < 10000 {
+		t, err := time.ParseInLocation(layout, s, time.UTC)
+		if err != nil {
+			continue
+		}
+		if t, ok := zoned(t); ok && t.Year() > 0 && t.Year() < 10000 {
 			return &Time{Time: t}
 		}
 	}
 	return &Time{Text: s}
+}
+
+// namedZones are the offsets, in hours, of the zones that RFC 822 names; other
+// abbreviations mean this in one country and that in another.
+var namedZones = map[string]int{"UTC": 0, "GMT": 0, "UT": 0, "Z": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
+
+// zoned is a time whose zone was given by name in the zone of that name, which
+// package time takes for UTC; ok is false where the name does not say.
+func zoned(t time.Time) (_ time.Time, ok bool) {
+	name, offset := t.Zone()
+	if offset != 0 || name == "" || strings.HasPrefix(name, "GMT") {
+		return t, true
+	}
+	hours, ok := namedZones[name]
+	if !ok {
+		return t, false
+	}
+	if hours != 0 {
+		zone := time.FixedZone(name, hours*60*60)
+		t = time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), zone)
+	}
+	return t, true
 }
 
 // String is xs:dateTime, or the text that could not be parsed.
