@@ -211,6 +211,9 @@ func bindJSON(a *Attribute, f reflect.Value, val any, path string) error {
 		f.Set(reflect.ValueOf(m))
 		return nil
 	}
+	if obj, ok := val.(map[string]any); ok && a.kind == kindURI && len(obj) == 1 && obj["href"] != nil {
+		val = obj["href"] // a location, given as a reference
+	}
 	s, ok := scalarText(val)
 	if !ok {
 		return decodeErrorf(path, "expected %s, got %s", a.Type, jsonType(val))

@@ -242,7 +242,11 @@ func bindXML(a *Attribute, f reflect.Value, el *element, flat bool, path string)
 	if len(el.children) > 0 {
 		return decodeErrorf(path, "expected %s, got elements", a.Type)
 	}
-	return setScalar(a, f, el.value(), path)
+	text := el.value()
+	if a.kind == kindURI && text == "" {
+		text = el.attr("href") // a location, given as a reference
+	}
+	return setScalar(a, f, text, path)
 }
 
 // bindItems reads an array: from its wrapper, or item by item without one.
