@@ -37,6 +37,8 @@ func TestLiberal(t *testing.T) {
 			&Collection{Item: "Machine", Items: []Resource{&Machine{Common: Common{ID: "m/1"}}, &Machine{Common: Common{ID: "m/2"}}}}},
 
 		{"no namespace, wrong case, white space", "<machine>\n <name> a b\n</name><cpu>\t2 </cpu></machine>", &Machine{Common: Common{Name: "a b"}, CPU: Int(2)}},
+		{"a namespace that ends in a slash", `<Machine xmlns="http://schemas.dmtf.org/cimi/1/"><cpu>2</cpu></Machine>`, &Machine{CPU: Int(2)}},
+		{"the namespace of the drafts", `<Machine xmlns="http://www.dmtf.org/cimi"><cpu>2</cpu></Machine>`, &Machine{CPU: Int(2)}},
 		{"flat operations and properties",
 			`<Disk xmlns="http://schemas.dmtf.org/cimi/1"><property key="a">1</property><property key="b">2</property><operation rel="edit" href="d/1"/></Disk>`,
 			&Disk{Common: Common{Properties: map[string]string{"a": "1", "b": "2"}, Operations: []Operation{{Rel: "edit", Href: "d/1"}}}}},
@@ -128,6 +130,35 @@ func TestTime(t *testing.T) {
 		if got := ParseTime(in).String(); got != want {
 			t.Errorf("%s: got %s, want %s", in, got, want)
 		}
+	}
+}
+
+// TestVersionOf: what a document says its version is.
+func TestVersionOf(t *testing.T) {
+	for in, want := range map[string]Version{
+		`{"resourceURI":"http://schemas.dmtf.org/cimi/2/Machine"}`: V2,
+		`{"resourceURI":"http://schemas.dmtf.org/cimi/1/Machine"}`: V1,
+		`{"resourceURI":"http://www.dmtf.org/cimi/Machine"}`:       V1,
+		`<Machine xmlns="http://schemas.dmtf.org/cimi/2"/>`:        V2,
+		`<Machine xmlns="http://schemas.dmtf.org/cimi/1/"/>`:       V1,
+		`<Machine xmlns="http://www.dmtf.org/cimi"/>`:              V1,
+		`<Machine xmlns="urn:x"/>`:                                 0,
+		`{}`:                                                       0,
+	} {
+		if got := VersionOf([]byte(in)); got != want {
+			t.Errorf("%s: got %d, want %d", in, got, want)
+		}
+	}
+}
+
+// TestOldRels: the actions of the drafts are those of the standard.
+func TestOldRels(t *testing.T) {
+	m := &Machine{Common: Common{Operations: []Operation{{Rel: "http://www.dmtf.org/cimi/action/start", Href: "m/1/start"}}}}
+	if op := m.Operation(ActionStart); op == nil || op.Href != "m/1/start" {
+		t.Errorf("got %+v", op)
+	}
+	if op := m.Operation(ActionStop); op != nil {
+		t.Errorf("got %+v", op)
 	}
 }
 

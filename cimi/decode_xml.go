@@ -44,7 +44,7 @@ func DecodeXMLWithin(b []byte, typeName string, l Limits) (Resource, error) {
 		case uri != "":
 			u.URI = uri
 		case root.space != "":
-			u.URI = root.space + "/" + name
+			u.URI = strings.TrimSuffix(root.space, "/") + "/" + name
 		}
 	}
 	return r, bindElement(r, root, "", true)

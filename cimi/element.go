@@ -15,7 +15,14 @@ type element struct {
 	text         strings.Builder
 }
 
-func isCIMI(ns string) bool { return ns == "" || ns == Namespace || ns == Namespace1 }
+// isCIMI: no namespace, or one of the standard's; some end it in a slash.
+func isCIMI(ns string) bool {
+	switch strings.TrimSuffix(ns, "/") {
+	case "", Namespace, Namespace1, namespaceDrafts:
+		return true
+	}
+	return false
+}
 
 // parseXML parses one document within the limits. Document types are refused,
 // and with them every entity that XML itself does not define.

@@ -65,7 +65,7 @@ func (c *Common) Operation(rel string) *Operation {
 
 // standardRel shortens a rel of the standard to its last word; others stay whole.
 func standardRel(rel string) string {
-	for _, ns := range []string{Namespace, Namespace1} {
+	for _, ns := range []string{Namespace, Namespace1, namespaceDrafts} {
 		if word, ok := strings.CutPrefix(rel, ns+"/action/"); ok {
 			return word
 		}

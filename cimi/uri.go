@@ -9,6 +9,9 @@ const (
 	Namespace1 = "http://schemas.dmtf.org/cimi/1"
 )
 
+// namespaceDrafts is what the namespace was before 1.0; some clouds have stayed there.
+const namespaceDrafts = "http://www.dmtf.org/cimi"
+
 // TypeURI is the type URI of a type name: "Machine" gives http://schemas.dmtf.org/cimi/2/Machine.
 func TypeURI(name string) string { return Namespace + "/" + name }
 

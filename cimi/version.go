@@ -61,7 +61,7 @@ func VersionOf(document []byte) Version {
 		of, _ = obj["resourceURI"].(string)
 	}
 	switch {
-	case strings.HasPrefix(of, Namespace1+"/"):
+	case strings.HasPrefix(of, Namespace1+"/"), strings.HasPrefix(of, namespaceDrafts+"/"):
 		return V1
 	case strings.HasPrefix(of, Namespace+"/"):
 		return V2

@@ -152,3 +152,19 @@ func TestVersion1EntryPoint(t *testing.T) {
 		t.Errorf("Accept %q", s.seen[0].Header.Get("Accept"))
 	}
 }
+
+// TestSparseEntryPoint: whatever collections an entry point has, and whether or
+// not it names its baseURI.
+func TestSparseEntryPoint(t *testing.T) {
+	for format, text := range map[string]string{
+		"json": `{"resourceURI":"http://www.dmtf.org/cimi/CloudEntryPoint","machineImages":{"href":"images"}}`,
+		"xml":  `<CloudEntryPoint xmlns="http://schemas.dmtf.org/cimi/1/"><machineImages href="images"/></CloudEntryPoint>`,
+	} {
+		s := newScript(t, map[string]http.HandlerFunc{"GET /cep": body(200, text)})
+		c := s.client(client.Options{Format: format})
+		cep, err := c.EntryPoint(t.Context())
+		if err != nil || cimi.HrefOf(cep.MachineImages) != s.URL+"/images" || c.Version() != cimi.V1 {
+			t.Errorf("%s: %+v, version %d, %v", format, cep, c.Version(), err)
+		}
+	}
+}

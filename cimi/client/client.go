@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -132,7 +133,7 @@ func (c *Client) EntryPoint(ctx context.Context) (*cimi.CloudEntryPoint, error) 
 
 // looksLikeEntryPoint: some other document decodes as one too, but then names no collection.
 func looksLikeEntryPoint(cep *cimi.CloudEntryPoint) bool {
-	return cep.BaseURI != "" || cep.Systems != nil || cep.Machines != nil || cep.Volumes != nil || cep.Jobs != nil
+	return slices.ContainsFunc(cimi.Attributes(cep.TypeName()), func(a *cimi.Attribute) bool { return !a.Common && cimi.Value(cep, a.Name) != nil })
 }
 
 // resolve makes a URI absolute: relative ones are relative to baseURI (5.5.10).
