@@ -51,10 +51,10 @@ type Rule struct {
 }
 
 var ruleTable = []Rule{
-	{NoProcessor, ovf.Info, ovf.Info, "no processor is described: one is assumed", "DSP0243 8.1", "state the processors in the descriptor (convert --cpus) where one is not enough"},
+	{NoProcessor, ovf.Info, ovf.Info, "no processor is described: one is assumed", "DSP0243 8.1", "describe them in the descriptor, in an Item of ResourceType 3, where one is not enough"},
 	{ArchitectureGuess, ovf.Info, ovf.Info, "the processor architecture is guessed", "DSP0263 5.14.5", "check it where the machine is not of x86"},
 	{Speed, ovf.Info, ovf.Warning, "a processor speed has no counterpart", "DSP0263 5.14.5", "nothing to do: machines run at the speed of their host"},
-	{MemoryUnknown, ovf.Warning, ovf.Warning, "the size of the memory is unknown", "DSP0243 8.3", "state the memory in the descriptor (convert --memory)"},
+	{MemoryUnknown, ovf.Warning, ovf.Warning, "the size of the memory is unknown", "DSP0243 8.3", "describe it in the descriptor, in an Item of ResourceType 4"},
 	{HardwareNotChosen, ovf.Info, ovf.Warning, "another hardware section was chosen", "DSP0243 8.1", "name the other with --deployment-option where it belongs to a configuration"},
 	{DeviceUnmapped, ovf.Info, ovf.Warning, "devices without counterpart", "DSP0263 5.14.5", "add the devices in the new cloud where the guest needs them"},
 	{ResourceControl, ovf.Info, ovf.Warning, "reservation, limit, weight or their range", "DSP0243 9.3", "set the shares and limits in the new cloud"},
@@ -70,7 +70,7 @@ var ruleTable = []Rule{
 	{StartOrder, ovf.Info, ovf.Warning, "the order of start and stop", "DSP0243 9.7", "start the machines in their order in the new cloud"},
 	{GuestOS, ovf.Info, ovf.Warning, "the guest operating system", "DSP0243 9.9", "choose the guest's system in the new cloud"},
 	{ConfigurationOther, ovf.Info, ovf.Warning, "deployment options that were not chosen", "DSP0243 9.8", "choose with --deployment-option; what was not chosen stays in the package only"},
-	{Licence, ovf.Info, ovf.Warning, "a licence to accept", "DSP0243 9.6", "read it (inspect shows it), then give --accept-eulas"},
+	{Licence, ovf.Info, ovf.Warning, "a licence to accept", "DSP0243 9.6", "read it (inspect --output json shows it), then give --accept-eulas"},
 	{PropertyValues, ovf.Info, ovf.Warning, "values of properties", "DSP0243 9.5", "give the values with --prop or --props"},
 	{PasswordsWithheld, ovf.Info, ovf.Warning, "values of password properties are withheld", "DSP0243 9.5", "give them with --prop KEY@FILE or --props"},
 	{SectionUnmapped, ovf.Info, ovf.Warning, "a section without counterpart", "DSP0263 4.3", "keep the package where the section matters"},

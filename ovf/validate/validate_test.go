@@ -241,3 +241,16 @@ func TestAC14AC17Inventory(t *testing.T) {
 		t.Errorf("found %v", f)
 	}
 }
+
+// TestHintsAgree: to do what one rule says does not break another, and a unit of
+// anything is not called one of bytes.
+func TestHintsAgree(t *testing.T) {
+	for _, r := range validate.Rules() {
+		if r.ID == "OVF-REF-004" && strings.Contains(r.Hint, "share") {
+			t.Errorf("%s: %q: OVF-DISK-006 forbids it", r.ID, r.Hint)
+		}
+		if r.ID == "OVF-DISK-012" && strings.Contains(r.Hint, "byte") {
+			t.Errorf("%s: %q: the unit may be of processors", r.ID, r.Hint)
+		}
+	}
+}
