@@ -163,15 +163,16 @@ func Resolve(k Kind, declared Format, name string) (Format, error) {
 	if promised == "" {
 		promised, from = FormatOfName(name), "a name that says "
 	}
+	const asItIs = "--from raw, or in a package a name in .raw or .img, takes it as it is"
 	hint := ""
 	switch {
 	case declared != "":
 	case k.Format != "":
 		hint = fmt.Sprintf("rename it, or say what it is by --from %s or its ovf:format", k.Format)
 	case k.Other == "" && promised == VMDK:
-		hint = "if it is an extent, such as disk-flat.vmdk, give its descriptor, disk.vmdk; --from raw takes it as it is"
+		hint = "if it is an extent, such as disk-flat.vmdk, give its descriptor, disk.vmdk; " + asItIs
 	case k.Other == "" && promised != "":
-		hint = "--from raw takes it as it is"
+		hint = asItIs
 	}
 	wrong := func(expected string) error {
 		return &FormatError{Name: name, Expected: expected, Found: k.String(), Hint: hint}

@@ -103,15 +103,17 @@ func TestResolve(t *testing.T) {
 func TestResolveSaysWhatToDo(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind disk.Kind
-		says string
+		says []string
 	}{
-		"cloud.img":      {disk.Kind{Format: disk.QCOW2}, "--from qcow2"},
-		"disk-flat.vmdk": {disk.Kind{}, "descriptor"},
-		"disk.qcow2":     {disk.Kind{}, "--from raw"},
+		"cloud.img":      {disk.Kind{Format: disk.QCOW2}, []string{"--from qcow2", "ovf:format"}},
+		"disk-flat.vmdk": {disk.Kind{}, []string{"descriptor", "--from raw", ".img"}},
+		"disk.qcow2":     {disk.Kind{}, []string{"--from raw", ".img"}}, // in a package only the name can say it
 	} {
 		_, err := disk.Resolve(c.kind, "", name)
-		if err == nil || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%s: %v", name, err)
+		for _, says := range c.says {
+			if err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("%s: %v, expected %s", name, err, says)
+			}
 		}
 	}
 }
