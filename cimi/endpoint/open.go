@@ -141,16 +141,23 @@ func Open(ctx context.Context, name string, o Options) (*Opened, error) {
 // is not there: beside it, so that space is counted where it would lie. It is empty
 // where dir is there.
 func inPlaceOf(dir string) (string, error) {
-	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+	// A link that leads nowhere is there: no folder can be made in its place.
+	if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
 		return "", nil // what else is wrong with it, opening tells
 	}
 	parent := filepath.Dir(dir)
-	for {
-		if _, err := os.Stat(parent); err == nil || parent == filepath.Dir(parent) {
-			return os.MkdirTemp(parent, ".cimimove-absent-*")
+	for parent != filepath.Dir(parent) {
+		if _, err := os.Lstat(parent); err == nil {
+			break
 		}
 		parent = filepath.Dir(parent)
 	}
+	passing, err := os.MkdirTemp(parent, ".cimimove-absent-*")
+	var failed *os.PathError
+	if errors.As(err, &failed) {
+		failed.Path = dir // which could not be made either
+	}
+	return passing, err
 }
 
 func openCIMI(ctx context.Context, e Endpoint, o Options, n Named, c Credentials) (cimi.Provider, error) {
