@@ -105,6 +105,9 @@ func bindObject(r Resource, obj map[string]any, path string) error {
 	v, t := structOf(r)
 	c, _ := r.(*Collection)
 	base := r.Base()
+	if c != nil && c.Item == "" {
+		c.Item = itemOfGroup(obj)
+	}
 	for _, key := range sortedKeys(obj) {
 		val := obj[key]
 		if key == "resourceURI" {
@@ -130,6 +133,17 @@ func bindObject(r Resource, obj map[string]any, path string) error {
 		}
 	}
 	return nil
+}
+
+// itemOfGroup is the type of a collection's entries by the name of their array;
+// "" where no type has one of that name.
+func itemOfGroup(obj map[string]any) string {
+	for _, item := range append(TypeNames(), TypeNames1()...) {
+		if _, ok := obj[GroupName(item)].([]any); ok {
+			return item
+		}
+	}
+	return ""
 }
 
 // isEntries finds the array of entries: by its name, else, where there is none
@@ -167,6 +181,18 @@ func bindEntries(c *Collection, val any, path string) error {
 	return nil
 }
 
+// bindHeld reads a collection that stands as an array of its entries in the
+// resource it belongs to.
+func bindHeld(a *Attribute, f reflect.Value, entries []any, path string) error {
+	c := NewCollection("", a.of)
+	if err := bindEntries(c, entries, path); err != nil {
+		return err
+	}
+	c.Count = Int(int64(len(c.Items)))
+	f.Set(reflect.ValueOf(RefBy(c)))
+	return nil
+}
+
 // entryHref: entries given as bare references have href instead of id.
 func entryHref(r Resource) {
 	b := r.Base()
@@ -184,6 +210,9 @@ func bindJSON(a *Attribute, f reflect.Value, val any, path string) error {
 	case kindMap:
 		return bindMap(f, val, path)
 	case kindRef:
+		if entries, ok := val.([]any); ok && a.of != "" {
+			return bindHeld(a, f, entries, path)
+		}
 		ref := reflect.New(f.Type().Elem())
 		if err := bindRef(ref.Interface().(reference), a, val, path); err != nil {
 			return err

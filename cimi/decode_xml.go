@@ -81,6 +81,12 @@ func bindElement(r Resource, el *element, path string, root bool) error {
 	for _, child := range el.children {
 		a, flat := lookup(t, child)
 		if a == nil {
+			if held := t.findHeld(child); held != nil {
+				if err := addHeld(held, held.value(v), child, join(path, child.local)); err != nil {
+					return err
+				}
+				continue
+			}
 			if c != nil && isCIMI(child.space) {
 				if took, err := bindGroup(c, child, join(path, child.local)); took || err != nil {
 					if err != nil {
@@ -151,6 +157,41 @@ func lookup(t *table, el *element) (a *Attribute, flat bool) {
 		return a, a.Item == a.Name
 	}
 	return t.findItem(el.local), true
+}
+
+// findHeld finds the collection whose entries are named so in XML that gives
+// them without the collection: <disk> of disks.
+func (t *table) findHeld(el *element) *Attribute {
+	if !isCIMI(el.space) {
+		return nil
+	}
+	for _, a := range t.attrs {
+		if a.kind == kindRef && a.of != "" && singular(a.Name) == el.local {
+			return a
+		}
+	}
+	return nil
+}
+
+// addHeld adds such an entry to its collection.
+func addHeld(a *Attribute, f reflect.Value, el *element, path string) error {
+	if f.IsNil() {
+		f.Set(reflect.ValueOf(RefBy(NewCollection("", a.of))))
+	}
+	ref := f.Interface().(*Ref[Collection])
+	if ref.Value == nil {
+		ref.Value = NewCollection("", a.of)
+	}
+	r := New(a.of)
+	if err := bindElement(r, el, path, false); err != nil {
+		return err
+	}
+	if r.Base().ID == "" {
+		r.Base().ID = strings.TrimSpace(el.attr("href"))
+	}
+	ref.Value.Items = append(ref.Value.Items, r)
+	ref.Value.Count = Int(int64(len(ref.Value.Items)))
+	return nil
 }
 
 // bindGroup reads the entries of a collection from their grouping element, or

@@ -208,6 +208,7 @@ func (c *Client) decode(a *answer, typeName string) error {
 	if typeName != "CloudEntryPoint" {
 		cimi.MapURIs(r, c.resolve)
 	}
+	cimi.NameHeld(r)
 	cimi.Upgrade(r)
 	a.resource = r
 	return nil

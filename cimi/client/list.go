@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/cimimove/cimimove/cimi"
 )
@@ -101,11 +102,19 @@ func (p plainPages) List(ctx context.Context, collection string, opts cimi.ListO
 // page asks for one page. Where the cloud ignores $first and $last, it is cut
 // from what came.
 func (c *Client) page(ctx context.Context, collection string, opts cimi.ListOptions) (*cimi.Collection, error) {
-	a, err := c.send(ctx, http.MethodGet, withQuery(c.resolve(collection), opts), nil, nil, "Collection")
+	href, attribute, held := strings.Cut(c.resolve(collection), "#")
+	if !held {
+		href = withQuery(href, opts)
+	}
+	a, err := c.send(ctx, http.MethodGet, href, nil, nil, "Collection")
 	if err != nil {
 		return nil, err
 	}
 	col, ok := a.resource.(*cimi.Collection)
+	if held && !ok && a.resource != nil { // the resource that has it by value came
+		col = cimi.Held(a.resource, attribute)
+		ok = col != nil
+	}
 	if !ok {
 		return nil, a.unexpected("a collection")
 	}

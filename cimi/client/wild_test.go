@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 //	other units                                          TestCapacity
 //	other names of collections                           TestCollectionNames, TestVersion1EntryPoint
 //	typeUri in ResourceMetadata                          TestLooseValues
+//	collections by value                                 TestHeldCollections
 //	extension attributes, kept on update                 TestExtensionsKept
 //	202 with a Job, a resource, nothing                  TestAnswersToChanges
 //	no Jobs at all                                       TestNoJobs, TestOperations
@@ -257,5 +259,36 @@ func TestIgnoredSelect(t *testing.T) {
 	}
 	if got != "cb" {
 		t.Errorf("$orderby=name:desc, the first two: %s", got)
+	}
+}
+
+// TestHeldCollections: what a resource holds by value, without an href, is listed
+// as any collection is.
+func TestHeldCollections(t *testing.T) {
+	for format, text := range map[string]string{
+		"json": `{"resourceURI":"http://schemas.dmtf.org/cimi/1/Machine","id":"m/1","disks":[{"capacity":7},{"capacity":8}],"volumes":{"id":"m/1/vols"}}`,
+		"xml":  `<Machine xmlns="http://schemas.dmtf.org/cimi/1"><id>m/1</id><disk><capacity>7</capacity></disk><disk><capacity>8</capacity></disk><volumes><id>m/1/vols</id></volumes></Machine>`,
+	} {
+		s := newScript(t, map[string]http.HandlerFunc{"GET /api/m/1": body(200, text)})
+		c := s.client(client.Options{Format: format})
+		r, err := c.Get(t.Context(), "m/1", cimi.ReadOptions{})
+		if err != nil {
+			t.Errorf("%s: %v", format, err)
+			continue
+		}
+		m := r.(*cimi.Machine)
+		if href := cimi.HrefOf(m.Volumes); href != s.URL+"/api/m/1/vols" {
+			t.Errorf("%s: the volumes are at %q", format, href)
+		}
+		var capacities []int64
+		for d, err := range cimi.All(t.Context(), c, cimi.HrefOf(m.Disks), cimi.ListOptions{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			capacities = append(capacities, cimi.IntValue(d.(*cimi.Disk).Capacity))
+		}
+		if !slices.Equal(capacities, []int64{7, 8}) {
+			t.Errorf("%s: disks of %v", format, capacities)
+		}
 	}
 }
