@@ -166,6 +166,9 @@ func (c *Client) once(ctx context.Context, method, href string, body []byte, h h
 		return nil, networkError(method, href, inTime(ctx, err))
 	}
 	defer resp.Body.Close()
+	if err := uncompress(resp); err != nil {
+		return nil, networkError(method, href, inTime(ctx, err))
+	}
 	if resp.StatusCode >= 400 || resp.StatusCode >= 300 && resp.StatusCode != http.StatusNotModified {
 		return nil, refusal(resp)
 	}

@@ -1,6 +1,9 @@
 package client
 
 import (
+	"bufio"
+	"compress/gzip"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -73,6 +76,27 @@ func (c *Client) secure(u *url.URL) {
 	if usual || u.Port() == c.entry.Port() {
 		u.Scheme, u.Host = "https", c.entry.Host
 	}
+}
+
+// uncompress puts what an answer in gzip holds in its place: some send that
+// whether or not it was asked for.
+func uncompress(resp *http.Response) error {
+	if !strings.EqualFold(strings.TrimSpace(resp.Header.Get("Content-Encoding")), "gzip") {
+		return nil
+	}
+	b := bufio.NewReader(resp.Body)
+	if _, err := b.Peek(1); err == io.EOF {
+		return nil // no body
+	}
+	z, err := gzip.NewReader(b)
+	if err != nil {
+		return err
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{z, resp.Body}
+	return nil
 }
 
 func sameOrigin(a, b *url.URL) bool {

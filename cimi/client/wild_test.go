@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 //	other units                                          TestCapacity
 //	other names of collections                           TestCollectionNames, TestVersion1EntryPoint
 //	typeUri in ResourceMetadata                          TestLooseValues
+//	a compressed answer that nobody asked for            TestCompressed
 //	collections by value                                 TestHeldCollections
 //	extension attributes, kept on update                 TestExtensionsKept
 //	202 with a Job, a resource, nothing                  TestAnswersToChanges
@@ -290,5 +292,40 @@ func TestHeldCollections(t *testing.T) {
 		if !slices.Equal(capacities, []int64{7, 8}) {
 			t.Errorf("%s: disks of %v", format, capacities)
 		}
+	}
+}
+
+// TestCompressed: an answer in gzip, though none was asked for, and one that only
+// says that it is, having no body.
+func TestCompressed(t *testing.T) {
+	packed := func(status int, text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			w.WriteHeader(status)
+			if text != "" {
+				z := gzip.NewWriter(w)
+				fmt.Fprint(z, text)
+				z.Close()
+			}
+		}
+	}
+	s := newScript(t, map[string]http.HandlerFunc{
+		"GET /api/m/1":    packed(200, `{"resourceURI":"http://schemas.dmtf.org/cimi/2/Machine","id":"m/1","name":"web"}`),
+		"GET /api/m/2":    packed(409, `{"code":7,"message":"it is busy"}`),
+		"GET /api/m/3":    packed(200, `{"name":"`+strings.Repeat("x", cimi.MaxBody)+`"}`),
+		"DELETE /api/m/1": packed(200, ""),
+	})
+	c := s.client(client.Options{})
+	if r, err := c.Get(t.Context(), "m/1", cimi.ReadOptions{}); err != nil || r.Base().Name != "web" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	if _, err := c.Get(t.Context(), "m/2", cimi.ReadOptions{}); err == nil || !strings.Contains(err.Error(), "it is busy") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := c.Get(t.Context(), "m/3", cimi.ReadOptions{}); !errors.Is(err, cimi.ErrTooLarge) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := c.Delete(t.Context(), "m/1"); err != nil {
+		t.Error(err)
 	}
 }
