@@ -171,6 +171,11 @@ func bindEntries(c *Collection, val any, path string) error {
 		if !ok {
 			return decodeErrorf(path, "expected an object for each entry")
 		}
+		if uri, _ := obj["resourceURI"].(string); isPointer(uri, c.Item) {
+			if target, ok := obj[lowerFirst(c.Item)].(map[string]any); ok {
+				obj = target
+			}
+		}
 		r, err := resourceOfObject(obj, c.Item, path)
 		if err != nil {
 			return err
@@ -192,6 +197,10 @@ func bindHeld(a *Attribute, f reflect.Value, entries []any, path string) error {
 	f.Set(reflect.ValueOf(RefBy(c)))
 	return nil
 }
+
+// isPointer: an entry of this type is not the resource but holds a reference to
+// it, as all did in the drafts.
+func isPointer(uri, item string) bool { return item != "" && typeOfURI(uri) == item+"CollectionEntry" }
 
 // entryHref: entries given as bare references have href instead of id.
 func entryHref(r Resource) {

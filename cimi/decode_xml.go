@@ -50,6 +50,13 @@ func DecodeXMLWithin(b []byte, typeName string, l Limits) (Resource, error) {
 	return r, bindElement(r, root, "", true)
 }
 
+func lowerFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}
+
 func upperFirst(s string) string {
 	if s == "" {
 		return s
@@ -212,8 +219,16 @@ func bindGroup(c *Collection, el *element, path string) (took bool, err error) {
 		c.Items = append(c.Items, r)
 		return nil
 	}
-	if newKnown(el.local) != nil {
+	reference := lowerFirst(c.Item)
+	if newKnown(el.local) != nil || el.local == reference {
 		return true, entry(el)
+	}
+	if isPointer(el.attr("resourceURI"), c.Item) {
+		for _, child := range el.children {
+			if child.local == reference {
+				return true, entry(child)
+			}
+		}
 	}
 	isGroup := el.local == c.groupName()
 	for _, child := range el.children {
