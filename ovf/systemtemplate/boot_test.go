@@ -2,6 +2,7 @@ package systemtemplate_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -60,4 +61,55 @@ func bootDisk(t *testing.T, env *ovf.Envelope) string {
 		}
 	}
 	return ""
+}
+
+// TestMarksOfManyDisks: of several marked disks the first is the one to boot from,
+// and one that cannot be marked takes its place when no mark is left.
+func TestMarksOfManyDisks(t *testing.T) {
+	for name, marks := range map[string][3]string{
+		"all": {"true", "true", "true"}, "the second alone": {"", "true", ""}, "the first alone": {"true", "", ""}, "not the third": {"false", "true", ""}, "none": {},
+	} {
+		for want := range 3 {
+			env, err := ovf.Parse([]byte(threeDisks(marks)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			st, _, err := systemtemplate.FromEnvelope(env, systemtemplate.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, v := range st.ComponentDescriptors[0].MachineTemplate.Value.VolumeTemplates {
+				v.VolumeTemplate.Value.VolumeImage.Value.Bootable = nil
+				if i == want {
+					v.VolumeTemplate.Value.VolumeImage.Value.Bootable = cimi.Bool(true)
+				}
+			}
+			edited, _, err := systemtemplate.ToEnvelope(st, systemtemplate.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := bootDisk(t, edited); got != fmt.Sprint("disk", want) {
+				t.Errorf("%s marked: boots from %q, want disk%d\n%s", name, got, want, edited.Bytes())
+			}
+		}
+	}
+}
+
+// threeDisks is a descriptor of XenCenter's with disks on one controller, marked.
+func threeDisks(marks [3]string) string {
+	var files, disks, items strings.Builder
+	for i, m := range marks {
+		if m != "" {
+			m = fmt.Sprintf(` xenovf:isBootable="%s"`, m)
+		}
+		fmt.Fprintf(&files, `<File ovf:id="file%d" ovf:href="disk%d.vhd"/>`, i, i)
+		fmt.Fprintf(&disks, `<Disk ovf:diskId="disk%d" ovf:fileRef="file%d" ovf:capacity="1048576"%s/>`, i, i, m)
+		fmt.Fprintf(&items, `<Item><rasd:AddressOnParent>%d</rasd:AddressOnParent><rasd:ElementName>Disk %d</rasd:ElementName><rasd:HostResource>ovf:/disk/disk%d</rasd:HostResource>`+
+			`<rasd:InstanceID>%d</rasd:InstanceID><rasd:Parent>1</rasd:Parent><rasd:ResourceType>17</rasd:ResourceType></Item>`, i, i, i, 10+i)
+	}
+	return `<Envelope xmlns="` + ovf.NS1 + `" xmlns:ovf="` + ovf.NS1 + `" xmlns:rasd="` + ovf.NSRASD + `" xmlns:xenovf="` + ovf.NSXenCenter + `">
+<References>` + files.String() + `</References><DiskSection><Info>Disks</Info>` + disks.String() + `</DiskSection>
+<VirtualSystem ovf:id="vm"><Info>A machine</Info><VirtualHardwareSection><Info>Hardware</Info>
+<Item><rasd:ElementName>Controller</rasd:ElementName><rasd:InstanceID>1</rasd:InstanceID><rasd:ResourceSubType>lsilogic</rasd:ResourceSubType><rasd:ResourceType>6</rasd:ResourceType></Item>
+` + items.String() + `</VirtualHardwareSection></VirtualSystem></Envelope>`
 }

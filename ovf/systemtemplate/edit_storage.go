@@ -282,7 +282,7 @@ func (e *editor) attachment(b *Machine, x, y *Attachment, object string) error {
 
 // boot puts the wanted boot disk where the first one with content hangs: the
 // two Items trade places on their controllers. Where the producer marks the boot
-// disk, the mark moves instead.
+// disk, the mark moves instead, if the other can have one.
 func (e *editor) boot(b, w *Machine, pairs map[*Attachment]*Attachment) error {
 	now := bootAttachment(b)
 	for _, y := range w.Attachments {
@@ -290,10 +290,13 @@ func (e *editor) boot(b, w *Machine, pairs map[*Attachment]*Attachment) error {
 		if !y.Volume.Bootable || x == nil || now == nil || x == now || x.Volume.Bootable || now.Volume.Disk.Shared || y.Volume.Disk.Shared {
 			continue
 		}
-		if is, will := now.Volume.Disk.Element, x.Volume.Disk.Element; is.Boots() {
-			is.SetBoots(false)
-			will.SetBoots(true)
-			if will.Boots() {
+		if now.Volume.Disk.Element.Boots() {
+			for _, a := range b.Attachments {
+				if d := a.Volume.Disk; !d.Shared && d.Element.Boots() != (a == x) {
+					d.Element.SetBoots(a == x)
+				}
+			}
+			if now = bootAttachment(b); now == nil || now == x {
 				return nil
 			}
 		}
