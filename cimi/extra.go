@@ -78,6 +78,25 @@ func (e *Extensions) SetExtra(name string, v any) {
 	e.Extra = kept
 }
 
+// MapHrefs replaces the hrefs in the extension attributes, as MapURIs does those
+// of the standard's.
+func (e *Extensions) MapHrefs(f func(uri string) string) {
+	for i, x := range e.Extra {
+		e.Extra[i].Value = mapHrefs(x.Value, f)
+	}
+}
+
+// Href is where an extension attribute that is a reference leads, "" for another.
+func (x Extra) Href() string {
+	obj, _ := x.Value.(map[string]any)
+	for _, name := range []string{"href", "@href"} {
+		if s, ok := obj[name].(string); ok {
+			return s
+		}
+	}
+	return ""
+}
+
 // sorted are the extension attributes in the order in which they are written.
 func (e *Extensions) sorted() []Extra {
 	return slices.SortedStableFunc(slices.Values(e.Extra), func(a, b Extra) int { return strings.Compare(a.Name, b.Name) })

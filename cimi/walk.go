@@ -105,7 +105,7 @@ func mapHrefs(v any, f func(string) string) any {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, x := range v {
-			if s, ok := x.(string); ok && k == "href" {
+			if s, ok := x.(string); ok && (k == "href" || k == "@href") {
 				out[k] = mapURI(s, f)
 			} else {
 				out[k] = mapHrefs(x, f)

@@ -128,6 +128,7 @@ func (c *Client) EntryPoint(ctx context.Context) (*cimi.CloudEntryPoint, error) 
 	}
 	c.mu.Unlock()
 	cimi.MapURIs(cep, c.resolve)
+	cep.MapHrefs(c.resolve)
 	return cep, nil
 }
 

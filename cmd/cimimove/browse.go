@@ -162,7 +162,8 @@ func withEntry(e entry, r cimi.Resource, v cimi.Version) (json.RawMessage, error
 	return joined(order, all), nil
 }
 
-// collections are those of an entry point, in the order of the standard.
+// collections are those of an entry point, in the order of the standard, and
+// after them those of the cloud's own.
 func collections(cep *cimi.CloudEntryPoint) []entry {
 	var out []entry
 	for _, a := range cimi.Attributes("CloudEntryPoint") {
@@ -171,6 +172,11 @@ func collections(cep *cimi.CloudEntryPoint) []entry {
 		}
 		if ref, ok := cimi.Value(cep, a.Name).(*cimi.Ref[cimi.Collection]); ok && ref != nil && ref.Href != "" {
 			out = append(out, entry{ID: ref.Href, Name: a.Name, Type: a.Item + "Collection"})
+		}
+	}
+	for _, x := range cep.Extra {
+		if href := x.Href(); href != "" {
+			out = append(out, entry{ID: href, Name: x.Name})
 		}
 	}
 	return out
