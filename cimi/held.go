@@ -34,3 +34,15 @@ func Held(r Resource, name string) *Collection {
 	}
 	return nil
 }
+
+// OnlyID tells whether a resource has no attribute but its id: an entry that was
+// given as a reference.
+func OnlyID(r Resource) bool {
+	v, t := structOf(r)
+	for _, a := range t.attrs {
+		if a.Name != "id" && !a.empty(v) {
+			return false
+		}
+	}
+	return len(r.Base().Extra) == 0 && len(r.Base().Erased) == 0
+}

@@ -127,6 +127,11 @@ func (c *Client) page(ctx context.Context, collection string, opts cimi.ListOpti
 	if err := c.unwrap(ctx, col); err != nil {
 		return nil, err
 	}
+	if len(opts.Select) == 0 {
+		if err := c.readBare(ctx, col); err != nil {
+			return nil, err
+		}
+	}
 	first, last := max(opts.First, 1), opts.Last
 	asked := last - first + 1
 	if n := len(col.Items); (first > 1 || last > 0) && col.Count != nil && int64(n) == *col.Count && (first > 1 || last > 0 && n > asked) {
@@ -140,4 +145,25 @@ func (c *Client) page(ctx context.Context, collection string, opts cimi.ListOpti
 		}
 	}
 	return col, nil
+}
+
+// readBare reads the entries that are references and no more; one that is not
+// there stays as it is.
+func (c *Client) readBare(ctx context.Context, col *cimi.Collection) error {
+	for i, r := range col.Items {
+		if r.Base().ID == "" || !cimi.OnlyID(r) {
+			continue
+		}
+		full, err := c.Get(ctx, r.Base().ID, cimi.ReadOptions{})
+		if cimi.IsNotFound(err) || cimi.IsUnauthorized(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if full = located(r, full); full.TypeName() == r.TypeName() {
+			col.Items[i] = full
+		}
+	}
+	return nil
 }

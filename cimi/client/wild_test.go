@@ -25,6 +25,7 @@ import (
 //	other units                                          TestCapacity
 //	other names of collections                           TestCollectionNames, TestVersion1EntryPoint
 //	typeUri in ResourceMetadata                          TestLooseValues
+//	entries that are references and no more              TestBareEntries
 //	a compressed answer that nobody asked for            TestCompressed
 //	collections by value                                 TestHeldCollections
 //	extension attributes, kept on update                 TestExtensionsKept
@@ -327,5 +328,21 @@ func TestCompressed(t *testing.T) {
 	}
 	if _, err := c.Delete(t.Context(), "m/1"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestBareEntries: entries that are references and no more are read, but for
+// those that are gone.
+func TestBareEntries(t *testing.T) {
+	s := newScript(t, map[string]http.HandlerFunc{
+		"GET /api/machines": body(200, `{"resourceURI":"http://schemas.dmtf.org/cimi/1/MachineCollection","machines":[{"href":"m/1"},{"href":"m/2"}]}`),
+		"GET /api/m/1":      body(200, `{"resourceURI":"http://schemas.dmtf.org/cimi/1/Machine","id":"m/1","name":"web","cpu":4}`),
+	})
+	col, err := s.client(client.Options{}).List(t.Context(), "machines", cimi.ListOptions{})
+	if err != nil || len(col.Items) != 2 {
+		t.Fatalf("got %+v, %v", col, err)
+	}
+	if m := col.Items[0].(*cimi.Machine); m.Name != "web" || cimi.IntValue(m.CPU) != 4 {
+		t.Errorf("got %+v", m)
 	}
 }
