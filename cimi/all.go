@@ -56,6 +56,7 @@ func All(ctx context.Context, p Provider, collection string, opts ListOptions) i
 		start, given := first, 0
 		seen := map[string]bool{}
 		read := &reading{}
+		whole := false // what came last may be all that there is
 		ctx := context.WithValue(ctx, readingKey{}, read)
 		for pages := 0; ; pages++ {
 			if pages == maxPages {
@@ -68,6 +69,9 @@ func All(ctx context.Context, p Provider, collection string, opts ListOptions) i
 				page.Last = min(page.Last, last)
 			}
 			c, err := p.List(ctx, collection, page)
+			if status := StatusOf(err); whole && (status == http.StatusBadRequest || status == http.StatusNotFound || status == http.StatusRequestedRangeNotSatisfiable) {
+				return // there is nothing behind the end, and it says so in its way
+			}
 			if errors.Is(err, ErrTooLarge) {
 				err = fmt.Errorf("collection %s: %w", collection, err)
 			}
@@ -100,11 +104,11 @@ func All(ctx context.Context, p Provider, collection string, opts ListOptions) i
 			}
 			// A count that is just the page's may be one of the page, not of the
 			// collection.
-			ofPage := fresh > 0 && len(c.Items) == page.Last-page.First+1 && c.Count != nil && *c.Count == int64(len(c.Items))
+			whole = fresh > 0 && len(c.Items) == page.Last-page.First+1 && c.Count != nil && *c.Count == int64(len(c.Items))
 			switch {
 			case len(c.Items) == 0, last > 0 && first > last:
 				return
-			case c.Count != nil && int64(first) > *c.Count && !ofPage, c.Count == nil && len(c.Items) < pageSize:
+			case c.Count != nil && int64(first) > *c.Count && !whole, c.Count == nil && len(c.Items) < pageSize:
 				return
 			case fresh == 0 && c.Count == nil:
 				return // it ignores paging, and everything came already

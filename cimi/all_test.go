@@ -15,11 +15,15 @@ type pages struct {
 	count *int64
 	page  func(o cimi.ListOptions) (from, to int) // entries from and below to
 	each  bool                                    // counts what is on the page
+	ends  int                                     // nothing behind may be asked for; 0: it may
 	asked int
 }
 
 func (p *pages) List(_ context.Context, _ string, o cimi.ListOptions) (*cimi.Collection, error) {
 	p.asked++
+	if p.ends > 0 && o.First > p.ends {
+		return nil, cimi.Errorf(404, "there are %d", p.ends)
+	}
 	c := &cimi.Collection{Count: p.count}
 	from, to := p.page(o)
 	if p.each {
@@ -66,6 +70,7 @@ func TestAll(t *testing.T) {
 		"counts full pages":     {pages{each: true, page: exact(1000)}, cimi.ListOptions{}, 1000, false},
 		"a page, exactly":       {pages{count: cimi.Int(500), page: exact(500)}, cimi.ListOptions{}, 500, false},
 		"a page, at once":       {pages{count: cimi.Int(500), page: ignored(500)}, cimi.ListOptions{}, 500, false},
+		"a page, no more":       {pages{count: cimi.Int(500), ends: 500, page: exact(500)}, cimi.ListOptions{}, 500, false},
 		"empty":                 {pages{count: cimi.Int(0), page: exact(0)}, cimi.ListOptions{}, 0, false},
 		"circle":                {pages{count: cimi.Int(1234), page: ignored(3)}, cimi.ListOptions{}, 3, true},
 	} {
