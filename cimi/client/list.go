@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -147,15 +148,17 @@ func (c *Client) page(ctx context.Context, collection string, opts cimi.ListOpti
 	return col, nil
 }
 
-// readBare reads the entries that are references and no more; one that is not
-// there stays as it is.
+// readBare reads the entries that are references and no more. One that is not
+// there, or cannot be understood, stays as it is: it says what it is itself, when
+// it is asked for.
 func (c *Client) readBare(ctx context.Context, col *cimi.Collection) error {
 	for i, r := range col.Items {
 		if r.Base().ID == "" || !cimi.OnlyID(r) {
 			continue
 		}
 		full, err := c.Get(ctx, r.Base().ID, cimi.ReadOptions{})
-		if cimi.IsNotFound(err) || cimi.IsUnauthorized(err) {
+		var unread *cimi.DecodeError
+		if cimi.IsNotFound(err) || cimi.IsUnauthorized(err) || errors.As(err, &unread) {
 			continue
 		}
 		if err != nil {

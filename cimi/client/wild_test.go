@@ -332,14 +332,15 @@ func TestCompressed(t *testing.T) {
 }
 
 // TestBareEntries: entries that are references and no more are read, but for
-// those that are gone.
+// those that are gone or cannot be understood.
 func TestBareEntries(t *testing.T) {
 	s := newScript(t, map[string]http.HandlerFunc{
-		"GET /api/machines": body(200, `{"resourceURI":"http://schemas.dmtf.org/cimi/1/MachineCollection","machines":[{"href":"m/1"},{"href":"m/2"}]}`),
+		"GET /api/machines": body(200, `{"resourceURI":"http://schemas.dmtf.org/cimi/1/MachineCollection","machines":[{"href":"m/1"},{"href":"m/2"},{"href":"m/3"}]}`),
+		"GET /api/m/3":      body(200, `{"resourceURI":"http://schemas.dmtf.org/cimi/1/Machine","id":"m/3","memory":{"quantity":512,"units":"MB"}}`),
 		"GET /api/m/1":      body(200, `{"resourceURI":"http://schemas.dmtf.org/cimi/1/Machine","id":"m/1","name":"web","cpu":4}`),
 	})
 	col, err := s.client(client.Options{}).List(t.Context(), "machines", cimi.ListOptions{})
-	if err != nil || len(col.Items) != 2 {
+	if err != nil || len(col.Items) != 3 {
 		t.Fatalf("got %+v, %v", col, err)
 	}
 	if m := col.Items[0].(*cimi.Machine); m.Name != "web" || cimi.IntValue(m.CPU) != 4 {
