@@ -128,11 +128,6 @@ func (c *Client) page(ctx context.Context, collection string, opts cimi.ListOpti
 	if err := c.unwrap(ctx, col); err != nil {
 		return nil, err
 	}
-	if len(opts.Select) == 0 {
-		if err := c.readBare(ctx, col); err != nil {
-			return nil, err
-		}
-	}
 	first, last := max(opts.First, 1), opts.Last
 	asked := last - first + 1
 	if n := len(col.Items); (first > 1 || last > 0) && col.Count != nil && int64(n) == *col.Count && (first > 1 || last > 0 && n > asked) {
@@ -143,6 +138,11 @@ func (c *Client) page(ctx context.Context, collection string, opts cimi.ListOpti
 		col.Items = col.Items[from:to]
 		if n > 0 {
 			_ = cimi.CountRead(ctx, -len(a.body)*(n-to+from)/n) // of what is not kept
+		}
+	}
+	if len(opts.Select) == 0 {
+		if err := c.readBare(ctx, col); err != nil {
+			return nil, err
 		}
 	}
 	return col, nil

@@ -346,4 +346,12 @@ func TestBareEntries(t *testing.T) {
 	if m := col.Items[0].(*cimi.Machine); m.Name != "web" || cimi.IntValue(m.CPU) != 4 {
 		t.Errorf("got %+v", m)
 	}
+	// Nothing is read of what the page does not have.
+	before := len(s.seen)
+	if _, err := s.client(client.Options{}).List(t.Context(), "machines", cimi.ListOptions{First: 1, Last: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(s.seen) - before; n != 3 {
+		t.Errorf("%d requests, want the entry point, the collection and one machine: %v", n, s.seen[before:])
+	}
 }
